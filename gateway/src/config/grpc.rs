@@ -1,0 +1,106 @@
+//! `grpc.*`: the listener for game servers.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::Size;
+
+/// The gRPC listener, its HTTP/2 settings and its TLS.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcSettings {
+    /// Address to listen on. Default `127.0.0.1:50051`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Largest message, before and after decompression. 1 KiB to 64 MiB, default 4 MiB (what gRPC clients send at most
+    /// unless told otherwise).
+    pub max_message: Size,
+    /// Batches of one stream that may wait for their verdicts; past it the stream is not read on. 1 to 65,536, default
+    /// 1,024.
+    pub max_batches_in_flight: u32,
+    /// Streams and calls at once on one connection. 1 to 100,000, default 1,000.
+    pub max_concurrent_streams: u32,
+    /// Connections at once; past it new ones are closed at once. 1 to 1,000,000, default 10,000.
+    pub max_connections: u32,
+    /// HTTP/2 flow-control window of a stream. 64 KiB to 16 MiB, default 256 KiB.
+    pub stream_window: Size,
+    /// HTTP/2 flow-control window of a connection. 64 KiB to 64 MiB, default 1 MiB.
+    pub connection_window: Size,
+    /// Largest HTTP/2 frame that clients may send. 16 KiB to 16 MiB less 1 byte, default 256 KiB.
+    pub max_frame: Size,
+    /// Largest list of request headers. 1 KiB to 1 MiB, default 16 KiB.
+    pub max_header_list: Size,
+    /// How often a silent connection is pinged. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub keepalive_interval: Duration,
+    /// How long a ping may stay unanswered before the connection is closed. Default 20 s.
+    #[serde(with = "humantime_serde")]
+    pub keepalive_timeout: Duration,
+    /// How long a client may take for the TLS handshake and the HTTP/2 preface. Default 10 s.
+    #[serde(with = "humantime_serde")]
+    pub handshake_timeout: Duration,
+    /// How long a message may take to arrive once its first byte is there. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub message_timeout: Duration,
+    /// How long answers may wait for a client that does not read them before its stream is reset. Default 60 s.
+    #[serde(with = "humantime_serde")]
+    pub slow_reader_timeout: Duration,
+    /// Age after which a connection is asked to end, so that load spreads over new tasks; 0 s: never. Default 30 min.
+    #[serde(with = "humantime_serde")]
+    pub max_connection_age: Duration,
+    /// Each connection's age is drawn from ± this share of it, so that a fleet does not reconnect at once. 0 to 1,
+    /// default 0.1.
+    pub connection_age_jitter: f64,
+    /// How long a connection past its age may go on before it is closed. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub connection_age_grace: Duration,
+    /// TLS; none by default.
+    pub tls: Option<TlsSettings>,
+}
+
+/// TLS from PEM files, which are read again when they change.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub private_key: PathBuf,
+    /// Authorities of client certificates; set, a client must show one.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// How often the files are looked at. Default 5 s.
+    #[serde(default = "reload_interval", with = "humantime_serde")]
+    pub reload_interval: Duration,
+}
+
+fn reload_interval() -> Duration {
+    Duration::from_secs(5)
+}
+
+impl Default for GrpcSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 50051)),
+            max_message: Size::mib(4),
+            max_batches_in_flight: 1_024,
+            max_concurrent_streams: 1_000,
+            max_connections: 10_000,
+            stream_window: Size::kib(256),
+            connection_window: Size::mib(1),
+            max_frame: Size::kib(256),
+            max_header_list: Size::kib(16),
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            message_timeout: Duration::from_secs(30),
+            slow_reader_timeout: Duration::from_secs(60),
+            max_connection_age: Duration::from_secs(30 * 60),
+            connection_age_jitter: 0.1,
+            connection_age_grace: Duration::from_secs(30),
+            tls: None,
+        }
+    }
+}

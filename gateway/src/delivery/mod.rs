@@ -1,0 +1,48 @@
+//! Delivers closed buckets and brings their outcomes back.
+//!
+//! A [`Destination`] answers for every bucket it is given: stored, not stored, or unknown, by the bucket's deadline. When
+//! it fails, it says so through [`Destination::health`], and new batches are refused at the door with a hint instead of
+//! queueing here.
+
+mod discard;
+pub mod lake;
+pub mod rejects;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::gather::{BucketSink, Packing};
+
+pub use discard::Discard;
+
+/// Where events end up.
+#[async_trait]
+pub trait Destination: BucketSink {
+    /// Its name, as in settings and metrics.
+    fn name(&self) -> &'static str;
+
+    /// How it wants its buckets.
+    fn packing(&self) -> Packing;
+
+    /// Whether it takes events now. Asked for every batch, so it must be cheap.
+    fn health(&self) -> Health;
+
+    /// Settles every bucket submitted before and gives up what it holds. Buckets submitted later are settled as not
+    /// stored.
+    async fn close(&self);
+}
+
+/// Whether a destination takes events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does, as far as anyone knows.
+    Up,
+    /// It does not.
+    Down {
+        /// Why, in words for an operator; never key material.
+        reason: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+}

@@ -1,0 +1,163 @@
+//! Applications and their API keys.
+//!
+//! A [`Registry`] keeps them; only hashes of keys are stored. When it can't be reached it says so with
+//! [`RegistryError::Unavailable`], which admission must never take for "no such key".
+
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::admission::key::KeyHash;
+
+pub use sqlite::SqliteRegistry;
+
+/// A registered game.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Application {
+    /// Its id; events carry it as `application_id`.
+    pub application_id: Uuid,
+    /// Its name for people; 1 to 256 characters.
+    pub name: String,
+    /// What it is; at most 1,024 characters.
+    pub description: Option<String>,
+    /// What it may send.
+    pub limits: Limits,
+    /// When it was registered, milliseconds since 1970-01-01 UTC.
+    pub created_at_ms: i64,
+    /// When it was last changed, milliseconds since 1970-01-01 UTC.
+    pub updated_at_ms: i64,
+}
+
+/// What an application may send; `None` means the gateway's default (`admission.*`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Events a second, at least 1.
+    pub events_per_second: Option<u32>,
+    /// Events at once, at least 1.
+    pub events_burst: Option<u32>,
+    /// Bytes of messages a second, at least 1 KiB.
+    pub bytes_per_second: Option<u64>,
+    /// Bytes of messages at once, at least 1 KiB.
+    pub bytes_burst: Option<u64>,
+}
+
+/// An API key as the registry knows it: everything but the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Authorization {
+    /// The key's id.
+    pub api_key_id: Uuid,
+    /// The application it lets in.
+    pub application_id: Uuid,
+    /// Its name for people; 1 to 256 characters.
+    pub name: String,
+    /// What it is for; at most 1,024 characters.
+    pub description: Option<String>,
+    /// The key's prefix and last four characters.
+    pub masked_key: String,
+    /// Whether it lets anyone in.
+    pub enabled: bool,
+    /// When it stops letting anyone in, milliseconds since 1970-01-01 UTC; `None`: never.
+    pub expires_at_ms: Option<i64>,
+    /// When it was made, milliseconds since 1970-01-01 UTC.
+    pub created_at_ms: i64,
+    /// When it was last changed, milliseconds since 1970-01-01 UTC.
+    pub updated_at_ms: i64,
+}
+
+/// What a key's hash leads to: whom it lets in and whether it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// The key.
+    pub authorization: Authorization,
+    /// The key's hash, to be compared in constant time.
+    pub hash: KeyHash,
+    /// The application.
+    pub application: Application,
+}
+
+/// A new application.
+#[derive(Clone, Debug, Default)]
+pub struct NewApplication {
+    /// See [`Application::name`].
+    pub name: String,
+    /// See [`Application::description`].
+    pub description: Option<String>,
+    /// See [`Application::limits`].
+    pub limits: Limits,
+}
+
+/// A new key. Whoever makes it keeps the key; the registry gets its hash.
+#[derive(Clone, Debug)]
+pub struct NewAuthorization {
+    /// The application it lets in; must exist.
+    pub application_id: Uuid,
+    /// See [`Authorization::name`].
+    pub name: String,
+    /// See [`Authorization::description`].
+    pub description: Option<String>,
+    /// The key's hash.
+    pub hash: KeyHash,
+    /// See [`Authorization::masked_key`].
+    pub masked_key: String,
+    /// See [`Authorization::expires_at_ms`].
+    pub expires_at_ms: Option<i64>,
+}
+
+/// What went wrong with the registry.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// There is nothing of that id.
+    #[error("no {what} with id {id}")]
+    NotFound {
+        /// `application` or `key`.
+        what: &'static str,
+        /// The id asked for.
+        id: Uuid,
+    },
+    /// A value breaks a rule.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// The field at fault.
+        field: &'static str,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// The registry can't be reached or is broken. Says nothing about whether a key exists.
+    #[error("the registry can't be used: {0}")]
+    Unavailable(Arc<str>),
+}
+
+/// Keeps applications and keys.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// What the keys with these hashes lead to, in the order asked; `None` where there is no such key.
+    async fn keys_by_hash(&self, hashes: &[KeyHash]) -> Result<Vec<Option<KeyRecord>>, RegistryError>;
+
+    /// Registers an application.
+    async fn create_application(&self, new: NewApplication) -> Result<Application, RegistryError>;
+    /// Every application, oldest first.
+    async fn list_applications(&self) -> Result<Vec<Application>, RegistryError>;
+    /// One application.
+    async fn get_application(&self, id: Uuid) -> Result<Application, RegistryError>;
+    /// Replaces an application's name, description and limits.
+    async fn update_application(&self, id: Uuid, change: NewApplication) -> Result<Application, RegistryError>;
+    /// Removes an application with its keys; removing an unknown one succeeds. Returns whether it was there.
+    async fn delete_application(&self, id: Uuid) -> Result<bool, RegistryError>;
+
+    /// Adds a key.
+    async fn create_authorization(&self, new: NewAuthorization) -> Result<Authorization, RegistryError>;
+    /// An application's keys, oldest first; none for an unknown application.
+    async fn list_authorizations(&self, application: Uuid) -> Result<Vec<Authorization>, RegistryError>;
+    /// One key.
+    async fn get_authorization(&self, key: Uuid) -> Result<Authorization, RegistryError>;
+    /// Enables or disables a key.
+    async fn set_enabled(&self, key: Uuid, enabled: bool) -> Result<Authorization, RegistryError>;
+    /// Replaces a key: adds `new` and disables `old`, both or neither.
+    async fn rotate(&self, old: Uuid, new: NewAuthorization) -> Result<Authorization, RegistryError>;
+    /// Removes a key; removing an unknown one succeeds. Returns whether it was there.
+    async fn delete_authorization(&self, key: Uuid) -> Result<bool, RegistryError>;
+}

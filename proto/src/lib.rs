@@ -1,0 +1,22 @@
+//! Everything that crosses a process boundary of Headgate, and nothing else: the gRPC messages (`headgate.v1`,
+//! `headgate.admin.v1`) and the stream record, the one JSON line in which an event travels to its destination.
+
+pub mod record;
+
+/// The ingest API, generated from `proto/headgate/v1/ingest.proto`.
+pub mod v1 {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    tonic::include_proto!("headgate.v1");
+}
+
+/// The administration API, generated from `proto/headgate/admin/v1/admin.proto`.
+pub mod admin {
+    /// Version 1.
+    pub mod v1 {
+        #![allow(missing_docs, unreachable_pub, clippy::all)]
+        tonic::include_proto!("headgate.admin.v1");
+    }
+}
+
+/// The encoded `google.protobuf.FileDescriptorSet` of all of Headgate's proto files, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
