@@ -1,1 +1,18 @@
-//! gateway
+//! Headgate: the front door of a game's analytics.
+//!
+//! A batch of events enters at a [`door`], is admitted ([`admission`]), read ([`ingest`]), gathered with others
+//! ([`gather`]), delivered ([`delivery`]), and its verdict walks back. The modules are named after those stations; each
+//! imports only what stands downstream of it or beneath it.
+
+pub mod admission;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod door;
+pub mod gather;
+pub mod ingest;
+pub mod metrics;
+pub mod operate;
+pub mod registry;
+pub mod serve;

@@ -1,0 +1,7 @@
+//! May this batch come in? The key, the rate and the budget, in that order, each cheaper than what it protects.
+
+pub mod budget;
+pub mod key;
+pub mod key_cache;
+pub mod rate;
+pub mod refusal;

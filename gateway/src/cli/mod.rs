@@ -1,0 +1,75 @@
+//! The commands. Each is thin: it reads its arguments, calls the part that does the work, and shows the result.
+
+pub mod apps;
+pub mod keys;
+pub mod lake;
+pub mod replay;
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::config::Settings;
+
+/// What every command gets: the checked settings and how to show results.
+pub struct Context {
+    /// The settings, checked.
+    pub settings: Settings,
+    /// How to show results.
+    pub output: Output,
+}
+
+/// How a command shows its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs: ids, times in UTC, nothing that a terminal only decorates.
+    Json,
+}
+
+/// A command that failed: what to print on standard error, and the exit code.
+#[derive(Debug)]
+pub struct CliError {
+    message: String,
+    exit_code: u8,
+}
+
+impl CliError {
+    /// It failed: exit code 1.
+    pub fn failed(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), exit_code: 1 }
+    }
+
+    /// Its arguments can't be used: exit code 2.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), exit_code: 2 }
+    }
+
+    /// The settings can't be used: exit code 64.
+    pub fn configuration(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), exit_code: 64 }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CliError {}
+
+/// Prints a value as one JSON document.
+pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
+    println!("{text}");
+    Ok(())
+}
