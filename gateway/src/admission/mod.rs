@@ -1,5 +1,6 @@
 //! May this batch come in? The key, the rate and the budget, in that order, each cheaper than what it protects.
 
+pub mod app;
 pub mod budget;
 pub mod key;
 pub mod key_cache;

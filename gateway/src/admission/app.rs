@@ -1,0 +1,245 @@
+//! An application while the gateway runs: its rates, its share of the budget and its counters, one for all its keys.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use uuid::Uuid;
+
+use super::budget::{Budget, Permit, Share};
+use super::rate::{RateLimit, Rates};
+use super::refusal::Refusal;
+use crate::config::AdmissionSettings;
+use crate::metrics::{Counter, CounterHandle, Gauge, Metrics};
+use crate::registry::Application;
+
+/// An application's state, shared by everything it sends.
+#[derive(Debug)]
+pub struct App {
+    id: Uuid,
+    id_text: String,
+    name: RwLock<Arc<str>>,
+    rate: RwLock<Arc<RateLimit>>,
+    share: Arc<Share>,
+    budget: Arc<Budget>,
+    counters: AppCounters,
+}
+
+/// An application's counters.
+#[derive(Debug)]
+pub struct AppCounters {
+    /// Batches admitted.
+    pub batches: CounterHandle,
+    /// Bytes admitted.
+    pub bytes: CounterHandle,
+    /// Events admitted.
+    pub received: CounterHandle,
+    /// Events accepted.
+    pub accepted: CounterHandle,
+    /// Events rejected.
+    pub rejected: CounterHandle,
+    /// Events to be sent again.
+    pub retry: CounterHandle,
+    /// Events nobody knows about.
+    pub unknown: CounterHandle,
+    /// Events seen before.
+    pub duplicates: CounterHandle,
+}
+
+impl App {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Its id in hyphenated lower case, as records carry it.
+    #[must_use]
+    pub fn id_text(&self) -> &str {
+        &self.id_text
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn counters(&self) -> &AppCounters {
+        &self.counters
+    }
+
+    /// Takes a permit for a message of `len` bytes.
+    ///
+    /// # Errors
+    /// As [`Budget::take`].
+    pub fn take_permit(&self, len: usize) -> Result<Permit, Refusal> {
+        self.budget.take(&self.share, len)
+    }
+
+    /// Charges a batch to its rates.
+    ///
+    /// # Errors
+    /// As [`RateLimit::charge`].
+    pub fn charge(&self, events: u32, bytes: usize) -> Result<(), Refusal> {
+        let rate = Arc::clone(&self.rate.read().unwrap_or_else(PoisonError::into_inner));
+        rate.charge(events, bytes)
+    }
+
+    fn update(&self, application: &Application, rates: Rates) {
+        if self.name().as_ref() != application.name {
+            *self.name.write().unwrap_or_else(PoisonError::into_inner) = application.name.as_str().into();
+        }
+        // Only a change makes a new limit: a new one starts with full buckets.
+        if self.rate.read().unwrap_or_else(PoisonError::into_inner).rates() != rates {
+            *self.rate.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(RateLimit::new(rates));
+        }
+    }
+}
+
+/// Every application that was seen, with the gateway's defaults and its budget.
+#[derive(Debug)]
+pub struct Apps {
+    apps: RwLock<HashMap<Uuid, Arc<App>>>,
+    defaults: Rates,
+    budget: Arc<Budget>,
+    metrics: Arc<Metrics>,
+}
+
+impl Apps {
+    /// No application yet.
+    #[must_use]
+    pub fn new(settings: &AdmissionSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let limit = settings.bytes_in_flight.0;
+        metrics.gauge(Gauge::BytesBudget, &[]).set(limit.cast_signed());
+        let budget = Budget::new(limit, settings.app_share, metrics.gauge(Gauge::BytesInFlight, &[]));
+        let defaults = Rates {
+            events_per_second: settings.events_per_second,
+            events_burst: settings.events_burst,
+            bytes_per_second: settings.bytes_per_second.0,
+            bytes_burst: settings.bytes_burst.0,
+        };
+        Arc::new(Self { apps: RwLock::new(HashMap::new()), defaults, budget, metrics: Arc::clone(metrics) })
+    }
+
+    /// The state of an application, made at the first call and brought up to date at each.
+    #[must_use]
+    pub fn get(&self, application: &Application) -> Arc<App> {
+        let rates = self.rates(application);
+        let known = self.apps.read().unwrap_or_else(PoisonError::into_inner).get(&application.application_id).cloned();
+        if let Some(app) = known {
+            app.update(application, rates);
+            return app;
+        }
+        let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+        let app = apps.entry(application.application_id).or_insert_with(|| Arc::new(self.make(application, rates)));
+        Arc::clone(app)
+    }
+
+    /// The gateway's budget.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    fn rates(&self, application: &Application) -> Rates {
+        let limits = application.limits;
+        // An application with a rate but no burst of its own gets the default burst in proportion to its rate, so that
+        // a low rate is not drowned by a high default burst.
+        let burst = |rate: Option<u64>, burst: Option<u64>, default_rate: u64, default_burst: u64| match (rate, burst) {
+            (_, Some(burst)) => burst,
+            (Some(rate), None) => {
+                u64::try_from(u128::from(rate) * u128::from(default_burst) / u128::from(default_rate.max(1)))
+                    .unwrap_or(u64::MAX)
+                    .max(1)
+            }
+            (None, None) => default_burst,
+        };
+        let events_burst = burst(
+            limits.events_per_second.map(u64::from),
+            limits.events_burst.map(u64::from),
+            self.defaults.events_per_second.into(),
+            self.defaults.events_burst.into(),
+        );
+        Rates {
+            events_per_second: limits.events_per_second.unwrap_or(self.defaults.events_per_second),
+            events_burst: u32::try_from(events_burst).unwrap_or(u32::MAX),
+            bytes_per_second: limits.bytes_per_second.unwrap_or(self.defaults.bytes_per_second),
+            bytes_burst: burst(
+                limits.bytes_per_second,
+                limits.bytes_burst,
+                self.defaults.bytes_per_second,
+                self.defaults.bytes_burst,
+            ),
+        }
+    }
+
+    fn make(&self, application: &Application, rates: Rates) -> App {
+        let id = application.application_id;
+        let id_text = id.to_string();
+        let counter = |metric| self.metrics.counter(metric, &[&id_text]);
+        let settled = |verdict| self.metrics.counter(Counter::EventsSettled, &[&id_text, verdict]);
+        let counters = AppCounters {
+            batches: counter(Counter::BatchesReceived),
+            bytes: counter(Counter::BytesReceived),
+            received: counter(Counter::EventsReceived),
+            accepted: settled("accepted"),
+            rejected: settled("rejected"),
+            retry: settled("retry"),
+            unknown: settled("unknown"),
+            duplicates: counter(Counter::EventsDuplicate),
+        };
+        App {
+            id,
+            name: RwLock::new(application.name.as_str().into()),
+            rate: RwLock::new(Arc::new(RateLimit::new(rates))),
+            share: Arc::new(Share::default()),
+            budget: Arc::clone(&self.budget),
+            counters,
+            id_text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Limits;
+
+    fn application(limits: Limits) -> Application {
+        Application {
+            application_id: Uuid::from_u128(7),
+            name: "skyfall".to_owned(),
+            description: None,
+            limits,
+            created_at_ms: 0,
+            updated_at_ms: 0,
+        }
+    }
+
+    #[test]
+    fn all_keys_of_an_application_share_one_limit() {
+        let apps = Apps::new(&AdmissionSettings::default(), &Metrics::new());
+        let first = apps.get(&application(Limits { events_burst: Some(10), ..Limits::default() }));
+        let second = apps.get(&application(Limits { events_burst: Some(10), ..Limits::default() }));
+        first.charge(10, 1).expect("the bucket starts full");
+        assert!(second.charge(10, 1).is_err());
+    }
+
+    #[test]
+    fn a_changed_limit_takes_effect_on_what_is_open() {
+        let apps = Apps::new(&AdmissionSettings::default(), &Metrics::new());
+        let app = apps.get(&application(Limits { events_burst: Some(10), ..Limits::default() }));
+        assert!(app.charge(11, 1).is_err());
+        let _ = apps.get(&application(Limits { events_burst: Some(20), ..Limits::default() }));
+        app.charge(11, 1).expect("the new burst holds for the same handle");
+    }
+
+    #[test]
+    fn a_rate_without_a_burst_gets_one_in_proportion() {
+        let apps = Apps::new(&AdmissionSettings::default(), &Metrics::new());
+        let rates = apps.rates(&application(Limits { events_per_second: Some(50), ..Limits::default() }));
+        assert_eq!(rates.events_burst, 100);
+    }
+}

@@ -1,0 +1,261 @@
+//! Every reason to refuse a batch or a call, and the one table that says what each means on the wire.
+//!
+//! `docs/status.md` publishes the table; a test holds the two together.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+/// Why a batch or a call is refused as a whole. Nothing of a refused batch is stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No key came with the call.
+    #[error("no API key: send it as metadata `x-api-key` or `authorization: Bearer KEY`")]
+    KeyMissing,
+    /// What came can't be a key.
+    #[error("the API key is malformed: check that it was copied whole")]
+    KeyMalformed,
+    /// Nobody has this key.
+    #[error("the API key is unknown")]
+    KeyUnknown,
+    /// The key was disabled.
+    #[error("the API key is disabled")]
+    KeyDisabled,
+    /// The key's time is over.
+    #[error("the API key has expired")]
+    KeyExpired,
+    /// The registry can't be asked and the key is not cached. Not a denial.
+    #[error("the key store can't be reached; the key could not be checked")]
+    KeyStoreUnavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The application sends faster than it may.
+    #[error("over the application's rate of {limit} {unit} a second")]
+    OverRate {
+        /// What is limited.
+        unit: RateUnit,
+        /// How many a second.
+        limit: u64,
+        /// When the bucket holds enough for this batch.
+        retry_after: Duration,
+    },
+    /// The batch is larger than the application's burst: it can never pass.
+    #[error("{amount} {unit} in one batch, but the application's burst is {burst}: send smaller batches")]
+    OverBurst {
+        /// What is limited.
+        unit: RateUnit,
+        /// How many the batch holds.
+        amount: u64,
+        /// How many may come at once.
+        burst: u64,
+    },
+    /// Too many bytes are on their way already.
+    #[error("too many bytes in flight {scope}")]
+    OverBudget {
+        /// Whose budget is used up.
+        scope: BudgetScope,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The message is larger than a message may be.
+    #[error("the message holds {size} bytes, the limit is {limit}: send smaller batches")]
+    MessageTooLarge {
+        /// Its size, as declared.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The message is larger than a message may be once decompressed.
+    #[error("the message decompresses to more than the limit of {limit} bytes: send smaller batches")]
+    DecompressedTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The message can't be read.
+    #[error("the message can't be decoded: {why}")]
+    Undecodable {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The message is compressed in a way the gateway does not know.
+    #[error("compression `{encoding}` is not supported: use gzip, zstd or identity")]
+    UnsupportedCompression {
+        /// What the call names, shortened.
+        encoding: String,
+    },
+    /// A batch without events.
+    #[error("the batch holds no events")]
+    EmptyBatch,
+    /// More events than a batch may hold.
+    #[error("{events} events in one batch, the limit is {limit}: send smaller batches")]
+    BatchTooLarge {
+        /// How many the batch holds.
+        events: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// The message did not arrive in time.
+    #[error("the message did not arrive whole within {limit:?}")]
+    MessageTimeout {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The destination takes no events now.
+    #[error("the destination can't take events now")]
+    DestinationDown {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The gateway is stopping.
+    #[error("the gateway is draining: connect again")]
+    Draining,
+    /// A bug.
+    #[error("internal error")]
+    Internal,
+}
+
+/// What a rate is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateUnit {
+    /// Events.
+    Events,
+    /// Bytes of messages.
+    Bytes,
+}
+
+impl std::fmt::Display for RateUnit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Events => "events",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
+/// Whose byte budget is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetScope {
+    /// The gateway's.
+    Gateway,
+    /// The application's share of it.
+    Application,
+}
+
+impl std::fmt::Display for BudgetScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Gateway => "in the gateway",
+            Self::Application => "for this application",
+        })
+    }
+}
+
+/// How loudly a refusal is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// A client's own doing.
+    Debug,
+    /// Something for an operator to see.
+    Warn,
+    /// A bug.
+    Error,
+}
+
+/// One row of the status table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The metric label, and the row's name.
+    pub label: &'static str,
+    /// The gRPC code.
+    pub grpc: Code,
+    /// The HTTP status.
+    pub http: u16,
+    /// How loudly it is logged.
+    pub log: LogLevel,
+}
+
+impl Refusal {
+    /// What this refusal means on the wire and in the books.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        use Code::{DeadlineExceeded, Internal, InvalidArgument, ResourceExhausted, Unauthenticated, Unavailable};
+        use LogLevel::{Debug, Error, Warn};
+        let (label, grpc, http, log) = match self {
+            Self::KeyMissing => ("key_missing", Unauthenticated, 403, Debug),
+            Self::KeyMalformed => ("key_malformed", Unauthenticated, 403, Debug),
+            Self::KeyUnknown => ("key_unknown", Unauthenticated, 403, Debug),
+            Self::KeyDisabled => ("key_disabled", Unauthenticated, 403, Debug),
+            Self::KeyExpired => ("key_expired", Unauthenticated, 403, Debug),
+            Self::KeyStoreUnavailable { .. } => ("key_store_unavailable", Unavailable, 503, Warn),
+            Self::OverRate { .. } => ("over_rate", ResourceExhausted, 429, Debug),
+            Self::OverBurst { .. } => ("over_burst", InvalidArgument, 400, Debug),
+            Self::OverBudget { .. } => ("over_budget", Unavailable, 503, Debug),
+            Self::MessageTooLarge { .. } => ("message_too_large", InvalidArgument, 413, Debug),
+            Self::DecompressedTooLarge { .. } => ("decompressed_too_large", InvalidArgument, 413, Debug),
+            Self::Undecodable { .. } => ("undecodable", InvalidArgument, 400, Debug),
+            Self::UnsupportedCompression { .. } => ("unsupported_compression", Code::Unimplemented, 415, Debug),
+            Self::EmptyBatch => ("empty_batch", InvalidArgument, 400, Debug),
+            Self::BatchTooLarge { .. } => ("batch_too_large", InvalidArgument, 400, Debug),
+            Self::MessageTimeout { .. } => ("message_timeout", DeadlineExceeded, 408, Debug),
+            Self::DestinationDown { .. } => ("destination_down", Unavailable, 503, Warn),
+            Self::Draining => ("draining", Unavailable, 503, Debug),
+            Self::Internal => ("internal", Internal, 500, Error),
+        };
+        Row { label, grpc, http, log }
+    }
+
+    /// When to try again; `None` where trying again can't help.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::KeyStoreUnavailable { retry_after }
+            | Self::OverRate { retry_after, .. }
+            | Self::OverBudget { retry_after, .. }
+            | Self::DestinationDown { retry_after } => Some(*retry_after),
+            // Another task answers at once; this one does not come back.
+            Self::Draining => Some(Duration::from_millis(100)),
+            Self::KeyMissing
+            | Self::KeyMalformed
+            | Self::KeyUnknown
+            | Self::KeyDisabled
+            | Self::KeyExpired
+            | Self::OverBurst { .. }
+            | Self::MessageTooLarge { .. }
+            | Self::DecompressedTooLarge { .. }
+            | Self::Undecodable { .. }
+            | Self::UnsupportedCompression { .. }
+            | Self::EmptyBatch
+            | Self::BatchTooLarge { .. }
+            | Self::MessageTimeout { .. }
+            | Self::Internal => None,
+        }
+    }
+
+    /// One of each, for the published table and its test.
+    #[must_use]
+    pub fn examples() -> Vec<Self> {
+        let soon = Duration::from_millis(250);
+        vec![
+            Self::KeyMissing,
+            Self::KeyMalformed,
+            Self::KeyUnknown,
+            Self::KeyDisabled,
+            Self::KeyExpired,
+            Self::KeyStoreUnavailable { retry_after: soon },
+            Self::OverRate { unit: RateUnit::Events, limit: 100, retry_after: soon },
+            Self::OverBurst { unit: RateUnit::Events, amount: 300, burst: 200 },
+            Self::OverBudget { scope: BudgetScope::Gateway, retry_after: soon },
+            Self::MessageTooLarge { size: 5 << 20, limit: 4 << 20 },
+            Self::DecompressedTooLarge { limit: 4 << 20 },
+            Self::Undecodable { why: "a field's length runs past the end of the message" },
+            Self::UnsupportedCompression { encoding: "br".to_owned() },
+            Self::EmptyBatch,
+            Self::BatchTooLarge { events: 10_001, limit: 10_000 },
+            Self::MessageTimeout { limit: Duration::from_secs(30) },
+            Self::DestinationDown { retry_after: soon },
+            Self::Draining,
+            Self::Internal,
+        ]
+    }
+}
