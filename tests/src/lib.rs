@@ -1,1 +1,16 @@
-//! placeholder
+//! The rig of Headgate's end-to-end and fault tests: gateways as processes and in this process, clients with raw control,
+//! load that goes on through faults, a reader of the lake, a stock Python client, and the oracle that judges what all of
+//! them leave behind. Nothing here is skipped where something is missing: the test fails and says what to install.
+
+pub mod binary;
+pub mod client;
+pub mod gateway;
+pub mod http;
+pub mod inproc;
+pub mod lake;
+pub mod load;
+pub mod metrics;
+pub mod oracle;
+pub mod poll;
+pub mod python;
+pub mod seed;

@@ -137,6 +137,12 @@ impl Apps {
         Arc::clone(app)
     }
 
+    /// The name of an application that was seen.
+    #[must_use]
+    pub fn name(&self, id: Uuid) -> Option<Arc<str>> {
+        self.apps.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(|app| app.name())
+    }
+
     /// The gateway's budget.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {

@@ -1,6 +1,6 @@
 //! Every reason to refuse a batch or a call, and the one table that says what each means on the wire.
 //!
-//! `docs/status.md` publishes the table; a test holds the two together.
+//! `docs/status.md` publishes the table (`headgate reference status`); a test holds the two together.
 
 use std::time::Duration;
 
@@ -257,5 +257,63 @@ impl Refusal {
             Self::Draining,
             Self::Internal,
         ]
+    }
+}
+
+/// The published table, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = String::from(
+        "| refusal | gRPC | HTTP | retry | what the client is told |\n|---|---|---|---|---|\n",
+    );
+    for refusal in Refusal::examples() {
+        let Row { label, grpc, http, .. } = refusal.row();
+        let retry = if refusal.retry_after().is_some() { "yes, after the hint" } else { "no" };
+        let code = code_name(grpc);
+        page.push_str(&format!("| `{label}` | {code} | {http} | {retry} | {refusal} |\n"));
+    }
+    page
+}
+
+/// A code as the gRPC specification writes it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_table_is_this_table() {
+        let page = include_str!("../../../docs/status.md");
+        assert!(page.contains(&reference()), "docs/status.md is old: put in what `headgate reference status` prints");
+    }
+
+    #[test]
+    fn every_row_has_a_name_of_its_own() {
+        let mut labels: Vec<_> = Refusal::examples().iter().map(|refusal| refusal.row().label).collect();
+        labels.sort_unstable();
+        let count = labels.len();
+        labels.dedup();
+        assert_eq!(labels.len(), count);
     }
 }

@@ -1,9 +1,15 @@
 //! The commands. Each is thin: it reads its arguments, calls the part that does the work, and shows the result.
 
 pub mod apps;
+pub mod arguments;
+pub mod check_config;
+mod find;
 pub mod keys;
 pub mod lake;
+mod limits;
 pub mod replay;
+mod report;
+pub mod serve;
 
 use std::fmt;
 

@@ -2,6 +2,7 @@
 //! as a whole before anything starts; each knows where its value came from.
 
 mod admission;
+mod check;
 mod delivery;
 mod gather;
 mod grpc;
@@ -11,7 +12,7 @@ mod lifecycle;
 mod load;
 mod operate;
 mod registry;
-mod units;
+pub mod units;
 
 use std::path::PathBuf;
 
@@ -27,6 +28,7 @@ pub use lifecycle::LifecycleSettings;
 pub use load::{ConfigError, Loaded, Source, load};
 pub use operate::{LogFormat, OperateSettings};
 pub use registry::{RegistryKind, RegistrySettings};
+pub use units::Size;
 
 /// Every setting of the gateway. The defaults run it on one machine with nothing else.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -7,6 +7,8 @@
 mod bucket;
 mod in_flight;
 mod lane;
+#[cfg(test)]
+pub(crate) mod testing;
 mod ticket;
 
 pub use bucket::{BucketId, BucketSink, ClosedBucket, Packing};

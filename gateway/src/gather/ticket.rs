@@ -58,7 +58,7 @@ enum State {
 }
 
 /// The part of a ticket that others may attach to while the bucket is in flight.
-pub struct Waiters {
+pub(super) struct Waiters {
     state: Mutex<State>,
 }
 

@@ -1,10 +1,14 @@
 //! Applications and their API keys.
 //!
-//! A [`Registry`] keeps them; only hashes of keys are stored. When it can't be reached it says so with
-//! [`RegistryError::Unavailable`], which admission must never take for "no such key".
+//! A [`Registry`] keeps them; only hashes of keys are stored. When it can't be reached or read it says so with an error,
+//! which admission must never take for "no such key".
 
+pub mod demo;
+mod private_file;
+mod rules;
 mod sqlite;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +16,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::admission::key::KeyHash;
+use crate::clock::Clock;
+use crate::config::{RegistryKind, Settings};
 
 pub use sqlite::SqliteRegistry;
 
@@ -126,9 +132,44 @@ pub enum RegistryError {
         /// What is wrong with it, and what would be right.
         problem: String,
     },
-    /// The registry can't be reached or is broken. Says nothing about whether a key exists.
+    /// The registry can't be reached or is busy. Says nothing about whether a key exists.
     #[error("the registry can't be used: {0}")]
     Unavailable(Arc<str>),
+    /// The registry's file can't be read as one.
+    #[error(
+        "the registry file {} is damaged ({detail}): stop the gateway, move the file and its -wal and -shm files \
+         away, and put a backup in its place or start with an empty registry",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: Arc<str>,
+    },
+    /// The registry's file was written by a later version of Headgate.
+    #[error(
+        "the registry file {} has schema version {found}, this headgate knows versions up to {known}: run the version \
+         that wrote it, or a later one",
+        path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i64,
+        /// The latest version known here.
+        known: i64,
+    },
+    /// The file is a database, but not a registry.
+    #[error(
+        "{} is a database of something else: set `data_dir` to a folder of the gateway's own, or move the file away",
+        path.display()
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Keeps applications and keys.
@@ -160,4 +201,18 @@ pub trait Registry: Send + Sync {
     async fn rotate(&self, old: Uuid, new: NewAuthorization) -> Result<Authorization, RegistryError>;
     /// Removes a key; removing an unknown one succeeds. Returns whether it was there.
     async fn delete_authorization(&self, key: Uuid) -> Result<bool, RegistryError>;
+}
+
+/// Opens the registry that the settings name; the one place that knows where it is. Makes the data folder and an empty
+/// registry where there is none. Waits for another process that does the same, so it belongs before serving begins.
+///
+/// # Errors
+/// If the registry can't be used; says what to do.
+pub fn open(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Registry>, RegistryError> {
+    match settings.registry.kind {
+        RegistryKind::Sqlite => {
+            private_file::make_folder(&settings.data_dir)?;
+            Ok(Arc::new(SqliteRegistry::open(&settings.data_dir.join("registry.sqlite"), clock.clone())?))
+        }
+    }
 }

@@ -1,0 +1,46 @@
+//! The gateway beside a bare tonic + prost server: what each spends on the same load.
+//!
+//! `cargo bench -p headgate-benches --bench side_by_side`, options after `--`; see the README beside `Cargo.toml`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use headgate_benches::options::Options;
+use headgate_benches::{Result, machine, server, side_by_side};
+
+// The gateway's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = match options.serve {
+        Some(kind) => server::serve(kind),
+        None if options.bench => measure(&options),
+        None => {
+            // `cargo test --all-targets` runs benches too, built without optimisation.
+            println!("nothing is measured; run it with cargo bench");
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("side_by_side: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let gateway = server::Gateway::build()?;
+    // One thread: the load must leave the cores to the server.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(side_by_side::run(options, &gateway, Path::new(env!("CARGO_MANIFEST_DIR"))))?;
+    println!("\n{report}");
+    let path = machine::target_dir()?.join("side_by_side.json");
+    std::fs::write(&path, report.to_json()?)?;
+    println!("written to {}", path.display());
+    Ok(())
+}

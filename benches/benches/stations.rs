@@ -1,0 +1,229 @@
+//! What each station of the hot path costs, by itself and for one event where nothing else is said.
+//!
+//! `cargo bench -p headgate-benches --bench stations`; figures are nanoseconds on one core with everything in its caches,
+//! so they add up to less than a server spends.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use headgate::admission::app::{App, Apps};
+use headgate::admission::budget::Permit;
+use headgate::admission::key::{ApiKey, KeyHash};
+use headgate::admission::rate::{RateLimit, Rates};
+use headgate::clock::Clock;
+use headgate::config::{AdmissionSettings, IngestSettings};
+use headgate::delivery::Discard;
+use headgate::gather::{BucketId, Lanes, Packing};
+use headgate::ingest::dedupe::Dedupe;
+use headgate::ingest::scan::{self, Envelope, RawEvent};
+use headgate::ingest::validate::{Limits, validate};
+use headgate::ingest::verdict::{BatchOutcome, Reply};
+use headgate::ingest::{Incoming, Ingest, json};
+use headgate::metrics::Metrics;
+use headgate::registry::{self, Application};
+use headgate_benches::events::Sample;
+use headgate_benches::load::{Batches, Call, Case};
+use headgate_proto::record::{EventFields, RecordTail, write_record};
+use headgate_proto::v1::{Event, StreamEventsRequest};
+use prost::Message;
+use serde::de::IgnoredAny;
+use uuid::Uuid;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const SAMPLES: usize = 256;
+const BUCKET: usize = 256 << 10;
+const STREAMS_OF_100: Case = Case::new(Call::Stream, 100);
+const PREFIX: usize = 5;
+
+fn samples() -> Vec<Event> {
+    let mut sample = Sample::new(1);
+    (0..SAMPLES).map(|_| sample.event()).collect()
+}
+
+/// One of them after the other, for ever.
+fn in_turn<T>(samples: &[T]) -> impl FnMut() -> &T {
+    let mut samples = samples.iter().cycle();
+    move || samples.next().expect("a cycle of samples never ends")
+}
+
+fn reading(c: &mut Criterion) {
+    let mut group = c.benchmark_group("read");
+    let message = StreamEventsRequest { sequence: 1, events: samples()[..100].to_vec() }.encode_to_vec();
+    group.bench_function("head of a batch of 100", |b| {
+        b.iter(|| scan::head(black_box(&message), Envelope::Stream));
+    });
+    group.bench_function("walk to the next event", |b| {
+        let mut events = scan::events(&message, Envelope::Stream);
+        b.iter(|| match events.next() {
+            Some(event) => event.len(),
+            None => {
+                events = scan::events(&message, Envelope::Stream);
+                0
+            }
+        });
+    });
+    let encoded: Vec<Vec<u8>> = samples().iter().map(Message::encode_to_vec).collect();
+    group.bench_function("scan an event's fields", |b| {
+        let mut next = in_turn(&encoded);
+        b.iter(|| scan::event(black_box(next())).is_ok());
+    });
+    group.bench_function("scan and validate", |b| {
+        let limits = Limits::from(&IngestSettings::default());
+        let mut next = in_turn(&encoded);
+        b.iter(|| scan::event(black_box(next())).is_ok_and(|event| validate(&event, &limits).is_ok()));
+    });
+    group.bench_function("to compare: decode with prost", |b| {
+        let mut next = in_turn(&encoded);
+        b.iter(|| Event::decode(black_box(next().as_slice())));
+    });
+    group.finish();
+}
+
+fn checking(c: &mut Criterion) {
+    let mut group = c.benchmark_group("json");
+    let payloads: Vec<Bytes> = samples().into_iter().map(|event| event.event_data).collect();
+    group.bench_function("check one object", |b| {
+        let mut next = in_turn(&payloads);
+        b.iter(|| json::check_object(black_box(next()), 64).is_ok());
+    });
+    group.bench_function("to compare: serde_json IgnoredAny", |b| {
+        let mut next = in_turn(&payloads);
+        b.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(next())).is_ok());
+    });
+    group.bench_function("to compare: serde_json Value", |b| {
+        let mut next = in_turn(&payloads);
+        b.iter(|| serde_json::from_slice::<serde_json::Value>(black_box(next())).is_ok());
+    });
+    group.finish();
+}
+
+fn writing(c: &mut Criterion) {
+    let mut group = c.benchmark_group("write");
+    let encoded: Vec<Vec<u8>> = samples().iter().map(Message::encode_to_vec).collect();
+    let events: Vec<RawEvent<'_>> =
+        encoded.iter().map(|bytes| scan::event(bytes).expect("samples are well formed")).collect();
+    group.bench_function("a record into a bucket", |b| {
+        let tail = RecordTail::new(&Uuid::new_v4().to_string(), 1_790_000_000_000, &Uuid::new_v4().to_string());
+        let mut bucket: Vec<u8> = Vec::with_capacity(BUCKET + 1_024);
+        let mut next = in_turn(&events);
+        b.iter(|| {
+            if bucket.len() > BUCKET {
+                bucket.clear();
+            }
+            let event = black_box(next());
+            let timestamp = event.timestamp.unwrap_or_default();
+            let fields = EventFields {
+                event_id: event.event_id,
+                event_type: event.event_type,
+                event_name: event.event_name,
+                seconds: timestamp.seconds,
+                nanos: timestamp.nanos.unsigned_abs(),
+                event_version: event.event_version,
+                app_version: event.app_version,
+                event_data: event.event_data,
+                data_has_line_breaks: false,
+            };
+            write_record(&mut bucket, &fields, &tail);
+        });
+    });
+    group.finish();
+}
+
+fn remembering(c: &mut Criterion) {
+    c.bench_function("dedupe: claim a new id in a full window", |b| {
+        let dedupe = Dedupe::new(IngestSettings::default().dedupe_window, 42);
+        let salt = dedupe.salt(Uuid::from_u128(7));
+        let mut id = 0_u128;
+        let mut claim = || {
+            id += 1;
+            dedupe.claim(Dedupe::key(salt, Uuid::from_u128(id)), BucketId(1))
+        };
+        for _ in 0..2 * IngestSettings::default().dedupe_window {
+            let _ = claim();
+        }
+        b.iter(claim);
+    });
+}
+
+fn admitting(c: &mut Criterion) {
+    let mut group = c.benchmark_group("admit a call or a batch");
+    group.bench_function("hash a key", |b| {
+        let key = ApiKey::generate().expect("the system has randomness");
+        b.iter(|| KeyHash::of(black_box(key.expose())));
+    });
+    group.bench_function("charge the rates", |b| {
+        let rates = Rates {
+            events_per_second: u32::MAX,
+            events_burst: u32::MAX,
+            bytes_per_second: 1 << 41,
+            bytes_burst: 1 << 41,
+        };
+        let limit = RateLimit::new(rates);
+        b.iter(|| limit.charge(black_box(100), black_box(34_200)).is_ok());
+    });
+    group.bench_function("take and return a permit", |b| {
+        let app = app(&Metrics::new());
+        b.iter(|| app.take_permit(black_box(34_200)).is_ok());
+    });
+    group.finish();
+}
+
+/// Takes outcomes and looks only whether they are good.
+struct Accepted;
+
+impl Reply for Accepted {
+    fn settled(&self, _token: u64, outcome: BatchOutcome, _permit: Permit) {
+        let BatchOutcome::Settled(verdict) = outcome else { panic!("a batch was refused") };
+        assert!(verdict.not_accepted.is_empty(), "{:?}", verdict.not_accepted.first());
+    }
+}
+
+fn app(metrics: &Arc<Metrics>) -> Arc<App> {
+    Apps::new(&AdmissionSettings::default(), metrics).get(&Application {
+        application_id: Uuid::new_v4(),
+        name: "bench".to_owned(),
+        description: None,
+        limits: registry::Limits::default(),
+        created_at_ms: 0,
+        updated_at_ms: 0,
+    })
+}
+
+fn everything(c: &mut Criterion) {
+    let (clock, metrics) = (Clock::system(), Metrics::new());
+    let sink = Arc::new(Discard::new(BUCKET, Duration::from_secs(1)));
+    let packing = Packing { target_bytes: BUCKET, linger: Duration::from_secs(1) };
+    let lanes = Lanes::new(2, sink, packing, Duration::from_secs(10), &clock, &metrics);
+    let ingest = Ingest::new(&IngestSettings::default(), lanes, None, &clock, &metrics).expect("randomness");
+    let app = app(&metrics);
+    let reply: Arc<dyn Reply> = Arc::new(Accepted);
+    let mut batches = Batches::new(STREAMS_OF_100, 1).expect("randomness");
+    c.bench_function("take a batch of 100: read, check, dedupe, write, settle", |b| {
+        b.iter_batched(
+            || batches.next_framed().slice(PREFIX..),
+            |message| {
+                let head = ingest.head(&message, Envelope::Stream).expect("a good batch");
+                ingest.take(Incoming {
+                    app: Arc::clone(&app),
+                    permit: app.take_permit(message.len()).expect("little is in flight"),
+                    message,
+                    envelope: Envelope::Stream,
+                    head,
+                    arrived: clock.now(),
+                    reply: Arc::clone(&reply),
+                    token: head.sequence,
+                    affinity: 0,
+                });
+            },
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+criterion_group!(stations, reading, checking, writing, remembering, admitting, everything);
+criterion_main!(stations);

@@ -1,0 +1,176 @@
+//! Sample events: six short fields and a JSON payload of about 230 bytes, together about 342 bytes on the wire.
+
+use headgate_proto::v1::Event;
+use prost_types::Timestamp;
+
+/// A generator of events that look like a game's. The same seed makes the same events.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    state: u64,
+}
+
+impl Sample {
+    /// Events of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+    }
+
+    /// The next event.
+    pub fn event(&mut self) -> Event {
+        let (event_type, event_name, event_data) = match self.below(4) {
+            0 => ("gameplay_combat", "player_knockout", self.knockout()),
+            1 => ("gameplay_progress", "mission_completed", self.mission()),
+            2 => ("economy_transaction", "item_purchased", self.purchase()),
+            _ => ("client_performance", "frame_statistics", self.frames()),
+        };
+        let (high, low) = (self.draw(), self.draw());
+        Event {
+            event_id: uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+                .into_uuid()
+                .to_string(),
+            event_type: event_type.to_owned(),
+            event_name: event_name.to_owned(),
+            event_timestamp: Some(Timestamp {
+                seconds: 1_790_000_000 + self.below(86_400).cast_signed(),
+                // Milliseconds: what clients have.
+                nanos: i32::try_from(self.below(1_000) * 1_000_000).unwrap_or(0),
+            }),
+            event_version: "1.0.0".to_owned(),
+            app_version: format!("2.{}.{}", self.below(10), self.below(100)),
+            event_data: event_data.into(),
+            partition_key: String::new(),
+        }
+    }
+
+    fn knockout(&mut self) -> String {
+        format!(
+            r#"{{"player_id":"{}","session_id":"{}","region":"{}","match_id":"{}","weapon":"{}","distance_m":{}.{},"headshot":{},"position":{{"x":{},"y":{},"z":{}}},"assists":["{}","{}"]}}"#,
+            self.player(),
+            self.session(),
+            self.pick(&["eu-central", "us-west", "ap-south"]),
+            self.number(8),
+            self.pick(&["longbow", "plasma_rifle", "hammer"]),
+            self.below(300),
+            self.below(10),
+            self.pick(&["true", "false"]),
+            self.below(2_000),
+            self.below(2_000),
+            self.below(300),
+            self.player(),
+            self.player(),
+        )
+    }
+
+    fn mission(&mut self) -> String {
+        format!(
+            r#"{{"player_id":"{}","session_id":"{}","region":"{}","mission":"{}","difficulty":{},"duration_s":{},"score":{},"rewards":[{{"item":"{}","count":{}}},{{"item":"coins","count":{}}}],"party_size":{}}}"#,
+            self.player(),
+            self.session(),
+            self.pick(&["eu-central", "us-west", "ap-south"]),
+            self.pick(&["the_frozen_gate", "harbor_lights", "last_train_north"]),
+            self.below(5),
+            self.below(3_600),
+            self.number(5),
+            self.pick(&["iron_key", "rune_of_ash", "old_map"]),
+            self.below(9),
+            self.number(3),
+            self.below(4),
+        )
+    }
+
+    fn purchase(&mut self) -> String {
+        format!(
+            r#"{{"player_id":"{}","session_id":"{}","region":"{}","transaction_id":"{}","item_id":"{}","currency":"{}","amount":{}.{},"quantity":{},"balance_after":{},"store":"{}","country":null}}"#,
+            self.player(),
+            self.session(),
+            self.pick(&["eu-central", "us-west", "ap-south"]),
+            self.number(12),
+            self.pick(&["skin_ember", "season_pass", "mount_gryphon"]),
+            self.pick(&["EUR", "USD", "gems"]),
+            self.below(100),
+            self.number(2),
+            self.below(5),
+            self.number(6),
+            self.pick(&["in_game_shop", "launcher", "web"]),
+        )
+    }
+
+    fn frames(&mut self) -> String {
+        format!(
+            r#"{{"player_id":"{}","session_id":"{}","region":"{}","fps_avg":{}.{},"fps_low":{}.{},"frame_ms_p99":{}.{},"ping_ms":{},"gpu":"{}","resolution":[{},{}],"zone":"{}","hitches":{}}}"#,
+            self.player(),
+            self.session(),
+            self.pick(&["eu-central", "us-west", "ap-south"]),
+            30 + self.below(100),
+            self.number(2),
+            10 + self.below(50),
+            self.number(2),
+            self.below(40),
+            self.number(3),
+            self.below(200),
+            self.pick(&["RX 7800 XT", "RTX 4070 \\\"Super\\\"", "Apple M3 Pro"]),
+            self.pick(&["1920", "2560", "3840"]),
+            self.pick(&["1080", "1440", "2160"]),
+            self.pick(&["frost_harbor", "sunken_city", "mill"]),
+            self.below(20),
+        )
+    }
+
+    fn player(&mut self) -> String {
+        format!("p_{}", self.number(8))
+    }
+
+    fn session(&mut self) -> String {
+        format!("s_{:016x}", self.draw())
+    }
+
+    /// A number of so many digits, the first of them no zero.
+    fn number(&mut self, digits: u32) -> u64 {
+        let least = 10_u64.pow(digits - 1);
+        least + self.below(least * 9)
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap_or(0)]
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.draw() % bound
+    }
+
+    // xorshift64*: samples need variety, not randomness.
+    fn draw(&mut self) -> u64 {
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn events_have_the_size_that_figures_are_quoted_for() {
+        let mut sample = Sample::new(7);
+        // The tag and the two bytes of its length are part of an event in a batch.
+        let sizes: Vec<usize> = (0..4_000).map(|_| sample.event().encoded_len() + 3).collect();
+        let mean = sizes.iter().sum::<usize>() / sizes.len();
+        assert!((332..=352).contains(&mean), "the mean is {mean} bytes");
+    }
+
+    #[test]
+    fn payloads_are_json_objects_and_ids_are_uuids() {
+        let mut sample = Sample::new(8);
+        for _ in 0..1_000 {
+            let event = sample.event();
+            let payload = serde_json::from_slice::<serde_json::Value>(&event.event_data).expect("JSON");
+            assert!(payload.is_object());
+            uuid::Uuid::try_parse(&event.event_id).expect("a UUID");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The gateway: built, started on a data folder of its own, and without rates that could refuse the load.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use http::HeaderValue;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::{Process, wait_for};
+use crate::Result;
+use crate::load::Target;
+use crate::machine::target_dir;
+
+const SETTINGS: [&str; 4] = [
+    "admission.events_per_second=4000000000",
+    "admission.events_burst=4000000000",
+    "admission.bytes_per_second=1TiB",
+    "admission.bytes_burst=1TiB",
+];
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Process,
+    target: Target,
+    // Removed with the gateway, which comes first.
+    _folder: TempDir,
+}
+
+/// What a gateway says in its data folder's lock.
+#[derive(Deserialize)]
+struct Running {
+    grpc: SocketAddr,
+}
+
+impl Gateway {
+    /// Builds it with the profile of benches, into the folder that the running program was built into. Returns its path.
+    ///
+    /// # Errors
+    /// If it does not build.
+    pub fn build() -> Result<PathBuf> {
+        let target_dir = target_dir()?;
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        eprintln!("building the gateway (cargo build --release -p headgate)");
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--release", "--package", "headgate", "--bin", "headgate", "--target-dir"])
+            .arg(&target_dir)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()?;
+        if status.success() {
+            Ok(target_dir.join("release/headgate"))
+        } else {
+            Err("the gateway does not build".into())
+        }
+    }
+
+    /// Starts it with a destination that discards.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start(program: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        let log = folder.path().join("log");
+        let mut command = Command::new(program);
+        // Settings of whoever measures must not leak in.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HEADGATE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--destination", "discard", "--listen", "127.0.0.1:0", "--operate-listen", "127.0.0.1:0"])
+            .arg("--data-dir")
+            .arg(&data)
+            .args(SETTINGS.iter().flat_map(|setting| ["--set", setting]))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(File::create(&log)?)
+            .stderr(File::options().append(true).open(&log)?);
+        let mut process = Process(command.spawn()?);
+        let started = wait_for(&mut process, || {
+            let lock = fs::read_to_string(data.join("lock")).ok()?;
+            let running: Running = serde_json::from_str(&lock).ok()?;
+            let key = fs::read_to_string(data.join("demo-api-key")).ok()?;
+            Some((running.grpc, HeaderValue::from_str(key.trim()).ok()?))
+        });
+        let (address, key) = match started.await {
+            Ok(started) => started,
+            Err(error) => {
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                return Err(format!("the gateway does not start: {error}\n{said}").into());
+            }
+        };
+        Ok(Self { process, target: Target { address, key }, _folder: folder })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where to send events.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+}

@@ -1,0 +1,58 @@
+//! The servers that are measured, each a process of its own.
+
+mod bare;
+mod gateway;
+mod peer;
+mod usual;
+
+use std::process::Child;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use self::gateway::Gateway;
+pub use self::peer::{Kind, Peer, serve};
+use crate::Result;
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server's process. Ends with this value.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Fails if it has ended.
+    fn check_alive(&mut self) -> Result<()> {
+        match self.0.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(format!("it ended with {status}").into()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to do about any other error.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks for something until it is there.
+async fn wait_for<T>(process: &mut Process, mut ask: impl FnMut() -> Option<T>) -> Result<T> {
+    let deadline = Instant::now() + START_DEADLINE;
+    loop {
+        if let Some(there) = ask() {
+            return Ok(there);
+        }
+        process.check_alive()?;
+        if Instant::now() > deadline {
+            return Err(format!("it did not start within {START_DEADLINE:?}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

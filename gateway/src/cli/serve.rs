@@ -1,0 +1,78 @@
+//! `headgate serve`: runs the gateway until it is told to stop.
+
+use std::io::{self, IsTerminal};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::CliError;
+use crate::config::{DestinationKind, Loaded};
+use crate::operate::log;
+use crate::serve::{Gateway, Ground, Stopped};
+
+/// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
+///
+/// # Errors
+/// If the gateway can't start, or calls had to be cut off at the end of the drain.
+pub async fn run(loaded: Loaded) -> Result<(), CliError> {
+    let settings = loaded.settings;
+    log::start(&settings.operate).map_err(|error| CliError::configuration(format!("operate.log: {error}")))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::failed)?;
+
+    let gateway = Gateway::start(settings.clone(), Ground::default()).await.map_err(CliError::failed)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        grpc = %gateway.grpc_address(),
+        operate = %gateway.operate_address(),
+        destination = ?settings.delivery.destination,
+        "ready"
+    );
+    print!("{}", first_screen(&gateway, &settings));
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    if io::stderr().is_terminal() {
+        eprintln!("\nstopping: what was taken is being delivered (again to stop at once)");
+    }
+    tokio::select! {
+        stopped = gateway.stop() => match stopped {
+            Stopped::Clean => Ok(()),
+            Stopped::CutOff => Err(CliError::failed("calls were cut off at the end of the drain")),
+        },
+        _ = terminate.recv() => Err(CliError::failed("stopped before the drain was over")),
+        _ = interrupt.recv() => Err(CliError::failed("stopped before the drain was over")),
+    }
+}
+
+/// What runs, and what to do next. The demo key is shown once, when it was made.
+fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String {
+    let scheme = if settings.grpc.tls.is_some() { "https" } else { "http" };
+    let destination = match settings.delivery.destination {
+        DestinationKind::Lake => format!("local lake in {}", settings.data_dir.join("lake").display()),
+        DestinationKind::Discard => "discard: events are acknowledged and DROPPED".to_owned(),
+    };
+    let mut screen = format!(
+        "\nHeadgate {} takes events\n\n  \
+         game servers   {scheme}://{}   (gRPC, headgate.v1.IngestService)\n  \
+         operators      http://{}   (/metrics /healthz /readyz)\n  \
+         events         {destination}\n",
+        env!("CARGO_PKG_VERSION"),
+        gateway.grpc_address(),
+        gateway.operate_address(),
+    );
+    if let Some(demo) = gateway.demo() {
+        screen.push_str(&format!("  demo key       {}\n", demo.path().display()));
+        if let Some(key) = demo.new_key() {
+            screen.push_str(&format!("                 {key}   (shown once)\n"));
+        }
+    }
+    screen.push_str(
+        "\nNext\n  \
+         headgate apps create my-game        register a game\n  \
+         headgate keys create my-game --name server   hand out a key\n  \
+         headgate check-config               every setting and its source\n\n",
+    );
+    screen
+}

@@ -1,0 +1,145 @@
+//! Ranges of settings, and settings that do not fit together.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Settings;
+use super::units::Size;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Every problem, as the setting's name and what is wrong.
+pub(super) fn problems(settings: &Settings) -> Vec<(String, String)> {
+    let mut found = Problems(Vec::new());
+    grpc(settings, &mut found);
+    admission(settings, &mut found);
+    ingest(settings, &mut found);
+    gather_and_delivery(settings, &mut found);
+    lake(settings, &mut found);
+    lifecycle(settings, &mut found);
+    found.0
+}
+
+struct Problems(Vec<(String, String)>);
+
+impl Problems {
+    fn add(&mut self, setting: &str, problem: impl Into<String>) {
+        self.0.push((setting.to_owned(), problem.into()));
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, setting: &str, value: &T, range: &RangeInclusive<T>) {
+        if !range.contains(value) {
+            self.add(setting, format!("must be {} to {}", range.start(), range.end()));
+        }
+    }
+
+    fn time(&mut self, setting: &str, value: Duration, range: RangeInclusive<Duration>) {
+        if !range.contains(&value) {
+            let words = |duration: Duration| humantime::format_duration(duration).to_string();
+            self.add(setting, format!("must be {} to {}", words(*range.start()), words(*range.end())));
+        }
+    }
+}
+
+fn grpc(settings: &Settings, found: &mut Problems) {
+    let grpc = &settings.grpc;
+    found.range("grpc.max_message", &grpc.max_message, &(Size::kib(1)..=Size::mib(64)));
+    found.range("grpc.max_batches_in_flight", &grpc.max_batches_in_flight, &(1..=65_536));
+    found.range("grpc.max_concurrent_streams", &grpc.max_concurrent_streams, &(1..=100_000));
+    found.range("grpc.max_connections", &grpc.max_connections, &(1..=1_000_000));
+    found.range("grpc.stream_window", &grpc.stream_window, &(Size::kib(64)..=Size::mib(16)));
+    found.range("grpc.connection_window", &grpc.connection_window, &(Size::kib(64)..=Size::mib(64)));
+    // RFC 9113, 4.2: SETTINGS_MAX_FRAME_SIZE is 2^14 to 2^24 - 1.
+    found.range("grpc.max_frame", &grpc.max_frame, &(Size::kib(16)..=Size((16 << 20) - 1)));
+    found.range("grpc.max_header_list", &grpc.max_header_list, &(Size::kib(1)..=Size::mib(1)));
+    found.time("grpc.keepalive_interval", grpc.keepalive_interval, SECOND..=SECOND * 3_600);
+    found.time("grpc.keepalive_timeout", grpc.keepalive_timeout, MILLISECOND * 100..=SECOND * 600);
+    found.time("grpc.handshake_timeout", grpc.handshake_timeout, MILLISECOND * 100..=SECOND * 600);
+    found.time("grpc.message_timeout", grpc.message_timeout, MILLISECOND * 100..=SECOND * 3_600);
+    found.time("grpc.slow_reader_timeout", grpc.slow_reader_timeout, MILLISECOND * 100..=SECOND * 3_600);
+    found.time("grpc.connection_age_grace", grpc.connection_age_grace, Duration::ZERO..=SECOND * 3_600);
+    found.range("grpc.connection_age_jitter", &grpc.connection_age_jitter, &(0.0..=1.0));
+    if let Some(tls) = &grpc.tls {
+        let files = [
+            ("grpc.tls.certificate", Some(&tls.certificate)),
+            ("grpc.tls.private_key", Some(&tls.private_key)),
+            ("grpc.tls.client_ca", tls.client_ca.as_ref()),
+        ];
+        for (setting, path) in files {
+            if let Some(path) = path
+                && !path.is_file()
+            {
+                found.add(setting, format!("there is no file {}", path.display()));
+            }
+        }
+        found.time("grpc.tls.reload_interval", tls.reload_interval, MILLISECOND * 100..=SECOND * 86_400);
+    }
+}
+
+fn admission(settings: &Settings, found: &mut Problems) {
+    let admission = &settings.admission;
+    found.range("admission.events_per_second", &admission.events_per_second, &(1..=u32::MAX));
+    found.range("admission.events_burst", &admission.events_burst, &(1..=u32::MAX));
+    found.range("admission.bytes_per_second", &admission.bytes_per_second, &(Size::kib(1)..=Size::mib(1 << 20)));
+    found.range("admission.bytes_burst", &admission.bytes_burst, &(Size::kib(1)..=Size::mib(1 << 20)));
+    found.range("admission.app_share", &admission.app_share, &(0.01..=1.0));
+    found.time("admission.key_refresh", admission.key_refresh, MILLISECOND * 100..=SECOND * 4);
+    found.time("admission.key_stale_grace", admission.key_stale_grace, Duration::ZERO..=SECOND * 86_400 * 7);
+    found.time("admission.key_lookup_timeout", admission.key_lookup_timeout, MILLISECOND * 10..=SECOND * 60);
+    found.time("admission.unknown_key_ttl", admission.unknown_key_ttl, MILLISECOND * 10..=SECOND * 3_600);
+    found.time("admission.key_idle", admission.key_idle, SECOND..=SECOND * 86_400);
+    // One application must be able to send the largest message; its cost is charged to its share.
+    let cost = crate::admission::budget::Budget::cost(settings.grpc.max_message.as_usize());
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let share = (admission.bytes_in_flight.0 as f64 * admission.app_share.clamp(0.01, 1.0)) as u64;
+    if share < cost {
+        let needed = Size(cost);
+        found.add(
+            "admission.bytes_in_flight",
+            format!("an application's share of it is {}, but one message of grpc.max_message takes {needed}", Size(share)),
+        );
+    }
+}
+
+fn ingest(settings: &Settings, found: &mut Problems) {
+    let ingest = &settings.ingest;
+    found.range("ingest.max_batch", &ingest.max_batch, &(1..=100_000));
+    found.range("ingest.max_event", &ingest.max_event, &(Size::kib(1)..=Size::kib(1_000)));
+    found.range("ingest.max_name", &ingest.max_name, &(Size(1)..=Size::kib(4)));
+    found.range("ingest.max_depth", &ingest.max_depth, &(1..=crate::ingest::json::MAX_DEPTH));
+    found.range("ingest.dedupe_window", &ingest.dedupe_window, &(0..=100_000_000));
+}
+
+fn gather_and_delivery(settings: &Settings, found: &mut Problems) {
+    found.range("gather.lanes", &settings.gather.lanes, &(0..=1_024));
+    if let Some(target) = settings.gather.target {
+        found.range("gather.target", &target, &(Size::kib(1)..=Size::mib(16)));
+    }
+    if let Some(linger) = settings.gather.linger {
+        found.time("gather.linger", linger, Duration::ZERO..=SECOND * 10);
+    }
+    found.time("delivery.deadline", settings.delivery.deadline, MILLISECOND * 100..=SECOND * 600);
+}
+
+fn lake(settings: &Settings, found: &mut Problems) {
+    let lake = &settings.lake;
+    found.range("lake.segment", &lake.segment, &(Size::mib(1)..=Size::mib(1_024)));
+    found.time("lake.segment_age", lake.segment_age, SECOND..=SECOND * 3_600);
+    found.range("lake.sync_batch", &lake.sync_batch, &(Size::kib(64)..=Size::mib(256)));
+    found.time("lake.event_time_past", lake.event_time_past, Duration::ZERO..=SECOND * 86_400 * 36_525);
+    found.time("lake.event_time_future", lake.event_time_future, Duration::ZERO..=SECOND * 86_400 * 36_525);
+    found.range("lake.bad_rows_queue", &lake.bad_rows_queue, &(Size::kib(64)..=Size::mib(1_024)));
+}
+
+fn lifecycle(settings: &Settings, found: &mut Problems) {
+    let lifecycle = &settings.lifecycle;
+    found.time("lifecycle.drain_deadline", lifecycle.drain_deadline, SECOND..=SECOND * 600);
+    if lifecycle.drain_grace >= lifecycle.drain_deadline {
+        found.add("lifecycle.drain_grace", "must be shorter than lifecycle.drain_deadline");
+    }
+    if settings.delivery.deadline >= lifecycle.drain_deadline {
+        found.add("delivery.deadline", "must be shorter than lifecycle.drain_deadline, or a drain can't finish");
+    }
+}

@@ -1,0 +1,212 @@
+//! Puts the layers together, checks the result as a whole and remembers where each value came from.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use super::Settings;
+use super::check;
+
+/// Environment variables that speak to the command line and are no settings.
+const NOT_SETTINGS: [&str; 2] = ["config", "output"];
+
+/// Checked settings and their sources.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Each setting's name, its value and where it came from, in the order of their names.
+    pub sources: Vec<Source>,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Source {
+    /// Its name, such as `grpc.listen`.
+    pub setting: String,
+    /// Its value, as it would be written in the file.
+    pub value: String,
+    /// `default`, the file, the environment variable or the flag.
+    pub source: String,
+}
+
+/// Settings that can't be used. Shows every problem, not only the first.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings can't be used:")?;
+        for problem in &self.problems {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Loads defaults, the file, the environment and `flags` (settings by name), later ones winning.
+///
+/// # Errors
+/// [`ConfigError`] for a file that can't be read, an unknown setting, a value of the wrong kind or out of its range.
+pub fn load(file: Option<&Path>, flags: &[(String, String)]) -> Result<Loaded, ConfigError> {
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(path) = file {
+        if !path.is_file() {
+            return Err(ConfigError { problems: vec![format!("{}: there is no such file", path.display())] });
+        }
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment = figment.merge(Env::prefixed("HEADGATE_").ignore(&NOT_SETTINGS).split("__"));
+    for (setting, value) in flags {
+        figment = figment.merge(Flag { setting, value });
+    }
+    let settings: Settings = figment
+        .extract()
+        .map_err(|error| ConfigError { problems: error.into_iter().map(|error| describe(&error)).collect() })?;
+    let sources = sources(&figment, &settings);
+    let problems: Vec<_> = check::problems(&settings)
+        .into_iter()
+        .map(|(setting, problem)| match sources.iter().find(|known| known.setting == setting) {
+            Some(known) => format!("{setting} = {} ({}): {problem}", known.value, known.source),
+            None => format!("{setting}: {problem}"),
+        })
+        .collect();
+    if problems.is_empty() { Ok(Loaded { settings, sources }) } else { Err(ConfigError { problems }) }
+}
+
+/// One flag of the command line, as a layer of its own so that its name is remembered.
+struct Flag<'a> {
+    setting: &'a str,
+    value: &'a str,
+}
+
+impl Provider for Flag<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("flag for {}", self.setting))
+    }
+
+    fn data(&self) -> Result<figment::value::Map<Profile, Dict>, figment::Error> {
+        // As in the environment: a number is a number, the rest is text.
+        let mut value: Value = self.value.parse().unwrap_or_else(|never| match never {});
+        for part in self.setting.rsplit('.') {
+            value = Value::from(Dict::from([(part.to_owned(), value)]));
+        }
+        let dict = value.into_dict().unwrap_or_default();
+        Ok(figment::value::Map::from([(Profile::Default, dict)]))
+    }
+}
+
+fn describe(error: &figment::Error) -> String {
+    let setting = error.path.join(".");
+    let source = error.metadata.as_ref().map_or_else(|| "default".to_owned(), source_name);
+    let kind = error.kind.to_string();
+    if setting.is_empty() { format!("{kind} ({source})") } else { format!("{setting} ({source}): {kind}") }
+}
+
+fn source_name(metadata: &Metadata) -> String {
+    match metadata.source.as_ref().and_then(figment::Source::file_path) {
+        Some(path) => format!("file {}", PathBuf::from(path).display()),
+        None if metadata.name.contains("environment") => "environment".to_owned(),
+        None if metadata.name.starts_with("flag") => "flag".to_owned(),
+        None => "default".to_owned(),
+    }
+}
+
+fn sources(figment: &Figment, settings: &Settings) -> Vec<Source> {
+    let mut found = Vec::new();
+    if let Ok(value) = Value::serialize(settings) {
+        collect(figment, String::new(), &value, &mut found);
+    }
+    found.sort_by(|one, other| one.setting.cmp(&other.setting));
+    found
+}
+
+fn collect(figment: &Figment, path: String, value: &Value, found: &mut Vec<Source>) {
+    if let Value::Dict(_, dict) = value {
+        for (key, value) in dict {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            collect(figment, path, value, found);
+        }
+        return;
+    }
+    let shown = match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Bool(_, truth) => truth.to_string(),
+        Value::Num(_, number) => number
+            .to_u128()
+            .map(|whole| whole.to_string())
+            .or_else(|| number.to_i128().map(|whole| whole.to_string()))
+            .or_else(|| number.to_f64().map(|real| real.to_string()))
+            .unwrap_or_default(),
+        Value::Empty(..) => "unset".to_owned(),
+        _ => String::new(),
+    };
+    let source = match figment.find_metadata(&path) {
+        Some(metadata) if metadata.name.contains("environment") => {
+            format!("environment HEADGATE_{}", path.to_uppercase().replace('.', "__"))
+        }
+        Some(metadata) => source_name(metadata),
+        None => "default".to_owned(),
+    };
+    found.push(Source { setting: path, value: shown, source });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(text.as_bytes()).expect("writes");
+        file
+    }
+
+    #[test]
+    fn no_settings_at_all_are_good_settings() {
+        let loaded = load(None, &[]).expect("the defaults are good");
+        assert_eq!(loaded.settings.grpc.listen.port(), 50051);
+        let listen = loaded.sources.iter().find(|source| source.setting == "grpc.listen").expect("is listed");
+        assert_eq!((listen.value.as_str(), listen.source.as_str()), ("\"127.0.0.1:50051\"", "default"));
+    }
+
+    #[test]
+    fn later_layers_win_and_each_value_knows_its_layer() {
+        let file = file("[grpc]\nlisten = \"127.0.0.1:1\"\nmax_message = \"2MiB\"\n[lake]\nsegment_age = \"5s\"\n");
+        let loaded = load(Some(file.path()), &[("grpc.listen".to_owned(), "127.0.0.1:2".to_owned())]).expect("good");
+        assert_eq!(loaded.settings.grpc.listen.port(), 2);
+        assert_eq!(loaded.settings.grpc.max_message.0, 2 << 20);
+        assert_eq!(loaded.settings.lake.segment_age.as_secs(), 5);
+        let source = |setting: &str| {
+            loaded.sources.iter().find(|source| source.setting == setting).expect("is listed").source.clone()
+        };
+        assert_eq!(source("grpc.listen"), "flag");
+        assert!(source("grpc.max_message").starts_with("file "));
+        assert_eq!(source("grpc.max_frame"), "default");
+    }
+
+    #[test]
+    fn every_bad_setting_is_named_with_its_source() {
+        let file = file("[ingest]\nmax_batch = 0\n[admission]\napp_share = 7.0\n");
+        let error = load(Some(file.path()), &[]).expect_err("out of range").to_string();
+        assert!(error.contains("ingest.max_batch = 0 (file "), "{error}");
+        assert!(error.contains("admission.app_share = 7"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error() {
+        let file = file("[grpc]\nlissten = \"127.0.0.1:1\"\n");
+        let error = load(Some(file.path()), &[]).expect_err("a typing error").to_string();
+        assert!(error.contains("lissten"), "{error}");
+        let error = load(Some(Path::new("no-such-file.toml")), &[]).expect_err("missing").to_string();
+        assert!(error.contains("no-such-file.toml"), "{error}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Writes one Parquet file: under a temporary name until it is whole and on the disk, counted and checksummed on the
+//! way. A file that fails is removed, and if that fails too, replaced when the segment's turn comes again.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use crc_fast::{CrcAlgorithm, Digest};
+use parquet::basic::Compression;
+use parquet::data_type::{ByteArrayType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr, WriterVersion};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::TypePtr;
+
+use super::files::{FileLayer, WriteFile, temporary_name};
+use super::manifest::{Checksum, ManifestFile};
+use super::rows::{COLUMNS_WITHOUT_STATISTICS, Column, Rows, SCHEMA, UNIQUE_COLUMNS};
+use super::{LakeError, layout::Layout};
+
+static TABLE: LazyLock<TypePtr> =
+    LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the table's schema is valid")));
+
+static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
+    let mut properties = WriterProperties::builder()
+        // Read by everything: Athena, DuckDB, Spark of any age.
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_created_by(concat!("headgate ", env!("CARGO_PKG_VERSION")).to_owned());
+    for column in UNIQUE_COLUMNS {
+        properties = properties.set_column_dictionary_enabled(column.into(), false);
+    }
+    for column in COLUMNS_WITHOUT_STATISTICS {
+        properties = properties.set_column_statistics_enabled(column.into(), EnabledStatistics::None);
+    }
+    Arc::new(properties.build())
+});
+
+/// A Parquet file being written.
+pub(super) struct ParquetFile {
+    /// Relative to the lake's root.
+    path: PathBuf,
+    /// `None` once it is finished.
+    writer: Option<SerializedFileWriter<Counted>>,
+    rows: u64,
+    event_times: Option<(i64, i64)>,
+}
+
+impl ParquetFile {
+    /// Begins the file `path`, relative to the lake's root, whose folder must be there.
+    pub(super) fn create(files: &dyn FileLayer, layout: &Layout, path: PathBuf) -> Result<Self, LakeError> {
+        let temporary = temporary_name(&layout.root.join(&path));
+        let file = files.create(&temporary).map_err(|source| LakeError::file("create", &temporary, source))?;
+        let counted = Counted { file, bytes: 0, checksum: Digest::new(CrcAlgorithm::Crc32Iscsi) };
+        let writer = SerializedFileWriter::new(counted, Arc::clone(&TABLE), Arc::clone(&PROPERTIES))
+            .map_err(|source| LakeError::parquet(&path, source))?;
+        Ok(Self { path, writer: Some(writer), rows: 0, event_times: None })
+    }
+
+    /// Its path, relative to the lake's root.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the rows as one row group and empties `rows`.
+    pub(super) fn write(&mut self, rows: &mut Rows) -> Result<(), LakeError> {
+        let (Some(writer), Some((earliest, latest))) = (&mut self.writer, rows.event_times()) else { return Ok(()) };
+        let written = writer.next_row_group().and_then(|group| write_row_group(group, rows));
+        written.map_err(|source| LakeError::parquet(&self.path, source))?;
+        self.rows += rows.len() as u64;
+        let (first, last) = self.event_times.unwrap_or((earliest, latest));
+        self.event_times = Some((first.min(earliest), last.max(latest)));
+        rows.clear();
+        Ok(())
+    }
+
+    /// Writes the footer and makes the file durable, still under its temporary name.
+    pub(super) fn finish(&mut self) -> Result<ManifestFile, LakeError> {
+        let (Some(writer), Some((min_event_time_ms, max_event_time_ms))) = (self.writer.take(), self.event_times) else {
+            return Err(LakeError::parquet(&self.path, ParquetError::General("the file has no rows".to_owned())));
+        };
+        let mut counted = writer.into_inner().map_err(|source| LakeError::parquet(&self.path, source))?;
+        counted.file.sync_data().map_err(|source| LakeError::file("sync", &self.path, source))?;
+        Ok(ManifestFile {
+            path: self.path.clone(),
+            rows: self.rows,
+            bytes: counted.bytes,
+            // A 32-bit checksum, in the low half.
+            crc32c: Checksum(counted.checksum.finalize() as u32),
+            min_event_time_ms,
+            max_event_time_ms,
+        })
+    }
+}
+
+fn write_row_group<W: Write + Send>(
+    mut group: SerializedRowGroupWriter<'_, W>,
+    rows: &Rows,
+) -> Result<(), ParquetError> {
+    for values in rows.columns() {
+        let Some(mut column) = group.next_column()? else {
+            return Err(ParquetError::General("the table has fewer columns than its rows".to_owned()));
+        };
+        match values {
+            Column::Required(values) => column.typed::<ByteArrayType>().write_batch(values, None, None)?,
+            Column::Optional(optional) => {
+                column.typed::<ByteArrayType>().write_batch(&optional.values, Some(&optional.levels), None)?
+            }
+            Column::Number(values) => column.typed::<Int64Type>().write_batch(values, None, None)?,
+        };
+        column.close()?;
+    }
+    group.close()?;
+    Ok(())
+}
+
+/// Counts and checksums what goes to the file.
+struct Counted {
+    file: Box<dyn WriteFile>,
+    bytes: u64,
+    checksum: Digest,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        self.checksum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,123 @@
+//! Reads events back out of the lake's Parquet files, for replay.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Row, RowAccessor};
+
+use super::day::Day;
+use super::files::{FileLayer, OsFiles, is_temporary};
+use super::layout::Layout;
+use super::LakeError;
+
+/// One row of the lake, as far as it is the client's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its UUID.
+    pub event_id: String,
+    /// What kind of event.
+    pub event_type: String,
+    /// Its name.
+    pub event_name: String,
+    /// Version of the event's shape.
+    pub event_version: Option<String>,
+    /// Version of the game.
+    pub app_version: Option<String>,
+    /// When it happened, milliseconds since 1970-01-01 UTC; the lake keeps nothing finer.
+    pub event_time_ms: i64,
+    /// The JSON object.
+    pub event_data: Option<String>,
+    /// The application that sent it.
+    pub application_id: String,
+}
+
+/// The Parquet files of a range of days.
+pub struct LakeFiles {
+    /// In the order of days and segments.
+    pub paths: Vec<PathBuf>,
+    /// Log segments that are not in Parquet yet; their events are in no file.
+    pub waiting_segments: u64,
+}
+
+impl LakeFiles {
+    /// Those of the partitions `from` to `to`, both included.
+    ///
+    /// # Errors
+    /// If there is no lake in the data folder, or its folders can't be listed.
+    pub fn between(data_dir: &Path, from: Day, to: Day) -> Result<Self, LakeError> {
+        let layout = Layout::new(data_dir);
+        let waiting_segments = layout.segments(&OsFiles)?.len() as u64;
+        let mut paths = Vec::new();
+        for day in (from.0..=to.0).map(Day) {
+            let dir = layout.raw_events.join(day.partition());
+            if !dir.is_dir() {
+                continue;
+            }
+            let entries = OsFiles.list(&dir).map_err(|source| LakeError::file("list", &dir, source))?;
+            let names = entries.into_iter().map(|entry| entry.name).filter(|name| !is_temporary(name));
+            paths.extend(names.map(|name| dir.join(name)).filter(|path| path.extension().is_some_and(|e| e == "parquet")));
+        }
+        Ok(Self { paths, waiting_segments })
+    }
+}
+
+/// The rows of one file, in its order. It is opened and read as far as it is asked.
+///
+/// # Errors
+/// If the file can't be read; each row can fail too.
+pub fn read_rows(path: &Path) -> Result<impl Iterator<Item = Result<EventRow, LakeError>> + use<>, LakeError> {
+    let file = File::open(path).map_err(|source| LakeError::file("open", path, source))?;
+    let path = path.to_owned();
+    let reader = SerializedFileReader::new(file).map_err(|source| LakeError::parquet(&path, source))?;
+    let columns = Columns::find(&reader).map_err(|source| LakeError::parquet(&path, source))?;
+    Ok(reader.into_iter().map(move |row| {
+        row.and_then(|row| columns.read(&row)).map_err(|source| LakeError::parquet(&path, source))
+    }))
+}
+
+/// Where the columns stand.
+struct Columns([usize; 8]);
+
+impl Columns {
+    fn find(reader: &SerializedFileReader<File>) -> Result<Self, ParquetError> {
+        const NAMES: [&str; 8] = [
+            "event_id",
+            "event_type",
+            "event_name",
+            "event_version",
+            "app_version",
+            "event_time_ms",
+            "event_data",
+            "application_id",
+        ];
+        let schema = reader.metadata().file_metadata().schema_descr();
+        let mut places = [0; 8];
+        for (place, name) in places.iter_mut().zip(NAMES) {
+            *place = schema
+                .columns()
+                .iter()
+                .position(|column| column.name() == name)
+                .ok_or_else(|| ParquetError::General(format!("has no column {name}")))?;
+        }
+        Ok(Self(places))
+    }
+
+    fn read(&self, row: &Row) -> Result<EventRow, ParquetError> {
+        let [event_id, event_type, event_name, event_version, app_version, event_time_ms, event_data, application_id] =
+            self.0;
+        let optional =
+            |column| if row.is_null(column)? { Ok(None) } else { row.get_string(column).cloned().map(Some) };
+        Ok(EventRow {
+            event_id: row.get_string(event_id)?.clone(),
+            event_type: row.get_string(event_type)?.clone(),
+            event_name: row.get_string(event_name)?.clone(),
+            event_version: optional(event_version)?,
+            app_version: optional(app_version)?,
+            event_time_ms: row.get_long(event_time_ms)?,
+            event_data: optional(event_data)?,
+            application_id: row.get_string(application_id)?.clone(),
+        })
+    }
+}

@@ -1,0 +1,269 @@
+//! Rows of the lake's table (`raw_events`), column by column as Parquet wants them.
+//!
+//! A value is a slice of the frame it was read from, not a copy; what the events of one request have in common is made
+//! once and shared.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use headgate_proto::record::Record;
+use parquet::data_type::ByteArray;
+
+use super::ApplicationNames;
+use super::day::iso_ms;
+
+/// The table's schema: the columns of AWS's Game Analytics Pipeline, and `event_time_ms`.
+pub(super) const SCHEMA: &str = "message raw_events {
+    required binary event_id (STRING);
+    required binary event_type (STRING);
+    required binary event_name (STRING);
+    optional binary event_version (STRING);
+    required int64 event_timestamp;
+    optional binary app_version (STRING);
+    required binary application_id (STRING);
+    optional binary application_name (STRING);
+    optional binary event_data (STRING);
+    required binary metadata (STRING);
+    required int64 event_time_ms;
+}";
+
+/// Columns whose values hardly ever repeat: a dictionary would cost time and save nothing.
+pub(super) const UNIQUE_COLUMNS: [&str; 4] = ["event_id", "event_timestamp", "event_data", "event_time_ms"];
+/// Columns of which a smallest and a largest value lets no query skip anything.
+pub(super) const COLUMNS_WITHOUT_STATISTICS: [&str; 3] = ["event_id", "event_data", "metadata"];
+
+/// A column of strings, some of which may be missing.
+#[derive(Default)]
+pub(super) struct OptionalColumn {
+    pub(super) values: Vec<ByteArray>,
+    /// For each row 1 if it has a value, else 0 (Parquet's definition levels).
+    pub(super) levels: Vec<i16>,
+}
+
+impl OptionalColumn {
+    fn push(&mut self, value: Option<ByteArray>) {
+        self.levels.push(i16::from(value.is_some()));
+        self.values.extend(value);
+    }
+}
+
+/// One column's values.
+pub(super) enum Column<'a> {
+    Required(&'a [ByteArray]),
+    Optional(&'a OptionalColumn),
+    Number(&'a [i64]),
+}
+
+/// Rows that wait to be written as one row group.
+#[derive(Default)]
+pub(super) struct Rows {
+    event_id: Vec<ByteArray>,
+    event_type: Vec<ByteArray>,
+    event_name: Vec<ByteArray>,
+    event_version: OptionalColumn,
+    event_timestamp: Vec<i64>,
+    app_version: OptionalColumn,
+    application_id: Vec<ByteArray>,
+    application_name: OptionalColumn,
+    event_data: OptionalColumn,
+    metadata: Vec<ByteArray>,
+    event_time_ms: Vec<i64>,
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        self.event_time_ms.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.event_time_ms.is_empty()
+    }
+
+    /// Adds a row. `frame` is the memory that `record` was read from.
+    pub(super) fn push(&mut self, record: &Record<'_>, frame: &Bytes, request: &RequestValues) {
+        let event = &record.event;
+        self.event_id.push(value(frame, &event.event_id));
+        self.event_type.push(value(frame, &event.event_type));
+        self.event_name.push(value(frame, &event.event_name));
+        self.event_version.push(event.event_version.as_ref().map(|text| value(frame, text)));
+        self.event_timestamp.push(event.seconds);
+        self.app_version.push(event.app_version.as_ref().map(|text| value(frame, text)));
+        self.application_id.push(request.application_id.clone());
+        self.application_name.push(request.application_name.clone());
+        self.event_data.push(event.event_data.map(|data| frame.slice_ref(data.get().as_bytes()).into()));
+        self.metadata.push(request.metadata.clone());
+        self.event_time_ms.push(event_time_ms(record));
+    }
+
+    /// Forgets the rows and keeps the memory of the columns.
+    pub(super) fn clear(&mut self) {
+        for column in [
+            &mut self.event_id,
+            &mut self.event_type,
+            &mut self.event_name,
+            &mut self.application_id,
+            &mut self.metadata,
+        ] {
+            column.clear();
+        }
+        let optional =
+            [&mut self.event_version, &mut self.app_version, &mut self.application_name, &mut self.event_data];
+        for column in optional {
+            column.values.clear();
+            column.levels.clear();
+        }
+        self.event_timestamp.clear();
+        self.event_time_ms.clear();
+    }
+
+    /// The columns in the order of [`SCHEMA`].
+    pub(super) fn columns(&self) -> [Column<'_>; 11] {
+        [
+            Column::Required(&self.event_id),
+            Column::Required(&self.event_type),
+            Column::Required(&self.event_name),
+            Column::Optional(&self.event_version),
+            Column::Number(&self.event_timestamp),
+            Column::Optional(&self.app_version),
+            Column::Required(&self.application_id),
+            Column::Optional(&self.application_name),
+            Column::Optional(&self.event_data),
+            Column::Required(&self.metadata),
+            Column::Number(&self.event_time_ms),
+        ]
+    }
+
+    /// The earliest and the latest event time; `None` without rows.
+    pub(super) fn event_times(&self) -> Option<(i64, i64)> {
+        Some((*self.event_time_ms.iter().min()?, *self.event_time_ms.iter().max()?))
+    }
+}
+
+fn value(frame: &Bytes, text: &Cow<'_, str>) -> ByteArray {
+    match text {
+        Cow::Borrowed(text) => frame.slice_ref(text.as_bytes()).into(),
+        Cow::Owned(text) => text.clone().into_bytes().into(),
+    }
+}
+
+/// When the event happened, milliseconds since 1970-01-01 UTC, rounded down.
+pub(super) fn event_time_ms(record: &Record<'_>) -> i64 {
+    record.event.seconds.saturating_mul(1_000).saturating_add(i64::from(record.event.nanos / 1_000_000))
+}
+
+/// The values that the events of one request share.
+pub(super) struct RequestValues {
+    application_id: ByteArray,
+    application_name: Option<ByteArray>,
+    metadata: ByteArray,
+}
+
+/// Makes [`RequestValues`], anew only when a row is of another request than the one before.
+pub(super) struct Requests<'a> {
+    names: &'a dyn ApplicationNames,
+    request_id: String,
+    request_time_ms: i64,
+    application_id: String,
+    values: Option<RequestValues>,
+}
+
+impl<'a> Requests<'a> {
+    pub(super) fn new(names: &'a dyn ApplicationNames) -> Self {
+        Self { names, request_id: String::new(), request_time_ms: 0, application_id: String::new(), values: None }
+    }
+
+    pub(super) fn values(&mut self, record: &Record<'_>) -> &RequestValues {
+        let same = self.request_time_ms == record.request_time_ms
+            && self.request_id == record.request_id
+            && self.application_id == record.application_id;
+        let values = match self.values.take() {
+            Some(values) if same => values,
+            before => self.make(record, before),
+        };
+        self.values.insert(values)
+    }
+
+    fn make(&mut self, record: &Record<'_>, before: Option<RequestValues>) -> RequestValues {
+        // The application mostly stays when the request changes.
+        let (application_id, application_name) = match before {
+            Some(before) if self.application_id == record.application_id => {
+                (before.application_id, before.application_name)
+            }
+            _ => {
+                let name = self.names.name(&record.application_id);
+                (record.application_id.as_bytes().to_vec().into(), name.map(|name| name.into_bytes().into()))
+            }
+        };
+        record.request_id.as_ref().clone_into(&mut self.request_id);
+        record.application_id.as_ref().clone_into(&mut self.application_id);
+        self.request_time_ms = record.request_time_ms;
+        RequestValues { application_id, application_name, metadata: metadata(record) }
+    }
+}
+
+fn metadata(record: &Record<'_>) -> ByteArray {
+    let ingestion_id = serde_json::Value::from(record.request_id.as_ref());
+    let received = iso_ms(record.request_time_ms);
+    let text = format!(
+        r#"{{"ingestion_id":{ingestion_id},"processing_timestamp":"{received}","api":"headgate","processing_result":"ok"}}"#
+    );
+    text.into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use headgate_proto::record::read_record;
+
+    use super::*;
+
+    struct Names;
+    impl ApplicationNames for Names {
+        fn name(&self, application_id: &str) -> Option<String> {
+            (application_id == "app-1").then(|| "First \"game\"".to_owned())
+        }
+    }
+
+    fn line(request_id: &str, application_id: &str) -> String {
+        format!(
+            r#"{{"event":{{"event_id":"e","event_type":"t","event_name":"n","event_timestamp":-0.25}},"aws_ga_api_validated_flag":true,"aws_ga_api_requestId":{request_id},"aws_ga_api_requestTimeEpoch":1700000000123,"application_id":"{application_id}"}}"#
+        )
+    }
+
+    #[test]
+    fn metadata_is_json_whatever_the_request_id_holds() {
+        let line = line(r#""a\"\\\n""#, "app-1");
+        let record = read_record(line.as_bytes()).expect("reads");
+        let mut requests = Requests::new(&Names);
+        let metadata = requests.values(&record).metadata.clone();
+        let json: serde_json::Value = serde_json::from_slice(metadata.data()).expect("is JSON");
+        assert_eq!(json["ingestion_id"], "a\"\\\n");
+        assert_eq!(json["processing_timestamp"], "2023-11-14T22:13:20.123Z");
+        assert_eq!(json["api"], "headgate");
+        assert_eq!(json["processing_result"], "ok");
+    }
+
+    #[test]
+    fn a_row_gets_the_values_of_its_own_request() {
+        let lines = [line("\"r1\"", "app-1"), line("\"r1\"", "app-1"), line("\"r2\"", "app-1"), line("\"r2\"", "app-2")];
+        let mut requests = Requests::new(&Names);
+        let mut rows = Rows::default();
+        for line in &lines {
+            let frame = Bytes::copy_from_slice(line.as_bytes());
+            let record = read_record(&frame).expect("reads");
+            let request = requests.values(&record);
+            rows.push(&record, &frame, request);
+        }
+        let text = |values: &[ByteArray]| -> Vec<String> {
+            values.iter().map(|value| String::from_utf8_lossy(value.data()).into_owned()).collect()
+        };
+        assert_eq!(text(&rows.application_id), ["app-1", "app-1", "app-1", "app-2"]);
+        assert_eq!(rows.application_name.levels, [1, 1, 1, 0]);
+        assert_eq!(text(&rows.application_name.values), ["First \"game\""; 3]);
+        let ids: Vec<bool> = text(&rows.metadata).iter().map(|metadata| metadata.contains("\"r1\"")).collect();
+        assert_eq!(ids, [true, true, false, false]);
+        assert_eq!(rows.event_timestamp, [-1; 4]);
+        assert_eq!(rows.event_times(), Some((-250, -250)));
+        rows.clear();
+        assert!(rows.is_empty() && rows.event_version.levels.is_empty());
+    }
+}

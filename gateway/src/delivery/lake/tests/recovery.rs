@@ -1,0 +1,135 @@
+use std::fs;
+
+use super::super::files::OsFiles;
+use super::super::log::{FRAME_HEADER, SEGMENT_HEADER};
+use super::super::power_cut::Survival;
+use super::super::{RecoveryReport, verify};
+use super::rig::{Rig, line, wait_for};
+use crate::delivery::Destination;
+use crate::metrics::Counter;
+
+/// Where frames end in a log of one-event buckets.
+fn ends(ids: std::ops::Range<u64>) -> Vec<usize> {
+    let mut end = SEGMENT_HEADER;
+    let mut ends = vec![end];
+    for id in ids {
+        end += FRAME_HEADER + line(id).len();
+        ends.push(end);
+    }
+    ends
+}
+
+fn one_event_buckets(ids: std::ops::Range<u64>) -> Vec<std::ops::Range<u64>> {
+    ids.map(|id| id..id + 1).collect()
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_is_cut_off_and_what_was_before_it_is_kept() {
+    let rig = Rig::new();
+    rig.log(&one_event_buckets(0..4));
+    let log = fs::read(rig.segment(1)).expect("reads");
+    let ends = ends(0..4);
+    assert_eq!(log.len(), ends[4]);
+    for len in ends[3]..ends[4] {
+        let rig = Rig::new();
+        fs::create_dir_all(rig.data_dir.join("lake/log")).expect("makes a folder");
+        fs::write(rig.segment(1), &log[..len]).expect("writes");
+        let lake = rig.open(OsFiles);
+        let torn_bytes = (len - ends[3]) as u64;
+        let report = RecoveryReport { segments: 1, events: 3, torn_bytes, damaged_bytes: 0 };
+        assert_eq!(lake.recovery(), report, "cut at {len}");
+        assert_eq!(rig.counter(Counter::LakeTornBytes, &[]), torn_bytes);
+        rig.store(&lake, 4..6);
+        wait_for(lake.close());
+        rig.assert_holds([0, 1, 2, 4, 5]);
+    }
+}
+
+#[test]
+fn damage_in_the_middle_is_set_aside_and_the_rest_is_kept() {
+    let rig = Rig::new();
+    rig.log(&one_event_buckets(0..4));
+    let mut log = fs::read(rig.segment(1)).expect("reads");
+    let ends = ends(0..4);
+    log[ends[1] + FRAME_HEADER + 30] ^= 1;
+    let damaged = log[ends[1]..ends[2]].to_vec();
+    // And a torn tail behind it.
+    log.extend_from_slice(b"\xf7HGF torn");
+    fs::write(rig.segment(1), &log).expect("writes");
+    let lake = rig.open(OsFiles);
+    let report =
+        RecoveryReport { segments: 1, events: 3, torn_bytes: 9, damaged_bytes: damaged.len() as u64 };
+    assert_eq!(lake.recovery(), report);
+    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), damaged.len() as u64);
+    wait_for(lake.close());
+    rig.assert_holds([0, 2, 3]);
+    let report = verify(&rig.data_dir, |_, _| {}).expect("verifies");
+    let [set_aside] = report.set_aside.as_slice() else { panic!("{report:?}") };
+    assert_eq!(fs::read(rig.data_dir.join("lake").join(set_aside)).expect("reads"), damaged);
+}
+
+#[test]
+fn a_damaged_header_costs_no_event() {
+    let rig = Rig::new();
+    rig.log(&one_event_buckets(0..4));
+    let mut log = fs::read(rig.segment(1)).expect("reads");
+    log[20] ^= 0xff;
+    fs::write(rig.segment(1), &log).expect("writes");
+    rig.assert_holds(0..4);
+    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), SEGMENT_HEADER as u64);
+}
+
+/// A bad end of the last segment is a torn write. A bad end of a segment that others follow was acknowledged: it is
+/// damage, and reported as such.
+#[test]
+fn a_bad_end_that_was_acknowledged_is_damage_and_not_a_torn_write() {
+    let mut rig = Rig::new();
+    rig.settings.segment = crate::config::Size(1);
+    let files = rig.power_cut_files(Survival::Nothing);
+    let lake = rig.open(files.clone());
+    // Without power for compaction the segments stay.
+    rig.store(&lake, 0..1);
+    rig.store(&lake, 1..2);
+    files.cut().expect("cuts");
+    wait_for(lake.close());
+    if !rig.segment(1).exists() {
+        // Compaction was faster than the cut; there is nothing to damage.
+        return;
+    }
+    let mut log = fs::read(rig.segment(1)).expect("reads");
+    let last = log.len() - 5;
+    log[last] ^= 1;
+    fs::write(rig.segment(1), &log).expect("writes");
+    rig.assert_holds([1]);
+    assert_eq!(rig.counter(Counter::LakeTornBytes, &[]), 0);
+    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (FRAME_HEADER + line(0).len()) as u64);
+}
+
+#[test]
+fn segments_without_events_leave_nothing_behind() {
+    let rig = Rig::new();
+    rig.log(&one_event_buckets(0..1));
+    let header = fs::read(rig.segment(1)).expect("reads")[..SEGMENT_HEADER].to_vec();
+    for (number, content) in [(2, header.as_slice()), (3, b""), (4, b"torn"), (5, &[0; 5_000])] {
+        fs::write(rig.segment(number), content).expect("writes");
+    }
+    fs::write(rig.data_dir.join("lake/log/.tmp-probe"), b"x").expect("writes");
+    fs::write(rig.data_dir.join("lake/manifest/.tmp-x.json"), b"x").expect("writes");
+    rig.assert_holds(0..1);
+    for dir in ["log", "damaged"] {
+        assert_eq!(fs::read_dir(rig.data_dir.join("lake").join(dir)).expect("lists").count(), 0, "{dir}");
+    }
+    assert_eq!(fs::read_dir(rig.data_dir.join("lake/manifest")).expect("lists").count(), 1);
+}
+
+#[test]
+fn numbers_are_not_used_again_after_their_segments_are_gone() {
+    let rig = Rig::new();
+    for round in 0..3 {
+        rig.log(&[round..round + 1]);
+        assert!(rig.segment(round + 1).exists(), "round {round}");
+        rig.compact();
+        assert!(!rig.segment(round + 1).exists(), "round {round}");
+    }
+    rig.assert_holds(0..3);
+}

@@ -1,0 +1,304 @@
+//! The thread that writes bad rows: as they come, with an fsync at most once a second, into files that do not grow for
+//! ever and of which the oldest go when there are too many.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::row::BadRowLine;
+use super::BadRow;
+use crate::clock::Clock;
+use crate::config::LakeSettings;
+use crate::delivery::lake::day::{Day, iso_ms};
+use crate::delivery::lake::files::{self, FileLayer, WriteFile};
+use crate::metrics::{Counter, CounterHandle, Metrics};
+
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// A file is closed at this size, so that the oldest rows can go without taking all the others along.
+const FILE_BYTES: u64 = 16 << 20;
+const FOLDER: &str = "bad_rows";
+
+/// Why bad rows can't be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RejectsError {
+    /// The folder can't be made or read.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The thread can't be started.
+    #[error("can't start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Rows that wait, bounded in bytes.
+pub(super) struct Queue {
+    limit: usize,
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    rows: VecDeque<BadRow>,
+    bytes: usize,
+    closed: bool,
+}
+
+enum Taken {
+    Rows(VecDeque<BadRow>),
+    Nothing,
+    Closed,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Returns whether there was room for the row.
+    pub(super) fn push(&self, row: BadRow) -> bool {
+        let cost = row.cost();
+        let mut state = self.lock();
+        if state.closed || state.bytes + cost > self.limit {
+            return false;
+        }
+        state.bytes += cost;
+        state.rows.push_back(row);
+        drop(state);
+        self.changed.notify_one();
+        true
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    fn take(&self, until: Option<Instant>, clock: &Clock) -> Taken {
+        let mut state = self.lock();
+        loop {
+            if !state.rows.is_empty() {
+                state.bytes = 0;
+                return Taken::Rows(std::mem::take(&mut state.rows));
+            }
+            if state.closed {
+                return Taken::Closed;
+            }
+            let now = clock.now();
+            state = match until {
+                Some(until) if until <= now => return Taken::Nothing,
+                Some(until) => self.changed.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct OpenFile {
+    path: PathBuf,
+    day: Day,
+    file: Box<dyn WriteFile>,
+    bytes: u64,
+    /// Rows that are written and not yet durable.
+    unsynced: u64,
+}
+
+pub(super) struct Writer {
+    files: Arc<dyn FileLayer>,
+    data_dir: PathBuf,
+    keep: u64,
+    clock: Clock,
+    queue: Arc<Queue>,
+    file: Option<OpenFile>,
+    next_sync: Option<Instant>,
+    files_made: u64,
+    line: Vec<u8>,
+    written: CounterHandle,
+    dropped: CounterHandle,
+    panics: CounterHandle,
+}
+
+impl Writer {
+    pub(super) fn open(
+        files: Arc<dyn FileLayer>,
+        data_dir: &Path,
+        settings: &LakeSettings,
+        metrics: &Metrics,
+        clock: Clock,
+        queue: Arc<Queue>,
+    ) -> Result<Self, RejectsError> {
+        let writer = Self {
+            files,
+            data_dir: data_dir.to_owned(),
+            keep: settings.bad_rows_keep.0,
+            clock,
+            queue,
+            file: None,
+            next_sync: None,
+            files_made: 0,
+            line: Vec::new(),
+            written: metrics.counter(Counter::BadRowsWritten, &[]),
+            dropped: metrics.counter(Counter::BadRowsDropped, &[]),
+            panics: metrics.counter(Counter::Panics, &["bad-rows"]),
+        };
+        let folder = data_dir.join(FOLDER);
+        files::create_dirs(&*writer.files, data_dir, Path::new(FOLDER))
+            .and_then(|()| writer.remove_oldest())
+            .map_err(|source| RejectsError::Folder { path: folder, source })?;
+        Ok(writer)
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.work())) {
+                Ok(()) => break,
+                Err(_) => {
+                    self.panics.inc();
+                    self.file = None;
+                }
+            }
+        }
+    }
+
+    fn work(&mut self) {
+        loop {
+            match self.queue.take(self.next_sync, &self.clock) {
+                Taken::Rows(rows) => {
+                    for row in &rows {
+                        self.write(row);
+                    }
+                    if self.next_sync.is_none() {
+                        self.next_sync = Some(self.clock.now() + SYNC_INTERVAL);
+                    }
+                }
+                Taken::Nothing => {}
+                Taken::Closed => {
+                    self.sync();
+                    return;
+                }
+            }
+            if self.next_sync.is_some_and(|next| next <= self.clock.now()) {
+                self.sync();
+            }
+        }
+    }
+
+    fn write(&mut self, row: &BadRow) {
+        self.line.clear();
+        let encoded = serde_json::to_writer(&mut self.line, &BadRowLine::new(row)).map_err(io::Error::from);
+        self.line.push(b'\n');
+        if let Err(error) = encoded.and_then(|()| self.append()) {
+            warn!(%error, "a bad row can't be written; it is dropped");
+            self.dropped.inc();
+        }
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        let day = Day::of_ms(self.clock.wall_ms());
+        if self.file.as_ref().is_some_and(|file| file.day != day || file.bytes >= FILE_BYTES) {
+            self.sync();
+            self.file = None;
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let opened = self.open_file(day)?;
+                self.file.insert(opened)
+            }
+        };
+        if let Err(error) = file.file.write_all(&self.line) {
+            // A torn line would spoil the one after it.
+            if file.file.truncate(file.bytes).is_err() {
+                self.file = None;
+            }
+            return Err(error);
+        }
+        file.bytes += self.line.len() as u64;
+        file.unsynced += 1;
+        Ok(())
+    }
+
+    fn open_file(&mut self, day: Day) -> io::Result<OpenFile> {
+        self.remove_oldest()?;
+        let below = Path::new(FOLDER).join(day.to_string());
+        files::create_dirs(&*self.files, &self.data_dir, &below)?;
+        let dir = self.data_dir.join(below);
+        // 12:34:56.789 as it may stand in a name everywhere, so that names sort by time.
+        let time: String = iso_ms(self.clock.wall_ms()).chars().skip(11).filter(char::is_ascii_digit).collect();
+        loop {
+            let path = dir.join(format!("{time}-{:06}.jsonl", self.files_made));
+            self.files_made += 1;
+            match self.files.create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => {
+                    let file = created?;
+                    self.files.sync_dir(&dir)?;
+                    return Ok(OpenFile { path, day, file, bytes: 0, unsynced: 0 });
+                }
+            }
+        }
+    }
+
+    fn sync(&mut self) {
+        self.next_sync = None;
+        let Some(file) = &mut self.file else { return };
+        if file.unsynced == 0 {
+            return;
+        }
+        match file.file.sync_data() {
+            Ok(()) => {
+                self.written.inc_by(file.unsynced);
+                file.unsynced = 0;
+            }
+            Err(error) => {
+                warn!(%error, rows = file.unsynced, "bad rows may be lost");
+                self.dropped.inc_by(file.unsynced);
+                // What a file holds after a failed fsync is not known; the next rows go to another one.
+                self.file = None;
+            }
+        }
+    }
+
+    /// Removes the oldest files until there is room for another one.
+    fn remove_oldest(&self) -> io::Result<()> {
+        let folder = self.data_dir.join(FOLDER);
+        let mut kept: Vec<(PathBuf, u64)> = Vec::new();
+        for day in self.files.list(&folder)?.iter().filter(|day| day.is_dir && is_day(&day.name)) {
+            let dir = folder.join(&day.name);
+            let rows = self.files.list(&dir)?.into_iter().filter(|file| !file.is_dir);
+            kept.extend(rows.map(|file| (dir.join(file.name), file.len)));
+        }
+        let mut bytes: u64 = kept.iter().map(|(_, len)| len).sum();
+        for (path, len) in kept {
+            if bytes + FILE_BYTES <= self.keep.max(FILE_BYTES) {
+                break;
+            }
+            if self.file.as_ref().is_some_and(|open| open.path == path) {
+                continue;
+            }
+            self.files.remove(&path)?;
+            info!(path = %path.display(), "removed the oldest bad rows (lake.bad_rows_keep)");
+            bytes -= len;
+        }
+        Ok(())
+    }
+}
+
+fn is_day(name: &OsStr) -> bool {
+    name.to_str().and_then(Day::parse).is_some()
+}

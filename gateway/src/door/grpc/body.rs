@@ -1,0 +1,83 @@
+//! Response bodies of the gRPC door.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use http_body::{Body, SizeHint};
+use prost::Message;
+use tonic::Status;
+
+use super::stream::StreamBody;
+
+/// A response's body.
+pub enum GrpcBody {
+    /// Nothing: the status is in the headers.
+    Empty,
+    /// One message and the status.
+    Unary(Option<Bytes>, Option<HeaderMap>),
+    /// A stream's answers.
+    Stream(Box<StreamBody>),
+    /// Whatever a service of tonic's answers.
+    Tonic(tonic::body::Body),
+}
+
+impl GrpcBody {
+    /// One message and an OK.
+    pub fn message(message: &impl Message) -> Self {
+        let length = message.encoded_len();
+        let mut framed = Vec::with_capacity(5 + length);
+        framed.push(0);
+        framed.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        // A vector grows: encoding into it can't run out of room.
+        let _ = message.encode(&mut framed);
+        Self::Unary(Some(framed.into()), Some(trailers(&Status::ok(""))))
+    }
+}
+
+/// A status as trailers.
+pub fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(3);
+    // Fails only for a message that can't be a header, which tonic percent-encodes.
+    let _ = status.add_header(&mut trailers);
+    trailers
+}
+
+impl Body for GrpcBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Unary(message, trailers) => {
+                let frame = match message.take() {
+                    Some(message) => Some(Frame::data(message)),
+                    None => trailers.take().map(Frame::trailers),
+                };
+                Poll::Ready(frame.map(Ok))
+            }
+            Self::Stream(stream) => stream.poll_frame(cx),
+            Self::Tonic(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Unary(message, trailers) => message.is_none() && trailers.is_none(),
+            Self::Stream(_) => false,
+            Self::Tonic(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Tonic(body) => body.size_hint(),
+            Self::Unary(..) | Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}

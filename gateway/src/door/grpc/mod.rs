@@ -1,0 +1,282 @@
+//! The gRPC door: `headgate.v1.IngestService` over raw message bytes, beside the standard health and reflection services.
+//!
+//! The ingest calls do not go through tonic's codec, which buffers and decompresses a message before anyone can say
+//! whether it may come in; they read frames themselves ([`message`]). Everything else is tonic's.
+
+pub mod answers;
+pub mod body;
+pub mod decompress;
+pub mod message;
+mod publish;
+pub mod status;
+pub mod stream;
+mod stream_table;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming as RequestBody;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tower_service::Service;
+
+use self::body::GrpcBody;
+use self::decompress::Encoding;
+use self::message::MessageReader;
+use self::stream::StreamBody;
+use self::stream_table::StreamTable;
+use crate::admission::app::App;
+use crate::admission::key_cache::{Grant, KeyCache};
+use crate::admission::refusal::{LogLevel, Refusal};
+use crate::clock::Clock;
+use crate::config::GrpcSettings;
+use crate::delivery::{Destination, Health};
+use crate::door::connection::LeaveSignal;
+use crate::ingest::Ingest;
+use crate::ingest::scan::{Envelope, Head};
+use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
+use crate::operate::tasks::Tasks;
+
+const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
+const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
+
+/// What every call shares.
+pub struct Shared {
+    ingest: Arc<Ingest>,
+    keys: Arc<KeyCache>,
+    destination: Arc<dyn Destination>,
+    streams: StreamTable,
+    metrics: DoorMetrics,
+    clock: Clock,
+    tasks: Tasks,
+    draining: CancellationToken,
+    next_affinity: AtomicUsize,
+    max_message: usize,
+    max_batches_in_flight: u32,
+    message_timeout: Duration,
+    slow_reader_timeout: Duration,
+}
+
+/// What the door needs from the rest of the house.
+pub struct Parts {
+    /// Where batches go.
+    pub ingest: Arc<Ingest>,
+    /// Who may come in.
+    pub keys: Arc<KeyCache>,
+    /// Asked for its health before a batch is taken.
+    pub destination: Arc<dyn Destination>,
+    /// The clock.
+    pub clock: Clock,
+    /// For what the door runs in the background.
+    pub tasks: Tasks,
+    /// Cancelled when the gateway drains.
+    pub draining: CancellationToken,
+}
+
+struct DoorMetrics {
+    streams: GaugeHandle,
+    streams_opened: CounterHandle,
+    refusals: HashMap<&'static str, CounterHandle>,
+    metrics: Arc<Metrics>,
+}
+
+impl DoorMetrics {
+    fn stream_ended(&self, cause: &'static str) {
+        self.metrics.counter(Counter::StreamsEnded, &[cause]).inc();
+    }
+}
+
+impl Shared {
+    /// Puts the door together.
+    #[must_use]
+    pub fn new(parts: Parts, settings: &GrpcSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let labels = Refusal::examples().into_iter().map(|refusal| refusal.row().label);
+        let refusals = labels.map(|label| (label, metrics.counter(Counter::Refusals, &[label]))).collect();
+        let Parts { ingest, keys, destination, clock, tasks, draining } = parts;
+        Arc::new(Self {
+            ingest,
+            keys,
+            destination,
+            streams: StreamTable::default(),
+            metrics: DoorMetrics {
+                streams: metrics.gauge(Gauge::Streams, &[]),
+                streams_opened: metrics.counter(Counter::StreamsOpened, &[]),
+                refusals,
+                metrics: Arc::clone(metrics),
+            },
+            clock,
+            tasks,
+            draining,
+            next_affinity: AtomicUsize::new(0),
+            max_message: settings.max_message.as_usize(),
+            max_batches_in_flight: settings.max_batches_in_flight,
+            message_timeout: settings.message_timeout,
+            slow_reader_timeout: settings.slow_reader_timeout,
+        })
+    }
+
+    /// Gives up streams whose clients read no answers. To be run as a task.
+    pub async fn watch_slow_readers(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval((self.slow_reader_timeout / 4).max(Duration::from_millis(20)));
+        loop {
+            ticks.tick().await;
+            self.streams.give_up_after(self.slow_reader_timeout);
+        }
+    }
+
+    /// May this batch come in now? The cheap questions first; the rate is charged last, when nothing else can refuse.
+    fn admit(&self, app: &App, message: &[u8], envelope: Envelope) -> Result<Head, (Option<u64>, Refusal)> {
+        let head = self.ingest.head(message, envelope)?;
+        let refuse = |refusal| (Some(head.sequence), refusal);
+        if let Health::Down { retry_after, .. } = self.destination.health() {
+            return Err(refuse(Refusal::DestinationDown { retry_after }));
+        }
+        app.charge(head.events, message.len()).map_err(refuse)?;
+        Ok(head)
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Grant, Refusal> {
+        let key = presented_key(headers)?;
+        self.keys.authenticate(key).await
+    }
+
+    /// Counts and logs a refusal.
+    fn refused(&self, refusal: &Refusal) {
+        let row = refusal.row();
+        if let Some(counter) = self.metrics.refusals.get(row.label) {
+            counter.inc();
+        }
+        match row.log {
+            LogLevel::Debug => tracing::debug!(refusal = row.label, "{refusal}"),
+            LogLevel::Warn => tracing::warn!(refusal = row.label, "{refusal}"),
+            LogLevel::Error => tracing::error!(refusal = row.label, "{refusal}"),
+        }
+    }
+}
+
+/// The key in a call's metadata: `x-api-key`, or a bearer token.
+fn presented_key(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let value = match (headers.get("x-api-key"), headers.get(header::AUTHORIZATION)) {
+        (Some(key), _) => key,
+        (None, Some(authorization)) => {
+            let text = authorization.to_str().map_err(|_| Refusal::KeyMalformed)?;
+            let (scheme, token) = text.split_once(' ').ok_or(Refusal::KeyMalformed)?;
+            // RFC 9110, 11.1: the scheme is case-insensitive.
+            let bearer = scheme.eq_ignore_ascii_case("bearer");
+            return if bearer { Ok(token.trim()) } else { Err(Refusal::KeyMalformed) };
+        }
+        (None, None) => return Err(Refusal::KeyMissing),
+    };
+    value.to_str().map_err(|_| Refusal::KeyMalformed)
+}
+
+/// The services of one connection.
+#[derive(Clone)]
+pub struct ConnectionService {
+    shared: Arc<Shared>,
+    others: Routes,
+    leave: LeaveSignal,
+}
+
+impl ConnectionService {
+    /// `others` answers what the ingest service does not.
+    #[must_use]
+    pub fn new(shared: &Arc<Shared>, others: &Routes, leave: LeaveSignal) -> Self {
+        Self { shared: Arc::clone(shared), others: others.clone(), leave }
+    }
+
+    async fn ingest(self, request: Request<RequestBody>) -> Response<GrpcBody> {
+        if let Some(response) = not_grpc(&request) {
+            return response;
+        }
+        let shared = Arc::clone(&self.shared);
+        let call = AssertUnwindSafe(self.call(request)).catch_unwind().await;
+        let result = call.unwrap_or_else(|_| {
+            shared.tasks.panicked("call");
+            Err(Refusal::Internal)
+        });
+        match result {
+            Ok(body) => response(body),
+            Err(refusal) => {
+                shared.refused(&refusal);
+                refused(&refusal)
+            }
+        }
+    }
+
+    async fn call(self, request: Request<RequestBody>) -> Result<GrpcBody, Refusal> {
+        let (head, body) = request.into_parts();
+        let shared = self.shared;
+        if shared.draining.is_cancelled() {
+            return Err(Refusal::Draining);
+        }
+        // The key first: whoever has none learns nothing else and costs nothing else.
+        let grant = shared.authenticate(&head.headers).await?;
+        let encoding = Encoding::parse(head.headers.get("grpc-encoding"))?;
+        let reader = MessageReader::new(body, encoding, shared.max_message);
+        let affinity = shared.next_affinity.fetch_add(1, Ordering::Relaxed);
+        if head.uri.path() == STREAM {
+            let leave = Box::pin(self.leave.wait());
+            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity))))
+        } else {
+            publish::publish(&shared, &grant, reader, affinity).await
+        }
+    }
+}
+
+impl hyper::service::Service<Request<RequestBody>> for ConnectionService {
+    type Response = Response<GrpcBody>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, request: Request<RequestBody>) -> Self::Future {
+        let this = self.clone();
+        if matches!(request.uri().path(), PUBLISH | STREAM) {
+            return Box::pin(this.ingest(request).map(Ok));
+        }
+        let mut others = this.others;
+        Box::pin(others.call(request).map(|response| {
+            let Ok(response) = response;
+            Ok(response.map(GrpcBody::Tonic))
+        }))
+    }
+}
+
+/// What is no gRPC call at all: answered in HTTP's own terms, as the gRPC specification asks.
+fn not_grpc(request: &Request<RequestBody>) -> Option<Response<GrpcBody>> {
+    let plain = |status| {
+        let mut response = Response::new(GrpcBody::Empty);
+        *response.status_mut() = status;
+        Some(response)
+    };
+    if request.method() != Method::POST {
+        return plain(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    match content_type.strip_prefix(b"application/grpc") {
+        Some([] | [b'+' | b';', ..]) => None,
+        _ => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    }
+}
+
+fn response(body: GrpcBody) -> Response<GrpcBody> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
+    response
+}
+
+/// A call that is refused: the status alone, in the headers.
+fn refused(refusal: &Refusal) -> Response<GrpcBody> {
+    let mut response = response(GrpcBody::Empty);
+    let _ = status::status(refusal).add_header(response.headers_mut());
+    response
+}

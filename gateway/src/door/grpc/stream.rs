@@ -1,0 +1,285 @@
+//! `StreamEvents`: one state machine for each stream, driven by its response body.
+//!
+//! It sends what is answered, then reads what has come, and never one without the other: while answers can't be sent, no
+//! further batch is read, so a slow reader bounds itself. It ends after every batch it took is answered: when the client
+//! ends, when its key is revoked, when the protocol is broken, or when the client was asked to leave and its grace is
+//! over.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use headgate_proto::v1::{StreamEventsResponse, StreamNotice, stream_events_response::Answer, stream_notice};
+use http_body::Frame;
+use hyper::body::Incoming as RequestBody;
+use tokio::time::Sleep;
+use tonic::Status;
+
+use super::answers::{Answers, Pending};
+use super::body::trailers;
+use super::message::{MessageReader, Next, ReadError};
+use super::{Shared, status};
+use crate::admission::budget::Permit;
+use crate::admission::key_cache::Grant;
+use crate::admission::refusal::Refusal;
+use crate::door::connection::Leave;
+use crate::ingest::scan::Envelope;
+use crate::ingest::verdict::Reply;
+use crate::ingest::Incoming;
+
+/// Batches read in one go before other streams get their turn.
+const BATCHES_IN_A_ROW: u32 = 32;
+
+type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A stream's response body.
+pub struct StreamBody {
+    shared: Arc<Shared>,
+    grant: Grant,
+    answers: Arc<Answers>,
+    reply: Arc<dyn Reply>,
+    reader: MessageReader<RequestBody>,
+    affinity: usize,
+    revoked: Waiting<()>,
+    leave: Option<Waiting<Leave>>,
+    // While the client has been asked to leave: when reading ends.
+    leaving: Option<Pin<Box<Sleep>>>,
+    // While a message has begun and is not whole: when patience ends.
+    message_due: Option<Pin<Box<Sleep>>>,
+    phase: Phase,
+}
+
+enum Phase {
+    Reading,
+    // No more is read; what is in flight is answered, then this is the end.
+    Finishing(Result<(), Refusal>),
+    Done,
+}
+
+enum Turn {
+    Again,
+    Wait,
+}
+
+impl StreamBody {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        grant: Grant,
+        reader: MessageReader<RequestBody>,
+        leave: Waiting<Leave>,
+        affinity: usize,
+    ) -> Self {
+        let answers = Arc::new(Answers::new(&shared.clock));
+        shared.streams.add(&answers);
+        shared.metrics.streams.inc();
+        shared.metrics.streams_opened.inc();
+        let revoked = {
+            let grant = grant.clone();
+            Box::pin(async move { grant.revoked().await })
+        };
+        Self {
+            shared: Arc::clone(shared),
+            reply: Arc::clone(&answers) as Arc<dyn Reply>,
+            answers,
+            grant,
+            reader,
+            affinity,
+            revoked,
+            leave: Some(leave),
+            leaving: None,
+            message_due: None,
+            phase: Phase::Reading,
+        }
+    }
+
+    /// The next piece of the response.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match catch_unwind(AssertUnwindSafe(|| self.poll(cx))) {
+            Ok(poll) => poll,
+            Err(_) => {
+                self.shared.tasks.panicked("stream");
+                self.phase = Phase::Done;
+                self.ended("panic");
+                let refusal = Refusal::Internal;
+                self.shared.refused(&refusal);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers(&status::status(&refusal))))))
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Phase::Done = self.phase {
+            return Poll::Ready(None);
+        }
+        let mut batches = 0;
+        loop {
+            let in_flight = match self.answers.poll_take(cx) {
+                Pending::Answers(encoded) => return Poll::Ready(Some(Ok(Frame::data(encoded)))),
+                Pending::None { in_flight } => in_flight,
+                Pending::GivenUp => {
+                    self.phase = Phase::Done;
+                    self.ended("slow_reader");
+                    return Poll::Ready(Some(Err(Status::cancelled("answers were not read for too long"))));
+                }
+            };
+            match &self.phase {
+                Phase::Done => return Poll::Ready(None),
+                Phase::Finishing(_) if in_flight > 0 => return Poll::Pending,
+                Phase::Finishing(end) => {
+                    let (status, cause) = match end {
+                        Ok(()) => (Status::ok(""), "client"),
+                        Err(refusal) => (status::status(refusal), refusal.row().label),
+                    };
+                    self.phase = Phase::Done;
+                    self.ended(cause);
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers(&status)))));
+                }
+                Phase::Reading => {}
+            }
+            self.watch(cx);
+            if !matches!(self.phase, Phase::Reading) {
+                continue;
+            }
+            if batches == BATCHES_IN_A_ROW {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            batches += 1;
+            match self.read(cx) {
+                Turn::Again => {}
+                // Answers that came meanwhile have woken the task again: nothing is missed.
+                Turn::Wait => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Looks at what may end the reading: the key, the connection, the client's grace, a message that does not arrive.
+    fn watch(&mut self, cx: &mut Context<'_>) {
+        if self.revoked.as_mut().poll(cx).is_ready() {
+            return self.finish(self.grant.revocation().unwrap_or(Refusal::KeyUnknown));
+        }
+        if let Some(leave) = &mut self.leave
+            && let Poll::Ready(reason) = leave.as_mut().poll(cx)
+        {
+            self.leave = None;
+            self.ask_to_leave(reason);
+        }
+        if let Some(leaving) = &mut self.leaving
+            && leaving.as_mut().poll(cx).is_ready()
+        {
+            return self.finish(Refusal::Draining);
+        }
+        if let Some(due) = &mut self.message_due
+            && due.as_mut().poll(cx).is_ready()
+        {
+            self.finish(Refusal::MessageTimeout { limit: self.shared.message_timeout });
+        }
+    }
+
+    fn ask_to_leave(&mut self, reason: Leave) {
+        let (kind, grace) = match reason {
+            Leave::Draining { grace } => (stream_notice::Kind::Draining, grace),
+            Leave::ConnectionAge { grace } => (stream_notice::Kind::ConnectionAge, grace),
+        };
+        // A client that follows the notice needs some of the grace for its answers to come back.
+        let reading = grace / 2;
+        let notice = StreamNotice { kind: kind.into(), grace: status::proto_duration(reading) };
+        self.answers.push(&StreamEventsResponse { sequence: 0, answer: Some(Answer::Notice(notice)) });
+        self.leaving = Some(Box::pin(tokio::time::sleep_until(self.after(reading))));
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Turn {
+        if !self.answers.has_room(self.shared.max_batches_in_flight) {
+            return Turn::Wait;
+        }
+        match self.reader.poll_next(cx, self.grant.app()) {
+            Poll::Ready(Ok(Next::Message { bytes, permit })) => {
+                self.message_due = None;
+                self.take(bytes, permit);
+                Turn::Again
+            }
+            Poll::Ready(Ok(Next::Refused { refusal, sequence })) => {
+                self.message_due = None;
+                self.refuse(sequence, refusal);
+                Turn::Again
+            }
+            Poll::Ready(Ok(Next::End)) => {
+                self.phase = Phase::Finishing(Ok(()));
+                Turn::Again
+            }
+            Poll::Ready(Err(ReadError::Protocol(refusal))) => {
+                self.finish(refusal);
+                Turn::Again
+            }
+            Poll::Ready(Err(ReadError::Gone)) => {
+                self.phase = Phase::Finishing(Ok(()));
+                Turn::Again
+            }
+            Poll::Pending => {
+                if self.reader.is_mid_message() && self.message_due.is_none() {
+                    let mut due = Box::pin(tokio::time::sleep_until(self.after(self.shared.message_timeout)));
+                    // Registers the waker; it is not due yet.
+                    let _ = due.as_mut().poll(cx);
+                    self.message_due = Some(due);
+                }
+                Turn::Wait
+            }
+        }
+    }
+
+    fn take(&mut self, message: Bytes, permit: Permit) {
+        let arrived: Instant = self.shared.clock.now();
+        let app = self.grant.app();
+        match self.shared.admit(app, &message, Envelope::Stream) {
+            Ok(head) => {
+                self.answers.begin_batch();
+                self.shared.ingest.take(Incoming {
+                    app: Arc::clone(app),
+                    message,
+                    envelope: Envelope::Stream,
+                    head,
+                    permit,
+                    arrived,
+                    reply: Arc::clone(&self.reply),
+                    token: head.sequence,
+                    affinity: self.affinity,
+                });
+            }
+            Err((sequence, refusal)) => self.refuse(sequence, refusal),
+        }
+    }
+
+    /// Answers one batch with a refusal; without its sequence nobody would know which, so then the stream ends.
+    fn refuse(&mut self, sequence: Option<u64>, refusal: Refusal) {
+        let Some(sequence) = sequence else { return self.finish(refusal) };
+        self.shared.refused(&refusal);
+        let answer = Some(Answer::Refusal(status::answer(&refusal)));
+        self.answers.push(&StreamEventsResponse { sequence, answer });
+    }
+
+    fn finish(&mut self, refusal: Refusal) {
+        self.shared.refused(&refusal);
+        self.phase = Phase::Finishing(Err(refusal));
+    }
+
+    fn after(&self, duration: Duration) -> tokio::time::Instant {
+        (self.shared.clock.now() + duration).into()
+    }
+
+    fn ended(&self, cause: &'static str) {
+        self.shared.metrics.stream_ended(cause);
+    }
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        self.shared.metrics.streams.dec();
+        if !matches!(self.phase, Phase::Done) {
+            self.ended("gone");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! TLS from PEM files, read again when they change. Files that can't be used leave the ones before in force.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::TlsSettings;
+use crate::metrics::{Counter, Metrics};
+
+/// Why TLS can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file can't be read or holds no PEM of the kind expected.
+    #[error("{path}: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The certificate and the key do not fit, or are not acceptable.
+    #[error("the certificate and key can't be used: {0}")]
+    Unusable(String),
+}
+
+/// The TLS in force.
+#[derive(Clone)]
+pub struct Tls {
+    settings: TlsSettings,
+    current: Arc<RwLock<Current>>,
+}
+
+struct Current {
+    config: Arc<ServerConfig>,
+    files: Vec<Option<Stamp>>,
+}
+
+/// What tells that a file changed.
+type Stamp = (SystemTime, u64);
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let files = stamps(settings);
+        let config = Arc::new(read(settings)?);
+        Ok(Self { settings: settings.clone(), current: Arc::new(RwLock::new(Current { config, files })) })
+    }
+
+    /// For one handshake.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current.config))
+    }
+
+    /// Looks at the files every so often and reads them again when they changed. To be run as a task.
+    pub async fn reload_on_change(self, metrics: Arc<Metrics>) {
+        let reloads = |result| metrics.counter(Counter::CertificateReloads, &[result]);
+        loop {
+            tokio::time::sleep(self.settings.reload_interval.max(Duration::from_millis(100))).await;
+            let this = self.clone();
+            match tokio::task::spawn_blocking(move || this.reload_if_changed()).await {
+                Ok(Ok(false)) => {}
+                Ok(Ok(true)) => {
+                    reloads("ok").inc();
+                    tracing::info!("the TLS files changed and are in force");
+                }
+                Ok(Err(error)) => {
+                    reloads("failed").inc();
+                    tracing::warn!(%error, "the TLS files changed but can't be used; the ones before stay in force");
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn reload_if_changed(&self) -> Result<bool, TlsError> {
+        let files = stamps(&self.settings);
+        if self.current.read().unwrap_or_else(PoisonError::into_inner).files == files {
+            return Ok(false);
+        }
+        let read = read(&self.settings);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        // Remembered even if they can't be used: they are reported once, not at every look.
+        current.files = files;
+        current.config = Arc::new(read?);
+        Ok(true)
+    }
+}
+
+fn stamps(settings: &TlsSettings) -> Vec<Option<Stamp>> {
+    let stamp = |path: &Path| -> io::Result<Stamp> {
+        let metadata = fs::metadata(path)?;
+        Ok((metadata.modified()?, metadata.len()))
+    };
+    [Some(&settings.certificate), Some(&settings.private_key), settings.client_ca.as_ref()]
+        .into_iter()
+        .map(|path| path.and_then(|path| stamp(path).ok()))
+        .collect()
+}
+
+fn read(settings: &TlsSettings) -> Result<ServerConfig, TlsError> {
+    let certificates = certificates(&settings.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&settings.private_key)
+        .map_err(|error| file_error(&settings.private_key, &error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let unusable = |error: &dyn std::fmt::Display| TlsError::Unusable(error.to_string());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    let builder = match &settings.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for authority in self::certificates(path)? {
+                roots.add(authority).map_err(|error| file_error(path, &error.to_string()))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|error| unusable(&error))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_single_cert(certificates, key).map_err(|error| unusable(&error))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| file_error(path, &error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(file_error(path, "it holds no certificate in PEM"));
+    }
+    Ok(certificates)
+}
+
+fn file_error(path: &Path, problem: &str) -> TlsError {
+    TlsError::File { path: path.display().to_string(), problem: problem.to_owned() }
+}

@@ -1,0 +1,244 @@
+//! Lanes: the open buckets that batches are written into.
+//!
+//! A batch takes one lane for the time it is read. There are about as many lanes as cores, so that cores rarely wait for
+//! each other; a batch that finds its lane busy takes another.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::bucket::{BucketId, BucketSink, ClosedBucket, Packing};
+use super::in_flight::InFlight;
+use super::ticket::{EventRange, Outcome, Ticket, Waiter, Waiters};
+use crate::clock::Clock;
+use crate::metrics::{Counter, CounterHandle, Metrics};
+
+/// Every lane of a destination.
+pub struct Lanes {
+    lanes: Vec<Lane>,
+    shared: Shared,
+}
+
+struct Shared {
+    sink: Arc<dyn BucketSink>,
+    packing: Packing,
+    deadline: Duration,
+    in_flight: Arc<InFlight>,
+    clock: Clock,
+    closed_for_size: CounterHandle,
+    closed_for_linger: CounterHandle,
+    closed_for_drain: CounterHandle,
+}
+
+struct Lane {
+    open: Mutex<Option<OpenBucket>>,
+    opened: Notify,
+}
+
+struct OpenBucket {
+    id: BucketId,
+    payload: Vec<u8>,
+    events: u32,
+    opened_at: Instant,
+    waiters: Arc<Waiters>,
+    ticket: Ticket,
+}
+
+/// A lane while a batch is written into it.
+pub struct OpenLane<'a> {
+    lane: &'a Lane,
+    bucket: MutexGuard<'a, Option<OpenBucket>>,
+    shared: &'a Shared,
+    // Handed over once the lane is free again: a sink may take locks of its own.
+    full: Vec<ClosedBucket>,
+}
+
+impl Lanes {
+    /// `lanes` lanes for `sink`, whose buckets are due `deadline` after they close.
+    #[must_use]
+    pub fn new(
+        lanes: usize,
+        sink: Arc<dyn BucketSink>,
+        packing: Packing,
+        deadline: Duration,
+        clock: &Clock,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
+        let closed = |cause| metrics.counter(Counter::BucketsClosed, &[cause]);
+        let shared = Shared {
+            sink,
+            packing,
+            deadline,
+            in_flight: InFlight::new(),
+            clock: clock.clone(),
+            closed_for_size: closed("size"),
+            closed_for_linger: closed("linger"),
+            closed_for_drain: closed("drain"),
+        };
+        let lane = || Lane { open: Mutex::new(None), opened: Notify::new() };
+        Arc::new(Self { lanes: (0..lanes.max(1)).map(|_| lane()).collect(), shared })
+    }
+
+    /// The buckets on their way.
+    #[must_use]
+    pub fn in_flight(&self) -> &Arc<InFlight> {
+        &self.shared.in_flight
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Whether there are none; there is always one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// Writes into a lane, the one that `affinity` names if it is free.
+    pub fn with_lane(&self, affinity: usize, write: impl FnOnce(&mut OpenLane<'_>)) {
+        let (lane, bucket) = self.free_lane(affinity);
+        let mut open = OpenLane { lane, bucket, shared: &self.shared, full: Vec::new() };
+        write(&mut open);
+        let OpenLane { bucket, full, .. } = open;
+        drop(bucket);
+        for bucket in full {
+            self.shared.sink.submit(bucket);
+        }
+    }
+
+    /// Closes and submits every open bucket, lingering or not.
+    pub fn close_all(&self) {
+        for lane in &self.lanes {
+            let open = lock(&lane.open).take();
+            if let Some(bucket) = open {
+                self.shared.submit(bucket, &self.shared.closed_for_drain);
+            }
+        }
+    }
+
+    /// Closes the buckets of one lane whose linger is over. To be run as a task, one a lane.
+    pub async fn linger(self: Arc<Self>, lane: usize) {
+        let Some(lane) = self.lanes.get(lane) else { return };
+        loop {
+            lane.opened.notified().await;
+            // A bucket that closed for its size meanwhile has a successor with a later linger: look again until none is
+            // open. The lane tells of a new bucket only when it had none.
+            loop {
+                let Some(opened_at) = lock(&lane.open).as_ref().map(|bucket| bucket.opened_at) else { break };
+                let due = opened_at + self.shared.packing.linger;
+                if self.shared.clock.now() < due {
+                    tokio::time::sleep_until(due.into()).await;
+                }
+                self.close_if_due(lane);
+            }
+        }
+    }
+
+    fn close_if_due(&self, lane: &Lane) {
+        let due = {
+            let mut open = lock(&lane.open);
+            let now = self.shared.clock.now();
+            let is_due = open.as_ref().is_some_and(|bucket| now >= bucket.opened_at + self.shared.packing.linger);
+            if is_due { open.take() } else { None }
+        };
+        if let Some(bucket) = due {
+            self.shared.submit(bucket, &self.shared.closed_for_linger);
+        }
+    }
+
+    fn free_lane(&self, affinity: usize) -> (&Lane, MutexGuard<'_, Option<OpenBucket>>) {
+        let count = self.lanes.len();
+        for offset in 0..count {
+            let lane = &self.lanes[(affinity + offset) % count];
+            match lane.open.try_lock() {
+                Ok(bucket) => return (lane, bucket),
+                Err(TryLockError::Poisoned(poisoned)) => return (lane, poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        let lane = &self.lanes[affinity % count];
+        (lane, lock(&lane.open))
+    }
+}
+
+impl OpenLane<'_> {
+    /// Whether the open bucket has to close before a record of `len` bytes.
+    #[inline]
+    #[must_use]
+    pub fn must_close_for(&self, len: usize) -> bool {
+        self.bucket.as_ref().is_some_and(|bucket| {
+            bucket.events > 0 && bucket.payload.len() + len > self.shared.packing.target_bytes
+        })
+    }
+
+    /// Closes the open bucket. Whoever wrote into it has attached to it before.
+    pub fn close_full(&mut self) {
+        if let Some(bucket) = self.bucket.take() {
+            self.shared.closed_for_size.inc();
+            let closed = self.shared.close(bucket);
+            self.full.push(closed);
+        }
+    }
+
+    /// The number of the bucket that [`OpenLane::append`] appends to.
+    #[inline]
+    #[must_use]
+    pub fn bucket_id(&mut self) -> BucketId {
+        self.open().id
+    }
+
+    /// Where to append one record.
+    #[inline]
+    #[must_use]
+    pub fn append(&mut self) -> &mut Vec<u8> {
+        let bucket = self.open();
+        bucket.events += 1;
+        &mut bucket.payload
+    }
+
+    /// Has `waiter` told what becomes of the events at `range`, which were appended to the open bucket.
+    pub fn attach(&mut self, waiter: &Arc<dyn Waiter>, range: EventRange) {
+        self.open().waiters.attach(Arc::clone(waiter), range);
+    }
+
+    fn open(&mut self) -> &mut OpenBucket {
+        let (shared, lane) = (self.shared, self.lane);
+        self.bucket.get_or_insert_with(|| {
+            let (id, waiters, ticket) = shared.in_flight.open();
+            lane.opened.notify_one();
+            OpenBucket {
+                id,
+                payload: Vec::with_capacity(shared.packing.target_bytes),
+                events: 0,
+                opened_at: shared.clock.now(),
+                waiters,
+                ticket,
+            }
+        })
+    }
+}
+
+impl Shared {
+    fn submit(&self, bucket: OpenBucket, cause: &CounterHandle) {
+        if bucket.events == 0 {
+            // Opened for an event that turned out to be a duplicate: nothing to deliver.
+            bucket.ticket.settle(&Outcome::Stored);
+            return;
+        }
+        cause.inc();
+        self.sink.submit(self.close(bucket));
+    }
+
+    fn close(&self, bucket: OpenBucket) -> ClosedBucket {
+        let OpenBucket { id, payload, events, ticket, .. } = bucket;
+        ClosedBucket { id, payload, events, deadline: self.clock.now() + self.deadline, ticket }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,318 @@
+//! Bytes to validated events without copying them: one pass over an admitted batch finds, checks and dedupes its events
+//! and writes the good ones, once, as stream records into an open bucket. What is not good gets its verdict here, what
+//! is gets it when its bucket arrives.
+
+pub mod dedupe;
+pub mod json;
+mod request_id;
+pub mod scan;
+pub mod validate;
+pub mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use headgate_proto::record::{EventFields, RecordTail, record_len, write_record};
+use headgate_proto::v1::Reason;
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use self::dedupe::Dedupe;
+use self::request_id::RequestIds;
+use self::scan::{Envelope, Head, RawEvent};
+use self::validate::{Checked, Field, Invalid, Limits, Problem, validate};
+use self::verdict::{Batch, BatchMetrics, BatchParts, Reading, Reply};
+use crate::admission::app::App;
+use crate::admission::budget::Permit;
+use crate::admission::refusal::Refusal;
+use crate::clock::Clock;
+use crate::config::IngestSettings;
+use crate::delivery::rejects::{BadRow, Rejects};
+use crate::gather::{EventRange, Fate, InFlight, Lanes, OpenLane, Waiter};
+use crate::metrics::{Counter, CounterHandle, Metrics};
+
+/// How often, in batches, the table of failed buckets is trimmed to what the dedupe window still refers to.
+const TRIM_EVERY: u64 = 4_096;
+
+/// A batch that was admitted.
+pub struct Incoming {
+    /// Whose it is.
+    pub app: Arc<App>,
+    /// The message.
+    pub message: Bytes,
+    /// Which message it is.
+    pub envelope: Envelope,
+    /// What its top level says.
+    pub head: Head,
+    /// The bytes it holds of the budget.
+    pub permit: Permit,
+    /// When it arrived.
+    pub arrived: Instant,
+    /// Where its outcome goes.
+    pub reply: Arc<dyn Reply>,
+    /// Which batch of the reply's it is.
+    pub token: u64,
+    /// Batches with the same number tend to share a lane.
+    pub affinity: usize,
+}
+
+/// Reads batches.
+pub struct Ingest {
+    limits: Limits,
+    lanes: Arc<Lanes>,
+    in_flight: Arc<InFlight>,
+    dedupe: Dedupe,
+    request_ids: RequestIds,
+    event_ids: Mutex<ContextV7>,
+    rejects: Option<Arc<Rejects>>,
+    clock: Clock,
+    metrics: Arc<BatchMetrics>,
+    rejected: Vec<(Reason, CounterHandle)>,
+}
+
+impl Ingest {
+    /// Writes into `lanes`; rejected events are kept by `rejects`, if there is one.
+    ///
+    /// # Errors
+    /// If the system has no randomness to give.
+    pub fn new(
+        settings: &IngestSettings,
+        lanes: Arc<Lanes>,
+        rejects: Option<Arc<Rejects>>,
+        clock: &Clock,
+        metrics: &Metrics,
+    ) -> Result<Self, getrandom::Error> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)?;
+        let rejected = REJECT_REASONS
+            .iter()
+            .map(|reason| (*reason, metrics.counter(Counter::EventsRejected, &[reason_label(*reason)])))
+            .collect();
+        Ok(Self {
+            limits: Limits::from(settings),
+            in_flight: Arc::clone(lanes.in_flight()),
+            lanes,
+            dedupe: Dedupe::new(settings.dedupe_window, u128::from_ne_bytes(secret)),
+            request_ids: RequestIds::new()?,
+            event_ids: Mutex::new(ContextV7::new()),
+            rejects,
+            clock: clock.clone(),
+            metrics: BatchMetrics::new(metrics),
+            rejected,
+        })
+    }
+
+    /// Reads a message's top level and holds the batch's size to the limit.
+    ///
+    /// # Errors
+    /// [`Refusal::Undecodable`], [`Refusal::EmptyBatch`] or [`Refusal::BatchTooLarge`], with the sequence as far as it
+    /// could be read.
+    pub fn head(&self, message: &[u8], envelope: Envelope) -> Result<Head, (Option<u64>, Refusal)> {
+        let head = scan::head(message, envelope)
+            .map_err(|malformed| (scan::leading_sequence(message), Refusal::Undecodable { why: malformed.as_str() }))?;
+        if head.events == 0 {
+            return Err((Some(head.sequence), Refusal::EmptyBatch));
+        }
+        if head.events > self.limits.max_batch {
+            let refusal = Refusal::BatchTooLarge { events: head.events, limit: self.limits.max_batch };
+            return Err((Some(head.sequence), refusal));
+        }
+        Ok(head)
+    }
+
+    /// Takes a batch: each of its events gets its verdict, and then the batch its reply. Does not wait for anything.
+    pub fn take(&self, incoming: Incoming) {
+        let Incoming { app, message, envelope, head, permit, arrived, reply, token, affinity } = incoming;
+        app.counters().bytes.inc_by(message.len() as u64);
+        let parts = BatchParts { app: Arc::clone(&app), received: head.events, permit, arrived, reply, token };
+        let reading = Batch::open(parts, &self.clock, &self.metrics);
+        let (request_number, request_id) = self.request_ids.next();
+        let wall_ms = self.clock.wall_ms();
+        let mut reader = BatchReader {
+            ingest: self,
+            waiter: reading.waiter(),
+            reading,
+            salt: self.dedupe.salt(app.id()),
+            tail: RecordTail::new(&request_id, wall_ms, app.id_text()),
+            request_id,
+            wall_ms,
+            app: &app,
+            run: None,
+        };
+        self.lanes.with_lane(affinity, |lane| {
+            for (index, event) in (0_u32..).zip(scan::events(&message, envelope)) {
+                reader.read(lane, index, event);
+            }
+            reader.end_run(lane);
+        });
+        if request_number.is_multiple_of(TRIM_EVERY)
+            && let Some(oldest) = self.dedupe.oldest()
+        {
+            self.in_flight.forget_failures_before(oldest);
+        }
+    }
+
+    fn assign_id(&self, wall_ms: i64) -> Uuid {
+        let ms = u64::try_from(wall_ms).unwrap_or(0);
+        #[allow(clippy::cast_possible_truncation, reason = "below a billion")]
+        let nanos = (ms % 1_000 * 1_000_000) as u32;
+        let context = self.event_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        Uuid::new_v7(Timestamp::from_unix(&*context, ms / 1_000, nanos))
+    }
+}
+
+/// A batch while it is read into one lane.
+struct BatchReader<'a> {
+    ingest: &'a Ingest,
+    reading: Reading,
+    waiter: Arc<dyn Waiter>,
+    salt: u128,
+    tail: RecordTail,
+    request_id: String,
+    wall_ms: i64,
+    app: &'a App,
+    // Events written to the open bucket one after the other and not yet attached to it.
+    run: Option<EventRange>,
+}
+
+impl BatchReader<'_> {
+    fn read(&mut self, lane: &mut OpenLane<'_>, index: u32, bytes: &[u8]) {
+        let checked = scan::event(bytes)
+            .map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
+            .and_then(|event| validate(&event, &self.ingest.limits).map(|checked| (event, checked)));
+        match checked {
+            Ok((event, checked)) => {
+                if let Err(invalid) = self.write(lane, index, &event, &checked) {
+                    self.reject(index, bytes, &invalid);
+                }
+            }
+            Err(invalid) => self.reject(index, bytes, &invalid),
+        }
+    }
+
+    fn write(
+        &mut self,
+        lane: &mut OpenLane<'_>,
+        index: u32,
+        event: &RawEvent<'_>,
+        checked: &Checked,
+    ) -> Result<(), Invalid> {
+        let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
+        let mut id_text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let fields = EventFields {
+            event_id: event_id.hyphenated().encode_lower(&mut id_text).as_bytes(),
+            event_type: event.event_type,
+            event_name: event.event_name,
+            seconds: checked.seconds,
+            nanos: checked.nanos,
+            event_version: event.event_version,
+            app_version: event.app_version,
+            event_data: event.event_data,
+            data_has_line_breaks: checked.data_has_line_breaks,
+        };
+        let size = record_len(&fields, &self.tail);
+        let limit = self.ingest.limits.max_event;
+        if size > limit {
+            return Err(Invalid { field: Field::Event, problem: Problem::EventTooLarge { size, limit } });
+        }
+        if lane.must_close_for(size) {
+            self.end_run(lane);
+            lane.close_full();
+        }
+        if checked.event_id.is_some() {
+            let key = Dedupe::key(self.salt, event_id);
+            let bucket = lane.bucket_id();
+            if let Some(seen_in) = self.ingest.dedupe.claim(key, bucket) {
+                // A duplicate of an event of this very batch must find that event's range attached.
+                if seen_in == bucket {
+                    self.end_run(lane);
+                }
+                let range = EventRange { start: index, end: index + 1 };
+                match self.ingest.in_flight.share(seen_in, &self.waiter, range) {
+                    Fate::Stored => {
+                        self.app.counters().duplicates.inc();
+                        self.reading.duplicate();
+                        return Ok(());
+                    }
+                    Fate::Shared => {
+                        self.app.counters().duplicates.inc();
+                        return Ok(());
+                    }
+                    Fate::Failed => self.ingest.dedupe.reclaim(key, bucket),
+                }
+            }
+        } else {
+            self.reading.assign(index, event_id);
+        }
+        write_record(lane.append(), &fields, &self.tail);
+        match &mut self.run {
+            Some(run) if run.end == index => run.end += 1,
+            _ => {
+                self.end_run(lane);
+                self.run = Some(EventRange { start: index, end: index + 1 });
+            }
+        }
+        Ok(())
+    }
+
+    fn end_run(&mut self, lane: &mut OpenLane<'_>) {
+        if let Some(run) = self.run.take() {
+            lane.attach(&self.waiter, run);
+        }
+    }
+
+    #[cold]
+    fn reject(&self, index: u32, bytes: &[u8], invalid: &Invalid) {
+        self.reading.reject(index, invalid);
+        let reason = invalid.problem.reason();
+        if let Some((_, counter)) = self.ingest.rejected.iter().find(|(known, _)| *known == reason) {
+            counter.inc();
+        }
+        if let Some(rejects) = &self.ingest.rejects {
+            rejects.submit(BadRow {
+                application_id: self.app.id(),
+                request_id: self.request_id.clone(),
+                index,
+                reason: reason_label(reason),
+                field: invalid.field.name(),
+                message: invalid.to_string(),
+                received_at_ms: self.wall_ms,
+                event: bytes.to_vec(),
+            });
+        }
+    }
+}
+
+const REJECT_REASONS: [Reason; 9] = [
+    Reason::Malformed,
+    Reason::Required,
+    Reason::Charset,
+    Reason::TooLong,
+    Reason::NotAUuid,
+    Reason::TimestampRange,
+    Reason::NotAJsonObject,
+    Reason::TooDeep,
+    Reason::EventTooLarge,
+];
+
+/// A reason as metrics and bad rows name it.
+#[must_use]
+pub fn reason_label(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unspecified => "unspecified",
+        Reason::Malformed => "malformed",
+        Reason::Required => "required",
+        Reason::Charset => "charset",
+        Reason::TooLong => "too_long",
+        Reason::NotAUuid => "not_a_uuid",
+        Reason::TimestampRange => "timestamp_range",
+        Reason::NotAJsonObject => "not_a_json_object",
+        Reason::TooDeep => "too_deep",
+        Reason::EventTooLarge => "event_too_large",
+        Reason::DestinationUnavailable => "destination_unavailable",
+        Reason::Deadline => "deadline",
+    }
+}

@@ -1,0 +1,39 @@
+//! Ids of requests: unique, cheap, and meaningless outside the process that gave them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use uuid::Uuid;
+
+/// Gives out ids: random bits of this process and a count, as version 8 UUIDs. A random UUID a batch would cost a system
+/// call.
+pub(super) struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self { process: getrandom::u64()?, next: AtomicU64::new(0) })
+    }
+
+    /// The next id, and its count.
+    pub(super) fn next(&self) -> (u64, String) {
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        let bits = u128::from(self.process) << 64 | u128::from(count);
+        (count, Uuid::new_v8(bits.to_be_bytes()).hyphenated().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_differ_within_and_between_processes() {
+        let (one, other) = (RequestIds::new().expect("randomness"), RequestIds::new().expect("randomness"));
+        let ids = [one.next().1, one.next().1, other.next().1, other.next().1];
+        for (position, id) in ids.iter().enumerate() {
+            assert!(!ids[..position].contains(id), "{ids:?}");
+        }
+    }
+}

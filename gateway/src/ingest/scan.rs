@@ -1,0 +1,322 @@
+//! Reads the protobuf wire format in place: finds a batch's events and an event's fields as slices of the message.
+//!
+//! Rules of the wire format: <https://protobuf.dev/programming-guides/encoding/>. Unknown fields are skipped, the last of
+//! a repeated singular field wins, a timestamp sent in pieces is merged. Groups, which proto3 does not have, are refused.
+
+use std::fmt;
+
+/// Why bytes are no protobuf message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// A varint runs past the end or past ten bytes.
+    Varint,
+    /// A field's length runs past the end.
+    Length,
+    /// A wire type that does not exist, a group, or a field number of 0.
+    Tag,
+    /// A known field with another field's wire type.
+    WireType,
+}
+
+impl Malformed {
+    /// In words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Varint => "a varint runs past the end of the message or is too long",
+            Self::Length => "a field's length runs past the end of the message",
+            Self::Tag => "a field has an invalid tag",
+            Self::WireType => "a field has the wire type of another kind of field",
+        }
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which message a batch came in; they number their fields differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Envelope {
+    /// `PublishEventsRequest`: events = 1.
+    Publish,
+    /// `StreamEventsRequest`: sequence = 1, events = 2.
+    Stream,
+}
+
+impl Envelope {
+    const fn events_field(self) -> u64 {
+        match self {
+            Self::Publish => 1,
+            Self::Stream => 2,
+        }
+    }
+}
+
+/// What a batch holds, known before its events are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The client's sequence; 0 in a `PublishEventsRequest`.
+    pub sequence: u64,
+    /// How many events.
+    pub events: u32,
+}
+
+/// Walks a message's top level once.
+///
+/// # Errors
+/// [`Malformed`] with what was wrong.
+pub fn head(message: &[u8], envelope: Envelope) -> Result<Head, Malformed> {
+    let mut head = Head::default();
+    let mut fields = Fields { rest: message };
+    while let Some((number, value)) = fields.next_field()? {
+        match (number, value) {
+            (number, Value::Bytes(_)) if number == envelope.events_field() => head.events = head.events.saturating_add(1),
+            (number, _) if number == envelope.events_field() => return Err(Malformed::WireType),
+            (1, Value::Varint(sequence)) => head.sequence = sequence,
+            (1, _) => return Err(Malformed::WireType),
+            _ => {}
+        }
+    }
+    Ok(head)
+}
+
+/// The sequence from the first bytes of a `StreamEventsRequest` of which the rest was not read; `None` where the message
+/// does not begin with it.
+#[must_use]
+pub fn leading_sequence(start: &[u8]) -> Option<u64> {
+    let mut fields = Fields { rest: start };
+    match fields.next_field() {
+        Ok(Some((1, Value::Varint(sequence)))) => Some(sequence),
+        _ => None,
+    }
+}
+
+/// The events of a message whose [`head`] was read, as slices.
+pub fn events(message: &[u8], envelope: Envelope) -> impl Iterator<Item = &[u8]> {
+    let mut fields = Fields { rest: message };
+    std::iter::from_fn(move || {
+        loop {
+            match fields.next_field() {
+                Ok(Some((number, Value::Bytes(event)))) if number == envelope.events_field() => return Some(event),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    })
+}
+
+/// An event's fields where they lie in the message. Nothing is checked but the wire format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RawEvent<'a> {
+    /// Field 1.
+    pub event_id: &'a [u8],
+    /// Field 2.
+    pub event_type: &'a [u8],
+    /// Field 3.
+    pub event_name: &'a [u8],
+    /// Field 4.
+    pub timestamp: Option<Timestamp>,
+    /// Field 5.
+    pub event_version: &'a [u8],
+    /// Field 6.
+    pub app_version: &'a [u8],
+    /// Field 7.
+    pub event_data: &'a [u8],
+    /// Field 8.
+    pub partition_key: &'a [u8],
+}
+
+/// `google.protobuf.Timestamp`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Seconds since 1970-01-01 UTC.
+    pub seconds: i64,
+    /// Nanoseconds beyond them.
+    pub nanos: i32,
+}
+
+/// Finds an event's fields.
+///
+/// # Errors
+/// [`Malformed`] with what was wrong.
+pub fn event(bytes: &[u8]) -> Result<RawEvent<'_>, Malformed> {
+    let mut event = RawEvent::default();
+    let mut fields = Fields { rest: bytes };
+    while let Some((number, value)) = fields.next_field()? {
+        let slot = match number {
+            1 => &mut event.event_id,
+            2 => &mut event.event_type,
+            3 => &mut event.event_name,
+            4 => {
+                let Value::Bytes(timestamp) = value else { return Err(Malformed::WireType) };
+                merge_timestamp(event.timestamp.get_or_insert_default(), timestamp)?;
+                continue;
+            }
+            5 => &mut event.event_version,
+            6 => &mut event.app_version,
+            7 => &mut event.event_data,
+            8 => &mut event.partition_key,
+            _ => continue,
+        };
+        let Value::Bytes(bytes) = value else { return Err(Malformed::WireType) };
+        *slot = bytes;
+    }
+    Ok(event)
+}
+
+fn merge_timestamp(timestamp: &mut Timestamp, bytes: &[u8]) -> Result<(), Malformed> {
+    let mut fields = Fields { rest: bytes };
+    while let Some((number, value)) = fields.next_field()? {
+        match (number, value) {
+            (1, Value::Varint(seconds)) => timestamp.seconds = seconds.cast_signed(),
+            // An int32 is sent as a sign-extended 64-bit varint; decoders keep the low 32 bits.
+            #[allow(clippy::cast_possible_truncation)]
+            (2, Value::Varint(nanos)) => timestamp.nanos = nanos as i32,
+            (1 | 2, _) => return Err(Malformed::WireType),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+enum Value<'a> {
+    Varint(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    #[inline]
+    fn next_field(&mut self) -> Result<Option<(u64, Value<'a>)>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let number = tag >> 3;
+        // Field numbers have 29 bits.
+        if number == 0 || number >= 1 << 29 {
+            return Err(Malformed::Tag);
+        }
+        let value = match tag & 7 {
+            0 => Value::Varint(self.varint()?),
+            1 => self.skip(8)?,
+            2 => {
+                let length = self.varint()?;
+                let length = usize::try_from(length).map_err(|_| Malformed::Length)?;
+                let (bytes, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Length)?;
+                self.rest = rest;
+                Value::Bytes(bytes)
+            }
+            5 => self.skip(4)?,
+            _ => return Err(Malformed::Tag),
+        };
+        Ok(Some((number, value)))
+    }
+
+    fn skip(&mut self, length: usize) -> Result<Value<'a>, Malformed> {
+        self.rest = self.rest.get(length..).ok_or(Malformed::Length)?;
+        Ok(Value::Fixed)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        if let [byte, rest @ ..] = self.rest
+            && *byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0_u64;
+        for (position, byte) in self.rest.iter().take(10).enumerate() {
+            // The tenth byte holds one bit of 64; more would be lost.
+            if position == 9 && *byte > 1 {
+                return Err(Malformed::Varint);
+            }
+            value |= u64::from(byte & 0x7f) << (7 * position);
+            if byte & 0x80 == 0 {
+                self.rest = &self.rest[position + 1..];
+                return Ok(value);
+            }
+        }
+        Err(Malformed::Varint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headgate_proto::v1;
+    use prost::Message;
+
+    use super::*;
+
+    fn sample() -> v1::Event {
+        v1::Event {
+            event_id: "0198f2a0-0000-7000-8000-000000000001".to_owned(),
+            event_type: "login".to_owned(),
+            event_name: "player_login".to_owned(),
+            event_timestamp: Some(prost_types::Timestamp { seconds: -5, nanos: 250 }),
+            event_version: "1.0".to_owned(),
+            app_version: "2.1.0".to_owned(),
+            event_data: br#"{"player_id":"p1"}"#.as_slice().into(),
+            partition_key: "p1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_scan_finds_what_prost_wrote() {
+        let sample = sample();
+        let request = v1::StreamEventsRequest { sequence: 300, events: vec![sample.clone(), v1::Event::default()] };
+        let bytes = request.encode_to_vec();
+        assert_eq!(head(&bytes, Envelope::Stream), Ok(Head { sequence: 300, events: 2 }));
+        assert_eq!(leading_sequence(&bytes[..16]), Some(300));
+        let events: Vec<_> = events(&bytes, Envelope::Stream).collect();
+        let first = event(events[0]).expect("well formed");
+        assert_eq!(first.event_id, sample.event_id.as_bytes());
+        assert_eq!(first.event_type, sample.event_type.as_bytes());
+        assert_eq!(first.event_name, sample.event_name.as_bytes());
+        assert_eq!(first.timestamp, Some(Timestamp { seconds: -5, nanos: 250 }));
+        assert_eq!(first.event_version, sample.event_version.as_bytes());
+        assert_eq!(first.app_version, sample.app_version.as_bytes());
+        assert_eq!(first.event_data, &sample.event_data[..]);
+        assert_eq!(first.partition_key, sample.partition_key.as_bytes());
+        assert_eq!(event(events[1]), Ok(RawEvent::default()));
+    }
+
+    #[test]
+    fn every_truncation_is_noticed_or_ends_between_fields() {
+        let bytes = sample().encode_to_vec();
+        for end in 0..bytes.len() {
+            let by_prost = v1::Event::decode(&bytes[..end]).is_ok();
+            assert_eq!(event(&bytes[..end]).is_ok(), by_prost, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_prost_refuses_is_refused_and_what_it_skips_is_skipped() {
+        let cases: [(&[u8], bool); 8] = [
+            (&[0x48, 0x05], true),                                     // unknown varint field 9
+            (&[0x4a, 0x02, 1, 2], true),                               // unknown bytes field 9
+            (&[0x4d, 1, 2, 3, 4], true),                               // unknown fixed32
+            (&[0x49, 1, 2, 3, 4, 5, 6, 7], false),                     // fixed64 cut short
+            (&[0x08, 0x01], false),                                    // event_id as varint
+            (&[0x00, 0x01], false),                                    // field number 0
+            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], false),            // lying length
+            (&[0x48, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2], false), // varint past 64 bits
+        ];
+        for (bytes, fine) in cases {
+            assert_eq!(event(bytes).is_ok(), fine, "{bytes:?}");
+            assert_eq!(v1::Event::decode(bytes).is_ok(), fine, "prost on {bytes:?}");
+        }
+    }
+}

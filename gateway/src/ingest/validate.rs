@@ -1,0 +1,355 @@
+//! The rules an event must keep. One set for every door.
+//!
+//! The rules are the AWS solution's (`event_id`, `event_type`, `event_name` and versions by charset, a timestamp of any
+//! age, `event_data` one JSON object) with the documented widening that any UUID version and case is taken.
+
+use std::fmt;
+
+use headgate_proto::v1::Reason;
+use uuid::Uuid;
+
+use super::json::{self, Fault};
+use super::scan::{Malformed, RawEvent};
+use crate::config::IngestSettings;
+
+/// The first and last second of years 0001 and 9999, the range of `google.protobuf.Timestamp`.
+const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// Kinesis takes at most 256 characters in a partition key.
+const MAX_PARTITION_KEY_CHARS: usize = 256;
+
+/// The rules' limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// See [`IngestSettings::max_batch`].
+    pub max_batch: u32,
+    /// See [`IngestSettings::max_event`].
+    pub max_event: usize,
+    /// See [`IngestSettings::max_name`].
+    pub max_name: usize,
+    /// See [`IngestSettings::max_depth`].
+    pub max_depth: u32,
+}
+
+impl From<&IngestSettings> for Limits {
+    fn from(settings: &IngestSettings) -> Self {
+        Self {
+            max_batch: settings.max_batch,
+            max_event: settings.max_event.as_usize(),
+            max_name: settings.max_name.as_usize(),
+            max_depth: settings.max_depth,
+        }
+    }
+}
+
+/// An event's field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The event as a whole.
+    Event,
+    /// `event_id`
+    EventId,
+    /// `event_type`
+    EventType,
+    /// `event_name`
+    EventName,
+    /// `event_timestamp`
+    EventTimestamp,
+    /// `event_version`
+    EventVersion,
+    /// `app_version`
+    AppVersion,
+    /// `event_data`
+    EventData,
+    /// `partition_key`
+    PartitionKey,
+}
+
+impl Field {
+    /// Its name in the proto file; empty for the event as a whole.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "",
+            Self::EventId => "event_id",
+            Self::EventType => "event_type",
+            Self::EventName => "event_name",
+            Self::EventTimestamp => "event_timestamp",
+            Self::EventVersion => "event_version",
+            Self::AppVersion => "app_version",
+            Self::EventData => "event_data",
+            Self::PartitionKey => "partition_key",
+        }
+    }
+}
+
+/// A rule that an event breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// Where.
+    pub field: Field,
+    /// How.
+    pub problem: Problem,
+}
+
+/// How a field breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No protobuf message.
+    Malformed(Malformed),
+    /// Missing or empty.
+    Required,
+    /// A character outside the field's set.
+    Charset,
+    /// Not UTF-8.
+    NotUtf8,
+    /// Longer than allowed.
+    TooLong {
+        /// The limit, in bytes (characters for `partition_key`).
+        limit: usize,
+    },
+    /// No hyphenated UUID.
+    NotAUuid,
+    /// Outside the range of a timestamp.
+    TimestampRange,
+    /// Another JSON value, or a broken one.
+    NotAJsonObject {
+        /// The byte at fault, if it is JSON at first sight.
+        at: Option<usize>,
+    },
+    /// Nested too deeply.
+    TooDeep {
+        /// The limit, in levels.
+        limit: u32,
+    },
+    /// Larger as stream record than allowed.
+    EventTooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl Problem {
+    /// The reason as clients and metrics know it.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Malformed(_) => Reason::Malformed,
+            Self::Required => Reason::Required,
+            Self::Charset | Self::NotUtf8 => Reason::Charset,
+            Self::TooLong { .. } => Reason::TooLong,
+            Self::NotAUuid => Reason::NotAUuid,
+            Self::TimestampRange => Reason::TimestampRange,
+            Self::NotAJsonObject { .. } => Reason::NotAJsonObject,
+            Self::TooDeep { .. } => Reason::TooDeep,
+            Self::EventTooLarge { .. } => Reason::EventTooLarge,
+        }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field != Field::Event {
+            write!(f, "{} ", self.field.name())?;
+        }
+        match self.problem {
+            Problem::Malformed(malformed) => write!(f, "the event can't be decoded: {malformed}"),
+            Problem::Required => f.write_str("is required"),
+            Problem::Charset => f.write_str("may hold only letters, digits, '-', '_' and '.'"),
+            Problem::NotUtf8 => f.write_str("is not UTF-8"),
+            Problem::TooLong { limit } => write!(f, "is longer than {limit}"),
+            Problem::NotAUuid => f.write_str("is not a hyphenated UUID"),
+            Problem::TimestampRange => f.write_str("is outside 0001-01-01 to 9999-12-31, or its nanoseconds are"),
+            Problem::NotAJsonObject { at: None } => f.write_str("is not a JSON object"),
+            Problem::NotAJsonObject { at: Some(at) } => write!(f, "is not valid JSON at byte {at}"),
+            Problem::TooDeep { limit } => write!(f, "is nested more than {limit} levels deep"),
+            Problem::EventTooLarge { size, limit } => {
+                write!(f, "the event takes {size} bytes as stored, the limit is {limit}")
+            }
+        }
+    }
+}
+
+/// What validation found out on its way, so that nobody has to find it out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The event's id; `None`: one has to be assigned.
+    pub event_id: Option<Uuid>,
+    /// Seconds since 1970-01-01 UTC.
+    pub seconds: i64,
+    /// Nanoseconds beyond them, 0 to 999,999,999.
+    pub nanos: u32,
+    /// Whether `event_data` has line breaks between its tokens.
+    pub data_has_line_breaks: bool,
+}
+
+/// Holds an event to the rules.
+///
+/// # Errors
+/// The first rule that is broken, in the order of the fields.
+pub fn validate(event: &RawEvent<'_>, limits: &Limits) -> Result<Checked, Invalid> {
+    let event_id = event_id(event.event_id)?;
+    required(Field::EventType, event.event_type)?;
+    name(Field::EventType, event.event_type, limits)?;
+    required(Field::EventName, event.event_name)?;
+    name(Field::EventName, event.event_name, limits)?;
+    let (seconds, nanos) = timestamp(event)?;
+    name(Field::EventVersion, event.event_version, limits)?;
+    name(Field::AppVersion, event.app_version, limits)?;
+    let data_has_line_breaks = event_data(event.event_data, limits)?;
+    partition_key(event.partition_key)?;
+    Ok(Checked { event_id, seconds, nanos, data_has_line_breaks })
+}
+
+fn event_id(bytes: &[u8]) -> Result<Option<Uuid>, Invalid> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let not_a_uuid = Invalid { field: Field::EventId, problem: Problem::NotAUuid };
+    // Of the forms that `try_parse_ascii` takes, only the hyphenated one has this length.
+    if bytes.len() != uuid::fmt::Hyphenated::LENGTH {
+        return Err(not_a_uuid);
+    }
+    Uuid::try_parse_ascii(bytes).map(Some).map_err(|_| not_a_uuid)
+}
+
+fn required(field: Field, bytes: &[u8]) -> Result<(), Invalid> {
+    if bytes.is_empty() { Err(Invalid { field, problem: Problem::Required }) } else { Ok(()) }
+}
+
+fn name(field: Field, bytes: &[u8], limits: &Limits) -> Result<(), Invalid> {
+    if bytes.len() > limits.max_name {
+        return Err(Invalid { field, problem: Problem::TooLong { limit: limits.max_name } });
+    }
+    // Folded, not short-circuited: names are short, and without a branch a byte it is a few cycles.
+    if bytes.iter().fold(true, |fine, byte| fine & NAME_BYTES[*byte as usize]) {
+        Ok(())
+    } else {
+        Err(Invalid { field, problem: Problem::Charset })
+    }
+}
+
+/// `[A-Za-z0-9-_.]`
+static NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::cast_possible_truncation)]
+        let character = byte as u8;
+        table[byte] = character.is_ascii_alphanumeric() || matches!(character, b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    table
+};
+
+fn timestamp(event: &RawEvent<'_>) -> Result<(i64, u32), Invalid> {
+    let invalid = |problem| Invalid { field: Field::EventTimestamp, problem };
+    let timestamp = event.timestamp.ok_or(invalid(Problem::Required))?;
+    let nanos = u32::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    match nanos {
+        Some(nanos) if SECONDS.contains(&timestamp.seconds) => Ok((timestamp.seconds, nanos)),
+        _ => Err(invalid(Problem::TimestampRange)),
+    }
+}
+
+fn event_data(bytes: &[u8], limits: &Limits) -> Result<bool, Invalid> {
+    if bytes.is_empty() {
+        return Ok(false);
+    }
+    let invalid = |problem| Invalid { field: Field::EventData, problem };
+    // Larger can't fit; checking its JSON first would be work for nothing.
+    if bytes.len() > limits.max_event {
+        return Err(invalid(Problem::EventTooLarge { size: bytes.len(), limit: limits.max_event }));
+    }
+    if simdutf8::basic::from_utf8(bytes).is_err() {
+        return Err(invalid(Problem::NotUtf8));
+    }
+    match json::check_object(bytes, limits.max_depth) {
+        Ok(object) => Ok(object.has_line_breaks),
+        Err(Fault::NotAnObject) => Err(invalid(Problem::NotAJsonObject { at: None })),
+        Err(Fault::Syntax { at }) => Err(invalid(Problem::NotAJsonObject { at: Some(at) })),
+        Err(Fault::TooDeep) => Err(invalid(Problem::TooDeep { limit: limits.max_depth })),
+    }
+}
+
+fn partition_key(bytes: &[u8]) -> Result<(), Invalid> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let invalid = |problem| Invalid { field: Field::PartitionKey, problem };
+    let text = std::str::from_utf8(bytes).map_err(|_| invalid(Problem::NotUtf8))?;
+    // A character takes at most four bytes, so most keys need no count.
+    if bytes.len() > MAX_PARTITION_KEY_CHARS && text.chars().count() > MAX_PARTITION_KEY_CHARS {
+        return Err(invalid(Problem::TooLong { limit: MAX_PARTITION_KEY_CHARS }));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::scan::Timestamp;
+
+    fn limits() -> Limits {
+        Limits::from(&IngestSettings::default())
+    }
+
+    fn good() -> RawEvent<'static> {
+        RawEvent {
+            event_id: b"0198F2A0-0000-7000-8000-00000000000A",
+            event_type: b"login",
+            event_name: b"player_login",
+            timestamp: Some(Timestamp { seconds: 1_700_000_000, nanos: 5 }),
+            event_version: b"1.0",
+            app_version: b"2.1.0-rc_1",
+            event_data: b"{\"player_id\":\"p\"}",
+            partition_key: b"p",
+        }
+    }
+
+    fn broken(change: impl FnOnce(&mut RawEvent<'static>)) -> (Field, Problem) {
+        let mut event = good();
+        change(&mut event);
+        let invalid = validate(&event, &limits()).expect_err("breaks a rule");
+        (invalid.field, invalid.problem)
+    }
+
+    #[test]
+    fn a_good_event_passes_with_and_without_its_optional_fields() {
+        let checked = validate(&good(), &limits()).expect("good");
+        assert_eq!((checked.seconds, checked.nanos), (1_700_000_000, 5));
+        assert_eq!(checked.event_id.map(|id| id.to_string()).as_deref(), Some("0198f2a0-0000-7000-8000-00000000000a"));
+        let bare = RawEvent {
+            event_id: b"",
+            event_version: b"",
+            app_version: b"",
+            event_data: b"",
+            partition_key: b"",
+            ..good()
+        };
+        assert_eq!(validate(&bare, &limits()).expect("good").event_id, None);
+    }
+
+    #[test]
+    fn each_broken_rule_names_its_field() {
+        assert_eq!(broken(|e| e.event_id = b"not-a-uuid"), (Field::EventId, Problem::NotAUuid));
+        assert_eq!(broken(|e| e.event_id = b"0198f2a000007000800000000000000a"), (Field::EventId, Problem::NotAUuid));
+        assert_eq!(broken(|e| e.event_type = b""), (Field::EventType, Problem::Required));
+        assert_eq!(broken(|e| e.event_name = b"a b"), (Field::EventName, Problem::Charset));
+        assert_eq!(broken(|e| e.event_name = b"caf\xc3\xa9"), (Field::EventName, Problem::Charset));
+        assert_eq!(broken(|e| e.event_name = b"nul\0"), (Field::EventName, Problem::Charset));
+        assert_eq!(broken(|e| e.event_type = &[b'a'; 257]), (Field::EventType, Problem::TooLong { limit: 256 }));
+        assert_eq!(broken(|e| e.timestamp = None), (Field::EventTimestamp, Problem::Required));
+        let at = |seconds, nanos| Some(Timestamp { seconds, nanos });
+        assert_eq!(broken(|e| e.timestamp = at(0, -1)), (Field::EventTimestamp, Problem::TimestampRange));
+        assert_eq!(broken(|e| e.timestamp = at(0, 1_000_000_000)), (Field::EventTimestamp, Problem::TimestampRange));
+        assert_eq!(broken(|e| e.timestamp = at(i64::MAX, 0)), (Field::EventTimestamp, Problem::TimestampRange));
+        assert_eq!(broken(|e| e.app_version = b"1/2"), (Field::AppVersion, Problem::Charset));
+        assert_eq!(broken(|e| e.event_data = b"[1]"), (Field::EventData, Problem::NotAJsonObject { at: None }));
+        assert_eq!(broken(|e| e.event_data = b"{\"a\":}"), (Field::EventData, Problem::NotAJsonObject { at: Some(5) }));
+        assert_eq!(broken(|e| e.event_data = b"{\"a\":\"\xff\"}"), (Field::EventData, Problem::NotUtf8));
+        assert_eq!(broken(|e| e.partition_key = &[b'k'; 257]), (Field::PartitionKey, Problem::TooLong { limit: 256 }));
+    }
+}

@@ -1,0 +1,105 @@
+//! The operators' listener: metrics, liveness, readiness, and what the command line asks of a running gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::lifecycle::{Lifecycle, Phase};
+use crate::delivery::lake::Lake;
+use crate::delivery::{Destination, Health};
+use crate::metrics::{Gauge, Metrics};
+
+/// What the listener shows.
+#[derive(Clone)]
+pub struct Operated {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The phase.
+    pub lifecycle: Lifecycle,
+    /// The destination.
+    pub destination: Arc<dyn Destination>,
+    /// The lake, where it is the destination.
+    pub lake: Option<Arc<Lake>>,
+}
+
+/// Takes the operators' port.
+///
+/// # Errors
+/// If the address can't be had.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves until `stop`.
+pub async fn serve(listener: TcpListener, operated: Operated, stop: CancellationToken) {
+    let routes = Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/lake/compact", post(compact))
+        .with_state(operated);
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the operators' listener ended");
+    }
+}
+
+async fn index() -> &'static str {
+    "Headgate, operators' listener\n\n\
+     GET  /metrics       everything counted, in the OpenMetrics text format\n\
+     GET  /healthz       200 while the process lives\n\
+     GET  /readyz        200 while events are taken, else 503 with the reason\n\
+     POST /lake/compact  turns the lake's log into Parquet now\n"
+}
+
+async fn metrics(State(operated): State<Operated>) -> Response {
+    let up = matches!(operated.destination.health(), Health::Up);
+    operated.metrics.gauge(Gauge::DestinationUp, &[operated.destination.name()]).set(i64::from(up));
+    match operated.metrics.encode() {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    phase: String,
+    destination: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+async fn ready(State(operated): State<Operated>) -> Response {
+    let phase = operated.lifecycle.phase();
+    let reason = match operated.destination.health() {
+        Health::Up => None,
+        Health::Down { reason, .. } => Some(reason),
+    };
+    let ready = phase == Phase::Ready && reason.is_none();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let readiness = Readiness { ready, phase: phase.to_string(), destination: operated.destination.name(), reason };
+    (code, Json(readiness)).into_response()
+}
+
+async fn compact(State(operated): State<Operated>) -> Response {
+    let Some(lake) = operated.lake else {
+        return (StatusCode::NOT_FOUND, "the destination is not the lake\n").into_response();
+    };
+    match lake.compact_now().await {
+        Ok(report) => Json(report).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}

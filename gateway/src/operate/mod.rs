@@ -1,0 +1,6 @@
+//! What operators see and hold: metrics, logs, health and readiness, and the tasks of the process.
+
+pub mod http;
+pub mod lifecycle;
+pub mod log;
+pub mod tasks;

@@ -1,0 +1,127 @@
+//! What is done about the file: its permissions, damage, versions and places.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use rusqlite::Connection;
+
+use super::*;
+
+#[tokio::test]
+async fn the_registry_is_readable_by_its_owner_only() {
+    let folder = Folder::new();
+    let registry = folder.open();
+    with_key(&registry, "key-1").await;
+    let modes = || {
+        let files = fs::read_dir(folder.0.path()).expect("lists").map(|entry| entry.expect("an entry").path());
+        files.map(|file| (fs::metadata(&file).expect("is there").permissions().mode() & 0o777, file))
+    };
+    assert!(modes().count() >= 2, "the file and its log");
+    assert!(modes().all(|(mode, _)| mode == 0o600), "{:?}", modes().collect::<Vec<_>>());
+    drop(registry);
+
+    // As after a careless copy.
+    fs::set_permissions(folder.file(), fs::Permissions::from_mode(0o644)).expect("loosens");
+    let _registry = folder.open();
+    assert!(modes().all(|(mode, _)| mode == 0o600), "{:?}", modes().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_is_no_database_is_named_with_the_mend_and_left_as_it_is() {
+    let folder = Folder::new();
+    let content = "this is not a database, however long one reads on ".repeat(100);
+    fs::write(folder.file(), &content).expect("writes");
+    let error = folder.open_error();
+    assert!(matches!(error, RegistryError::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("backup"), "{error}");
+    assert_eq!(fs::read_to_string(folder.file()).expect("reads"), content);
+}
+
+#[test]
+fn a_file_of_a_later_version_is_left_to_that_version() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let connection = Connection::open(folder.file()).expect("opens");
+    connection.pragma_update(None, "user_version", 99).expect("sets");
+    drop(connection);
+    let error = folder.open_error();
+    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 1, .. }), "{error:?}");
+    assert!(error.to_string().contains("run the version that wrote it"), "{error}");
+}
+
+#[test]
+fn a_database_of_something_else_is_not_touched() {
+    let folder = Folder::new();
+    let connection = Connection::open(folder.file()).expect("opens");
+    connection.execute_batch("CREATE TABLE applications (something TEXT)").expect("creates");
+    drop(connection);
+    let before = fs::read(folder.file()).expect("reads");
+    let error = folder.open_error();
+    assert!(matches!(error, RegistryError::ForeignFile { .. }), "{error:?}");
+    assert_eq!(fs::read(folder.file()).expect("reads"), before);
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_an_error_and_never_an_unknown_key() {
+    let folder = Folder::new();
+    let registry = folder.open();
+    with_key(&registry, "key-1").await;
+    drop(registry);
+    let mut content = fs::read(folder.file()).expect("reads");
+    content[4_096..].fill(0);
+    fs::write(folder.file(), &content).expect("writes");
+
+    let registry = folder.open();
+    let answer = look_up(&registry, "key-1").await;
+    assert!(matches!(answer, Err(RegistryError::Damaged { .. })), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_an_error_and_never_an_unknown_key() {
+    let folder = Folder::new();
+    let registry = folder.open();
+    with_key(&registry, "key-1").await;
+    let connection = Connection::open(folder.file()).expect("opens");
+    connection.execute("UPDATE authorizations SET api_key_id = 'no id'", []).expect("updates");
+    let answer = look_up(&registry, "key-1").await;
+    assert!(matches!(answer, Err(RegistryError::Damaged { .. })), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_is_missed_and_found_again_when_it_is_back() {
+    let folder = Folder::new();
+    let registry = folder.open();
+    let (application, _) = with_key(&registry, "key-1").await;
+    let away = folder.0.path().join("away");
+    fs::create_dir(&away).expect("creates");
+    let names = ["registry.sqlite", "registry.sqlite-wal", "registry.sqlite-shm"];
+    for name in names {
+        fs::rename(folder.0.path().join(name), away.join(name)).expect("moves");
+    }
+    let gone = look_up(&registry, "key-1").await;
+    assert!(matches!(gone, Err(RegistryError::Unavailable(_))), "{gone:?}");
+    assert!(registry.create_authorization(key_of(&application, "key-2")).await.is_err());
+    assert!(!folder.file().exists(), "nothing takes its place");
+
+    fs::rename(away.join(names[0]), folder.file()).expect("moves back");
+    // The log went back into the file when the last connection to it was closed.
+    for name in &names[1..] {
+        let _ = fs::rename(away.join(name), folder.0.path().join(name));
+    }
+    assert!(look_up(&registry, "key-1").await.expect("looks up").is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_replaces_the_open_one_counts_from_the_next_call() {
+    let folder = Folder::new();
+    let backup = Folder::new();
+    with_key(&backup.open(), "key-of-the-backup").await;
+    let registry = folder.open();
+    with_key(&registry, "key-1").await;
+    fs::rename(backup.file(), folder.file()).expect("replaces");
+    for name in ["registry.sqlite-wal", "registry.sqlite-shm"] {
+        fs::remove_file(folder.0.path().join(name)).expect("removes");
+    }
+    assert_eq!(look_up(&registry, "key-1").await.expect("looks up"), None);
+    assert!(look_up(&registry, "key-of-the-backup").await.expect("looks up").is_some());
+}

@@ -1,0 +1,411 @@
+//! The composition root: builds every part from the settings, starts it, and takes it down in order.
+//!
+//! Start: the data folder and its lock, registry, destination (with recovery), admission, ingest, doors. Stop: readiness
+//! off, clients asked to leave, open calls answered while delivery goes on, then the buckets, then the destination.
+
+mod data_dir;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use uuid::Uuid;
+
+use self::data_dir::DataDir;
+use crate::admission::app::Apps;
+use crate::admission::key_cache::KeyCache;
+use crate::clock::Clock;
+use crate::config::{DestinationKind, Settings};
+use crate::delivery::lake::{ApplicationNames, FileLayer, Lake, LakeParts, OsFiles};
+use crate::delivery::rejects::Rejects;
+use crate::delivery::{Destination, Discard};
+use crate::door::grpc::{Parts, Shared};
+use crate::door::listener::{Ends, Listener};
+use crate::door::tls::Tls;
+use crate::gather::Lanes;
+use crate::ingest::Ingest;
+use crate::metrics::{Gauge, Metrics};
+use crate::operate::http::{self, Operated};
+use crate::operate::lifecycle::{Lifecycle, Phase};
+use crate::operate::tasks::Tasks;
+use crate::registry::{self, Registry};
+
+/// Buckets of a discarding destination, as large as the lake's and lingering as long.
+const DISCARD_TARGET: usize = 256 << 10;
+const DISCARD_LINGER: Duration = Duration::from_millis(2);
+
+/// The end of a drain that is left for flushing, once the last call is cut off.
+const FLUSH_RESERVE: Duration = Duration::from_secs(2);
+
+/// Why a gateway can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder can't be used.
+    #[error("{path}: {problem}")]
+    DataDir {
+        /// The folder or a file in it.
+        path: String,
+        /// What is wrong, and what would mend it.
+        problem: String,
+    },
+    /// An address can't be had.
+    #[error("{setting} = {address}: {source}; is another gateway running, or set another address")]
+    Listen {
+        /// The setting.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A part can't start.
+    #[error("{part}: {problem}")]
+    Part {
+        /// Which part.
+        part: &'static str,
+        /// What it says.
+        problem: String,
+    },
+}
+
+impl ServeError {
+    fn part(part: &'static str, problem: impl std::fmt::Display) -> Self {
+        Self::Part { part, problem: problem.to_string() }
+    }
+}
+
+/// What a gateway stands on. The defaults are the machine's; tests put others in their place.
+pub struct Ground {
+    /// The clock.
+    pub clock: Clock,
+    /// The file system under the lake.
+    pub files: Arc<dyn FileLayer>,
+    /// A destination to use in place of the one that the settings name.
+    pub destination: Option<Arc<dyn Destination>>,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self { clock: Clock::system(), files: Arc::new(OsFiles), destination: None }
+    }
+}
+
+/// A gateway that runs.
+pub struct Gateway {
+    grpc: SocketAddr,
+    operate: SocketAddr,
+    demo: Option<registry::demo::Demo>,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    lifecycle: Lifecycle,
+    health: HealthReporter,
+    registry: Arc<dyn Registry>,
+    lanes: Arc<Lanes>,
+    destination: Arc<dyn Destination>,
+    rejects: Arc<Rejects>,
+    ends: Ends,
+    stop: CancellationToken,
+    calls: Tasks,
+    background: Tasks,
+    clock: Clock,
+    // Held until everything else is down.
+    data_dir: DataDir,
+}
+
+/// How a gateway stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every call was answered.
+    Clean,
+    /// Calls were cut off at the deadline.
+    CutOff,
+}
+
+impl Gateway {
+    /// Starts every part. When it returns, events are taken.
+    ///
+    /// # Errors
+    /// [`ServeError`] with what can't be used; nothing is left running.
+    pub async fn start(settings: Settings, ground: Ground) -> Result<Self, ServeError> {
+        let Ground { clock, files, destination } = ground;
+        let metrics = Metrics::new();
+        let lifecycle = Lifecycle::new(&metrics);
+        let data_dir = DataDir::lock(&settings.data_dir)?;
+
+        let registry = registry::open(&settings, &clock).map_err(|error| ServeError::part("registry", error))?;
+        let demo = if settings.registry.demo_application {
+            let demo = registry::demo::ensure_demo(registry.as_ref(), &settings.data_dir).await;
+            demo.map_err(|error| ServeError::part("demo application", error))?
+        } else {
+            None
+        };
+        let apps = Apps::new(&settings.admission, &metrics);
+        let names = Names::load(registry.as_ref(), &apps).await?;
+        let (destination, lake) = match destination {
+            Some(destination) => (destination, None),
+            None => destination_of(&settings, &files, names, &clock, &metrics)?,
+        };
+        let rejects = Rejects::open(&files, &settings.data_dir, &settings.lake, &metrics, &clock)
+            .map_err(|error| ServeError::part("bad rows", error))?;
+
+        let background = Tasks::new(&metrics);
+        let calls = Tasks::new(&metrics);
+        let stop = CancellationToken::new();
+        let keys = KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
+        let lanes = start_lanes(&settings, &destination, &clock, &metrics, &background, &stop);
+        let ingest = Ingest::new(&settings.ingest, Arc::clone(&lanes), Some(Arc::clone(&rejects)), &clock, &metrics)
+            .map_err(|error| ServeError::part("ingest", error))?;
+
+        let ends = Ends {
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            drain_grace: settings.lifecycle.drain_grace,
+        };
+        let parts = Parts {
+            ingest: Arc::new(ingest),
+            keys: Arc::clone(&keys),
+            destination: Arc::clone(&destination),
+            clock: clock.clone(),
+            tasks: calls.clone(),
+            draining: ends.draining.clone(),
+        };
+        let shared = Shared::new(parts, &settings.grpc, &metrics);
+        let tls = match &settings.grpc.tls {
+            Some(tls) => Some(Tls::load(tls).map_err(|error| ServeError::part("TLS", error))?),
+            None => None,
+        };
+        let (health, others) = other_services().await?;
+        let listener =
+            Listener::bind(&settings.grpc, &shared, others, tls.clone(), &calls, &ends, &metrics)
+                .await
+                .map_err(|source| ServeError::Listen { setting: "grpc.listen", address: settings.grpc.listen, source })?;
+        let operate = http::bind(settings.operate.listen).await.map_err(|source| ServeError::Listen {
+            setting: "operate.listen",
+            address: settings.operate.listen,
+            source,
+        })?;
+        let address = |address: std::io::Result<SocketAddr>| address.map_err(|error| ServeError::part("socket", error));
+        let grpc_address = address(listener.address())?;
+        let operate_address = address(operate.local_addr())?;
+
+        let refresh = settings.admission.key_refresh;
+        background.supervise("key refresh", &stop, move || refresh_keys(Arc::clone(&keys), refresh));
+        background.supervise("slow readers", &stop, move || Arc::clone(&shared).watch_slow_readers());
+        if let Some(tls) = tls {
+            let metrics = Arc::clone(&metrics);
+            background.supervise("TLS reload", &stop, move || tls.clone().reload_on_change(Arc::clone(&metrics)));
+        }
+        let operated = Operated {
+            metrics: Arc::clone(&metrics),
+            lifecycle: lifecycle.clone(),
+            destination: Arc::clone(&destination),
+            lake,
+        };
+        drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));
+        drop(background.spawn("listener", listener.run()));
+
+        data_dir.publish(grpc_address, operate_address)?;
+        lifecycle.enter(Phase::Ready);
+        Ok(Self {
+            grpc: grpc_address,
+            operate: operate_address,
+            demo,
+            settings,
+            metrics,
+            lifecycle,
+            health,
+            registry,
+            lanes,
+            destination,
+            rejects,
+            ends,
+            stop,
+            calls,
+            background,
+            clock,
+            data_dir,
+        })
+    }
+
+    /// The address of the gRPC door.
+    #[must_use]
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// The address of the operators' listener.
+    #[must_use]
+    pub fn operate_address(&self) -> SocketAddr {
+        self.operate
+    }
+
+    /// The demo application, where there is one.
+    #[must_use]
+    pub fn demo(&self) -> Option<&registry::demo::Demo> {
+        self.demo.as_ref()
+    }
+
+    /// Its metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Its registry.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<dyn Registry> {
+        &self.registry
+    }
+
+    /// Drains and stops: within `lifecycle.drain_deadline`, whatever clients do.
+    pub async fn stop(self) -> Stopped {
+        let deadline = self.clock.now() + self.settings.lifecycle.drain_deadline;
+        self.lifecycle.enter(Phase::Draining);
+        self.health.set_service_status("", ServingStatus::NotServing).await;
+        self.health.set_service_status(INGEST_SERVICE, ServingStatus::NotServing).await;
+        tracing::info!(deadline = ?self.settings.lifecycle.drain_deadline, "draining");
+        self.ends.draining.cancel();
+        self.calls.close();
+        let reserve = FLUSH_RESERVE.min(self.settings.lifecycle.drain_deadline / 4);
+        let stopped = match tokio::time::timeout_at((deadline - reserve).into(), self.calls.wait()).await {
+            Ok(()) => Stopped::Clean,
+            Err(_) => {
+                tracing::warn!(calls = self.calls.len(), "calls are still open at the end of the drain; cutting them off");
+                self.ends.closing.cancel();
+                Stopped::CutOff
+            }
+        };
+        // Nothing comes in any more. What lies in open buckets belongs to calls that were cut off or cancelled; it is
+        // delivered all the same.
+        self.stop.cancel();
+        self.lanes.close_all();
+        let flush = async {
+            self.destination.close().await;
+            self.rejects.close().await;
+            self.background.close();
+            self.background.wait().await;
+        };
+        let flushed = tokio::time::timeout_at(deadline.into(), flush).await;
+        self.lifecycle.enter(Phase::Stopped);
+        self.data_dir.release();
+        match flushed {
+            Ok(()) => stopped,
+            Err(_) => {
+                tracing::error!("the destination did not take everything before the drain's deadline");
+                Stopped::CutOff
+            }
+        }
+    }
+}
+
+const INGEST_SERVICE: &str = "headgate.v1.IngestService";
+
+async fn other_services() -> Result<(HealthReporter, Routes), ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status(INGEST_SERVICE, ServingStatus::Serving).await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(headgate_proto::FILE_DESCRIPTOR_SET)
+            .with_service_name(INGEST_SERVICE)
+    };
+    let failed = |error| ServeError::part("reflection", error);
+    // grpcurl and other tools still ask the older version.
+    let routes = Routes::new(health_service)
+        .add_service(reflection().build_v1().map_err(failed)?)
+        .add_service(reflection().build_v1alpha().map_err(failed)?);
+    Ok((health, routes.prepare()))
+}
+
+type Destinations = (Arc<dyn Destination>, Option<Arc<Lake>>);
+
+fn destination_of(
+    settings: &Settings,
+    files: &Arc<dyn FileLayer>,
+    names: Arc<Names>,
+    clock: &Clock,
+    metrics: &Arc<Metrics>,
+) -> Result<Destinations, ServeError> {
+    match settings.delivery.destination {
+        DestinationKind::Lake => {
+            let parts =
+                LakeParts { files: Arc::clone(files), names, metrics: Arc::clone(metrics), clock: clock.clone() };
+            let lake = Lake::open(&settings.data_dir, &settings.lake, &settings.gather, parts)
+                .map_err(|error| ServeError::part("lake", error))?;
+            let lake = Arc::new(lake);
+            Ok((Arc::clone(&lake) as Arc<dyn Destination>, Some(lake)))
+        }
+        DestinationKind::Discard => {
+            tracing::warn!("delivery.destination is discard: events are acknowledged and dropped");
+            let gather = &settings.gather;
+            let target = gather.target.map_or(DISCARD_TARGET, |target| target.as_usize());
+            Ok((Arc::new(Discard::new(target, gather.linger.unwrap_or(DISCARD_LINGER))), None))
+        }
+    }
+}
+
+fn start_lanes(
+    settings: &Settings,
+    destination: &Arc<dyn Destination>,
+    clock: &Clock,
+    metrics: &Metrics,
+    background: &Tasks,
+    stop: &CancellationToken,
+) -> Arc<Lanes> {
+    let count = match settings.gather.lanes {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        lanes => lanes as usize,
+    };
+    let sink = Arc::clone(destination) as Arc<dyn crate::gather::BucketSink>;
+    let lanes = Lanes::new(count, sink, destination.packing(), settings.delivery.deadline, clock, metrics);
+    for lane in 0..lanes.len() {
+        let lanes = Arc::clone(&lanes);
+        background.supervise("linger", stop, move || Arc::clone(&lanes).linger(lane));
+    }
+    let (in_flight, gauge) = (Arc::clone(lanes.in_flight()), metrics.gauge(Gauge::BucketsInFlight, &[]));
+    background.supervise("gauges", stop, move || {
+        let (in_flight, gauge) = (Arc::clone(&in_flight), gauge.clone());
+        async move {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                ticks.tick().await;
+                gauge.set(i64::try_from(in_flight.len()).unwrap_or(i64::MAX));
+            }
+        }
+    });
+    lanes
+}
+
+async fn refresh_keys(keys: Arc<KeyCache>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        keys.refresh().await;
+    }
+}
+
+/// Names of applications for the lake: those that have sent something, and those that were registered at the start (the
+/// lake may hold events of theirs from before).
+struct Names {
+    at_start: std::collections::HashMap<Uuid, String>,
+    apps: Arc<Apps>,
+}
+
+impl Names {
+    async fn load(registry: &dyn Registry, apps: &Arc<Apps>) -> Result<Arc<Self>, ServeError> {
+        let known = registry.list_applications().await.map_err(|error| ServeError::part("registry", error))?;
+        let at_start = known.into_iter().map(|application| (application.application_id, application.name)).collect();
+        Ok(Arc::new(Self { at_start, apps: Arc::clone(apps) }))
+    }
+}
+
+impl ApplicationNames for Names {
+    fn name(&self, application_id: &str) -> Option<String> {
+        let id = Uuid::try_parse(application_id).ok()?;
+        self.apps.name(id).map(|name| name.to_string()).or_else(|| self.at_start.get(&id).cloned())
+    }
+}

@@ -1,0 +1,131 @@
+//! Connections to the gateway, and how long to wait before the next one.
+
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+
+use crate::config::{LoadConfig, LoadError};
+use crate::engine::{Draw, Purpose};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Where to connect to, and with which key.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    endpoint: Endpoint,
+    key: MetadataValue<Ascii>,
+}
+
+impl Connector {
+    pub(crate) fn new(config: &LoadConfig) -> Result<Self, LoadError> {
+        let bad_endpoint = |error: tonic::transport::Error| LoadError::Endpoint(config.endpoint.clone(), error.into());
+        let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
+            .map_err(bad_endpoint)?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        if let Some(authority) = &config.tls_ca {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+            endpoint = endpoint.tls_config(tls).map_err(bad_endpoint)?;
+        }
+        let mut key: MetadataValue<Ascii> = config.api_key.parse().map_err(|_| LoadError::ApiKey)?;
+        key.set_sensitive(true);
+        Ok(Self { endpoint, key })
+    }
+
+    /// A connection of its own, open.
+    pub(super) async fn connect(&self) -> Result<Channel, Status> {
+        self.endpoint.connect().await.map_err(|error| Status::unavailable(innermost(&error)))
+    }
+
+    /// A connection that opens with the first call, and again whenever it was lost.
+    pub(super) fn connect_lazy(&self) -> Channel {
+        self.endpoint.connect_lazy()
+    }
+
+    /// A request that shows the key.
+    pub(super) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("x-api-key", self.key.clone());
+        request
+    }
+}
+
+/// The cause that says most: "connection refused" rather than "transport error".
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// Exponential backoff with full jitter: anything up to twice as long as the time before, so that many clients that lost
+/// their connection at once do not come back at once.
+pub(super) struct Backoff {
+    draw: Draw,
+    attempts: u32,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    pub(super) fn new(seed: u64, server: usize) -> Self {
+        Self { draw: Draw::new(seed, server as u32, 0, Purpose::Backoff), attempts: 0 }
+    }
+
+    /// How long to wait before the next attempt.
+    pub(super) fn next(&mut self) -> Duration {
+        let wait = self.full_jitter(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
+        wait
+    }
+
+    /// How long to wait after so many attempts.
+    pub(super) fn full_jitter(&mut self, attempts: u32) -> Duration {
+        let most = Self::FIRST.saturating_mul(1 << attempts.min(10)).min(Self::LONGEST);
+        most.mul_f64(self.draw.unit())
+    }
+
+    /// A little more than the hint, so that those who got the same hint do not come back at once.
+    pub(super) fn after_hint(&mut self, hint: Duration) -> Duration {
+        hint.mul_f64(1.0 + 0.2 * self.draw.unit())
+    }
+
+    /// It worked: begin anew.
+    pub(super) fn reset(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_cap_and_begins_anew() {
+        let mut backoff = Backoff::new(1, 1);
+        let longest =
+            |backoff: &mut Backoff, attempts| (0..500).map(|_| backoff.full_jitter(attempts)).max().expect("500 waits");
+        assert!(longest(&mut backoff, 0) <= Duration::from_millis(100));
+        assert!(longest(&mut backoff, 3) > Duration::from_millis(600));
+        assert!(longest(&mut backoff, 60) <= Duration::from_secs(5));
+        for _ in 0..20 {
+            backoff.next();
+        }
+        backoff.reset();
+        assert!(backoff.next() <= Duration::from_millis(100));
+        let hint = Duration::from_secs(1);
+        assert!((hint..Duration::from_millis(1_201)).contains(&backoff.after_hint(hint)));
+    }
+}

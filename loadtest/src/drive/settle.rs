@@ -1,0 +1,150 @@
+//! Reads a batch's verdict and books each of its events exactly once.
+//!
+//! A verdict is trusted only if it adds up: its counts make the batch, and the listed events, in ascending order, make
+//! the counts.
+
+use std::time::Duration;
+
+use headgate_proto::v1::{BatchVerdict, Reason, VerdictCode};
+
+use crate::engine::Batch;
+use crate::record::Shard;
+
+/// A verdict that adds up.
+pub(super) struct Settled {
+    accepted: u64,
+    /// Places of the events that were not accepted, ascending.
+    not_accepted: Vec<(u32, End)>,
+    /// Places of the events to be sent again, ascending.
+    pub(super) retry: Vec<u32>,
+    /// The longest hint among them.
+    pub(super) retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Rejected(Reason),
+    Unknown,
+    Retry,
+}
+
+impl Settled {
+    pub(super) fn read(verdict: &BatchVerdict, events: usize) -> Result<Self, &'static str> {
+        const WRONG: &str = "a verdict that does not add up";
+        let mut settled = Self { accepted: 0, not_accepted: Vec::new(), retry: Vec::new(), retry_after: None };
+        let (mut rejected, mut unknown) = (0, 0);
+        for one in &verdict.not_accepted {
+            let ascending = settled.not_accepted.last().is_none_or(|(before, _)| *before < one.index);
+            if !ascending || one.index as usize >= events {
+                return Err(WRONG);
+            }
+            let end = match one.code() {
+                VerdictCode::Rejected => {
+                    rejected += 1;
+                    End::Rejected(one.reason())
+                }
+                VerdictCode::Unknown => {
+                    unknown += 1;
+                    End::Unknown
+                }
+                VerdictCode::Retry => {
+                    settled.retry.push(one.index);
+                    settled.retry_after =
+                        settled.retry_after.max(one.retry_delay.and_then(|hint| hint.try_into().ok()));
+                    End::Retry
+                }
+                VerdictCode::Accepted | VerdictCode::Unspecified => return Err(WRONG),
+            };
+            settled.not_accepted.push((one.index, end));
+        }
+        settled.accepted = (events - settled.not_accepted.len()) as u64;
+        let counts = [verdict.accepted, verdict.rejected, verdict.unknown, verdict.retry].map(u64::from);
+        let listed = [settled.accepted, rejected, unknown, settled.retry.len() as u64];
+        if counts == listed { Ok(settled) } else { Err(WRONG) }
+    }
+
+    /// Books every event, and its id if a seed is given.
+    pub(super) fn book(&self, shard: &mut Shard, batch: &Batch, keep_ids: Option<u64>) {
+        let Shard { ledger, ids, .. } = shard;
+        ledger.accepted += self.accepted;
+        ledger.retry += self.retry.len() as u64;
+        ledger.in_flight -= (batch.events() - self.retry.len()) as u64;
+        for (_, end) in &self.not_accepted {
+            match end {
+                End::Rejected(reason) => ledger.reject(*reason),
+                End::Unknown => ledger.unknown += 1,
+                End::Retry => {}
+            }
+        }
+        let Some(seed) = keep_ids else { return };
+        let mut listed = self.not_accepted.iter().peekable();
+        for (place, mark) in batch.marks.iter().enumerate() {
+            let end = listed.next_if(|(index, _)| *index as usize == place).map(|(_, end)| end);
+            match end {
+                None => ids.acknowledged.push(mark.event_id(seed)),
+                Some(End::Rejected(_)) => ids.rejected.push(mark.event_id(seed)),
+                Some(End::Unknown) => ids.undecided.push(mark.event_id(seed)),
+                Some(End::Retry) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use headgate_proto::v1::EventVerdict;
+
+    use super::*;
+    use crate::engine::{Mark, event_id};
+
+    fn one(index: u32, code: VerdictCode) -> EventVerdict {
+        EventVerdict { index, code: code.into(), reason: Reason::Charset.into(), ..Default::default() }
+    }
+
+    fn verdict(
+        accepted: u32,
+        rejected: u32,
+        retry: u32,
+        unknown: u32,
+        not_accepted: Vec<EventVerdict>,
+    ) -> BatchVerdict {
+        BatchVerdict { accepted, rejected, retry, unknown, not_accepted, assigned_ids: Vec::new() }
+    }
+
+    #[test]
+    fn each_event_is_booked_once() {
+        let marks = (0..5).map(|sequence| Mark { player: 1, sequence, end: 0 }).collect();
+        let batch = Batch { body: Bytes::new(), marks };
+        let listed = vec![one(0, VerdictCode::Rejected), one(2, VerdictCode::Retry), one(3, VerdictCode::Unknown)];
+        let settled = Settled::read(&verdict(2, 1, 1, 1, listed), 5).expect("adds up");
+        assert_eq!(settled.retry, [2]);
+        let mut shard = Shard::default();
+        shard.ledger.due = 5;
+        shard.ledger.in_flight = 5;
+        settled.book(&mut shard, &batch, Some(9));
+        assert!(shard.ledger.balances(), "{:?}", shard.ledger);
+        assert_eq!((shard.ledger.accepted, shard.ledger.in_flight), (2, 1));
+        assert_eq!(shard.ledger.rejected["charset"], 1);
+        assert_eq!(shard.ids.acknowledged, [event_id(9, 1, 1), event_id(9, 1, 4)]);
+        assert_eq!(shard.ids.rejected, [event_id(9, 1, 0)]);
+        assert_eq!(shard.ids.undecided, [event_id(9, 1, 3)]);
+    }
+
+    #[test]
+    fn a_verdict_that_does_not_add_up_is_not_trusted() {
+        let wrong = [
+            verdict(4, 0, 0, 0, vec![]),
+            verdict(5, 1, 0, 0, vec![one(0, VerdictCode::Rejected)]),
+            verdict(4, 0, 1, 0, vec![one(0, VerdictCode::Rejected)]),
+            verdict(3, 2, 0, 0, vec![one(1, VerdictCode::Rejected), one(1, VerdictCode::Rejected)]),
+            verdict(3, 2, 0, 0, vec![one(1, VerdictCode::Rejected), one(0, VerdictCode::Rejected)]),
+            verdict(4, 1, 0, 0, vec![one(5, VerdictCode::Rejected)]),
+            verdict(4, 0, 0, 1, vec![one(1, VerdictCode::Accepted)]),
+        ];
+        for verdict in wrong {
+            assert!(Settled::read(&verdict, 5).is_err(), "{verdict:?}");
+        }
+        assert!(Settled::read(&verdict(5, 0, 0, 0, vec![]), 5).is_ok());
+    }
+}

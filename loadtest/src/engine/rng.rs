@@ -1,0 +1,174 @@
+//! Randomness without state: every draw is a hash of (seed, player, sequence, purpose).
+//!
+//! A run is therefore reproducible from its seed, whatever the number of servers or the speed of the machine, and a
+//! player carries no generator. The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014), which is a
+//! bijection that passes the usual statistical batteries.
+
+use std::f64::consts::TAU;
+
+/// The golden ratio in 64 bits: SplitMix64's increment.
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What a draw is for: draws for different purposes are independent of one another.
+#[derive(Clone, Copy)]
+#[repr(u64)]
+pub(crate) enum Purpose {
+    /// Who the player is: device, country, language.
+    Traits = 1,
+    /// Where the player stands when the run begins.
+    Start,
+    /// Which step the player takes next, and when.
+    Step,
+    /// What an event says.
+    Payload,
+    /// The two halves of an event id.
+    IdHigh,
+    IdLow,
+    /// Which events are deliberately bad.
+    Fault,
+    /// How long to wait before trying again.
+    Backoff,
+    /// Sessions, matches and other things with an id of their own.
+    Thing,
+}
+
+/// A short run of random numbers.
+pub(crate) struct Draw {
+    state: u64,
+}
+
+impl Draw {
+    /// The draws that belong to this player, this sequence and this purpose.
+    pub(crate) fn new(seed: u64, player: u32, sequence: u32, purpose: Purpose) -> Self {
+        Self { state: hash(seed, u64::from(player) << 32 | u64::from(sequence), purpose) }
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GAMMA);
+        mix(self.state)
+    }
+
+    /// Uniform in (0, 1]: never 0, so that its logarithm is finite.
+    pub(crate) fn unit(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Uniform in 0..bound; the bias of the multiplication is below 2⁻³² for the small bounds used here.
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        ((u64::from(bound) * (self.next() >> 32)) >> 32) as u32
+    }
+
+    pub(crate) fn between(&mut self, from: u32, to: u32) -> u32 {
+        from + self.below(to - from + 1)
+    }
+
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
+        self.unit() <= probability
+    }
+
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
+        -self.unit().ln() * mean
+    }
+
+    pub(crate) fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
+        median * (sigma * self.normal()).exp()
+    }
+
+    /// Standard normal (Box and Muller).
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.unit().ln()).sqrt() * (TAU * self.unit()).cos()
+    }
+
+    /// One of the weighted choices.
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[(u32, T)]) -> T {
+        let total: u32 = choices.iter().map(|(weight, _)| weight).sum();
+        let mut rest = self.below(total);
+        for &(weight, choice) in choices {
+            if rest < weight {
+                return choice;
+            }
+            rest -= weight;
+        }
+        unreachable!("a draw below the sum of the weights falls on one of them")
+    }
+}
+
+/// A hash of the seed, a key and a purpose.
+pub(crate) fn hash(seed: u64, key: u64, purpose: Purpose) -> u64 {
+    mix(mix(seed.wrapping_add(GAMMA.wrapping_mul(purpose as u64))) ^ mix(key.wrapping_add(GAMMA)))
+}
+
+/// The id of a player's event: a version 8 UUID (RFC 9562, 5.8), unique but for a collision of 122 hashed bits.
+#[must_use]
+pub fn event_id(seed: u64, player: u32, sequence: u32) -> u128 {
+    let key = u64::from(player) << 32 | u64::from(sequence);
+    uuid(hash(seed, key, Purpose::IdHigh), hash(seed, key, Purpose::IdLow))
+}
+
+/// Shapes two hashes as a version 8 UUID.
+pub(crate) fn uuid(high: u64, low: u64) -> u128 {
+    let bits = u128::from(high) << 64 | u128::from(low);
+    bits & !(0xF << 76) & !(0b11 << 62) | 0x8 << 76 | 0b10 << 62
+}
+
+/// Writes a UUID in its hyphenated form.
+pub(crate) fn hyphenated(id: u128) -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'-'; 36];
+    let mut shift = 128;
+    for (place, byte) in text.iter_mut().enumerate() {
+        if !matches!(place, 8 | 13 | 18 | 23) {
+            shift -= 4;
+            *byte = DIGITS[(id >> shift) as usize & 0xF];
+        }
+    }
+    text
+}
+
+fn mix(value: u64) -> u64 {
+    let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ value >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_version_8_uuids_and_differ() {
+        let mut seen = HashSet::new();
+        for player in 0..100 {
+            for sequence in 0..1_000 {
+                let id = event_id(7, player, sequence);
+                let parsed = uuid::Uuid::from_u128(id);
+                assert_eq!(parsed.get_version_num(), 8);
+                assert_eq!(parsed.get_variant(), uuid::Variant::RFC4122);
+                assert_eq!(parsed.hyphenated().to_string().as_bytes(), hyphenated(id));
+                assert!(seen.insert(id), "player {player}, sequence {sequence}: an id came twice");
+            }
+        }
+        assert_ne!(event_id(7, 1, 1), event_id(8, 1, 1));
+    }
+
+    #[test]
+    fn draws_have_the_moments_they_claim() {
+        let mut draw = Draw::new(1, 2, 3, Purpose::Step);
+        let n = 200_000;
+        let mean = |of: &mut dyn FnMut() -> f64| (0..n).map(|_| of()).sum::<f64>() / f64::from(n);
+        assert!((mean(&mut || draw.unit()) - 0.5).abs() < 0.005);
+        assert!((mean(&mut || draw.exponential(30.0)) / 30.0 - 1.0).abs() < 0.02);
+        // The mean of a log-normal is its median times exp(sigma² / 2).
+        let expected = 40.0 * (0.9_f64 * 0.9 / 2.0).exp();
+        assert!((mean(&mut || draw.log_normal(40.0, 0.9)) / expected - 1.0).abs() < 0.03);
+    }
+
+    #[test]
+    fn weighted_choices_come_in_proportion() {
+        let mut draw = Draw::new(1, 2, 3, Purpose::Traits);
+        let heads = (0..100_000).filter(|_| draw.pick(&[(3, true), (1, false)])).count();
+        assert!((74_000..76_000).contains(&heads), "{heads} of 100,000 for a weight of 3 in 4");
+    }
+}

@@ -1,0 +1,239 @@
+//! What a run promises, against a stand-in for the gateway that misbehaves on purpose.
+
+mod stand_in;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use headgate_loadtest::{Load, LoadConfig, Report, Transport};
+use stand_in::{Deed, KEY, Running};
+use tokio::time::{sleep, timeout};
+
+fn config(running: &Running, seconds: f64) -> LoadConfig {
+    LoadConfig {
+        servers: 4,
+        players: 2_000,
+        events_per_second: 4_000.0,
+        duration: Some(Duration::from_secs_f64(seconds)),
+        linger: Duration::from_millis(20),
+        bad_share: 0.02,
+        keep_ids: true,
+        drain: Duration::from_secs(20),
+        ..LoadConfig::new(running.endpoint.as_str(), KEY)
+    }
+}
+
+async fn finish(mut load: Load) -> Report {
+    timeout(Duration::from_secs(60), load.finished()).await.expect("a run ends").expect("no server panics")
+}
+
+async fn run(config: &LoadConfig) -> Report {
+    finish(Load::start(config).expect("a valid configuration")).await
+}
+
+/// The ledger balances, nothing is open, and what was said of each id holds at the stand-in.
+fn check(report: &Report, running: &Running) {
+    let ledger = &report.ledger;
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!(ledger.in_flight, 0, "{ledger:?}");
+    let seen = running.seen();
+    let acknowledged: HashSet<u128> = report.ids.acknowledged.iter().copied().collect();
+    assert_eq!(acknowledged.len() as u64, ledger.accepted, "each acknowledged id once");
+    assert_eq!(report.ids.rejected.len() as u64, ledger.rejected_total());
+    let lost = acknowledged.difference(&seen.stored).count();
+    assert_eq!(lost, 0, "{lost} acknowledged events are not there");
+    assert!(report.ids.rejected.iter().all(|id| !seen.stored.contains(id)), "a rejected event is there");
+    let undecided: HashSet<u128> = report.ids.undecided.iter().copied().collect();
+    let foreign = seen.stored.iter().filter(|id| !acknowledged.contains(id) && !undecided.contains(id)).count();
+    assert_eq!(foreign, 0, "{foreign} events are there of which nothing is known");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_event_has_one_end_and_the_rate_is_the_one_asked_for() {
+    let running = Running::start(|_| Deed::Answer).await;
+    let config = config(&running, 3.0);
+    let report = run(&config).await;
+    check(&report, &running);
+    let rate = report.ledger.due as f64 / 3.0;
+    assert!((3_600.0..4_400.0).contains(&rate), "{rate} events a second");
+    assert_eq!(report.ledger.accepted + report.ledger.rejected_total(), report.ledger.due);
+    let bad = report.ledger.rejected_total() as f64 / report.ledger.due as f64;
+    assert!((0.01..0.03).contains(&bad), "{bad} of the events rejected");
+    assert!(report.ledger.rejected.len() >= 4, "{:?}", report.ledger.rejected);
+    assert_eq!(report.ack.count(), report.ledger.due);
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seed_repeats_the_ids() {
+    let running = Running::start(|_| Deed::Answer).await;
+    let first = run(&config(&running, 1.0)).await;
+    let again = run(&config(&running, 1.0)).await;
+    let other = run(&LoadConfig { seed: 2, ..config(&running, 1.0) }).await;
+    let ids = |report: &Report| report.ids.acknowledged.iter().copied().collect::<HashSet<_>>();
+    assert_eq!(ids(&first), ids(&again));
+    assert!(ids(&first).is_disjoint(&ids(&other)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_batches_and_retry_verdicts_are_sent_again_with_the_same_ids() {
+    for transport in [Transport::Stream, Transport::Unary] {
+        let running = Running::start(|batch| match batch % 5 {
+            1 => Deed::Refuse,
+            3 => Deed::Sort,
+            _ => Deed::Answer,
+        })
+        .await;
+        let report = run(&LoadConfig { transport, ..config(&running, 2.0) }).await;
+        check(&report, &running);
+        assert!(report.ledger.retry > 500, "{:?}", report.ledger);
+        assert!(report.ledger.unknown > 50, "{:?}", report.ledger);
+        assert_eq!(report.ledger.resent, report.ledger.retry);
+        assert_eq!(report.ledger.failed, 0);
+        assert_eq!(report.ids.undecided.len() as u64, report.ledger.unknown);
+        assert!(running.seen().times.values().any(|times| *times > 1), "a retried event came again");
+    }
+}
+
+// Streams end without answers, and connections are cut while batches are on the way: unanswered batches come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_streams_and_connections_lose_nothing() {
+    let running = Running::start(|batch| if batch % 97 == 96 { Deed::BreakStream } else { Deed::Answer }).await;
+    let load = Load::start(&config(&running, 3.0)).expect("a valid configuration");
+    for _ in 0..4 {
+        sleep(Duration::from_millis(600)).await;
+        running.cut();
+    }
+    let report = finish(load).await;
+    check(&report, &running);
+    assert!(report.reconnects >= 8, "{} reconnects", report.reconnects);
+    assert!(report.ledger.resent > 0);
+    assert_eq!(report.ledger.failed, 0, "{:?}", report.problems);
+    assert!(running.seen().times.values().any(|times| *times > 1), "an unanswered event came again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_lose_no_unary_call() {
+    let running = Running::start(|_| Deed::Answer).await;
+    let config = LoadConfig { transport: Transport::Unary, ..config(&running, 2.0) };
+    let load = Load::start(&config).expect("a valid configuration");
+    for _ in 0..3 {
+        sleep(Duration::from_millis(500)).await;
+        running.stall(Duration::from_millis(30));
+        sleep(Duration::from_millis(25)).await;
+        running.cut();
+    }
+    let report = finish(load).await;
+    check(&report, &running);
+    assert!(report.ledger.resent > 0, "{:?}", report.ledger);
+    assert_eq!(report.ledger.failed, 0, "{:?}", report.problems);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_asked_to_move_moves_without_losing_or_repeating_anything() {
+    let running = Running::start(|batch| if batch % 40 == 39 { Deed::AskToMove } else { Deed::Answer }).await;
+    let report = run(&config(&running, 2.0)).await;
+    check(&report, &running);
+    assert!(report.reconnects >= 4, "{} reconnects", report.reconnects);
+    assert_eq!(running.seen().streams, 4 + report.reconnects);
+    assert_eq!(report.ledger.resent, 0, "the old streams were read to their end");
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+// Answers are held back for 1 s of a 3 s run. An event that was due t into the stall waits 1 - t, so a share of
+// (1 - x) / 3 of all events waits longer than x: a tenth longer than 0.7 s. A closed loop would hardly see the stall.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_shows_in_the_latency_of_every_event_that_was_due() {
+    let running = Running::start(|_| Deed::Answer).await;
+    let load = Load::start(&config(&running, 3.0)).expect("a valid configuration");
+    sleep(Duration::from_millis(1_200)).await;
+    running.stall(Duration::from_secs(1));
+    let report = finish(load).await;
+    check(&report, &running);
+    let p90 = report.ack.quantile(0.9).as_secs_f64();
+    assert!((0.62..0.78).contains(&p90), "p90 of {p90} s");
+    assert!(report.ack.quantile(0.5).as_secs_f64() < 0.2, "p50 of {:?}", report.ack.quantile(0.5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_window_is_counted_and_does_not_slow_the_schedule() {
+    let running = Running::start(|_| Deed::Silence).await;
+    let config = LoadConfig { max_in_flight: 10, drain: Duration::from_millis(200), ..config(&running, 1.0) };
+    let report = run(&config).await;
+    check(&report, &running);
+    let rate = report.ledger.due as f64;
+    assert!((3_400.0..4_600.0).contains(&rate), "{rate} events due in a second");
+    assert_eq!(report.ledger.overflow + report.ledger.failed, report.ledger.due);
+    assert!(report.ledger.overflow > report.ledger.failed && report.ledger.failed > 0, "{:?}", report.ledger);
+    assert_eq!(report.ids.undecided.len() as u64, report.ledger.failed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verdict_that_does_not_add_up_is_not_believed() {
+    let running = Running::start(|batch| if batch == 3 { Deed::Miscount } else { Deed::Answer }).await;
+    let report = run(&config(&running, 1.0)).await;
+    check(&report, &running);
+    assert!(report.ledger.failed > 0);
+    assert!(report.problems.contains_key("a verdict that does not add up"), "{:?}", report.problems);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreachable_gateway_or_a_wrong_key_fails_events_and_says_why() {
+    let running = Running::start(|_| Deed::Answer).await;
+    let short = LoadConfig { drain: Duration::from_millis(100), ..config(&running, 0.5) };
+    let unreachable = LoadConfig { endpoint: "http://127.0.0.1:1".to_owned(), ..short.clone() };
+    let wrong_key = LoadConfig { api_key: "hg_other".to_owned(), ..short };
+    for (config, says) in [(unreachable, "refused"), (wrong_key, "wrong key")] {
+        let report = run(&config).await;
+        assert!(report.ledger.balances() && report.ledger.in_flight == 0, "{:?}", report.ledger);
+        assert_eq!(report.ledger.failed, report.ledger.due);
+        assert!(report.ledger.due > 0);
+        assert!(report.problems.keys().any(|problem| problem.contains(says)), "{:?}", report.problems);
+        assert!(report.ids.undecided.is_empty(), "nothing was sent");
+    }
+    assert!(running.seen().stored.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_without_end_stops_when_told_and_waits_for_its_answers() {
+    let running = Running::start(|_| Deed::Answer).await;
+    let mut load = Load::start(&LoadConfig { duration: None, ..config(&running, 1.0) }).expect("a valid configuration");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let mut accepted_in_windows = 0;
+    let snapshot = loop {
+        let snapshot = load.snapshot();
+        assert!(snapshot.ledger.balances(), "{:?}", snapshot.ledger);
+        accepted_in_windows += snapshot.recent.accepted;
+        if snapshot.ledger.accepted > 2_000 {
+            break snapshot;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{snapshot:?}");
+        assert!(timeout(Duration::from_millis(100), load.finished()).await.is_err(), "it goes on until told");
+    };
+    assert_eq!(accepted_in_windows, snapshot.ledger.accepted);
+    assert_eq!(snapshot.connections, 4);
+    load.stop();
+    let report = finish(load).await;
+    check(&report, &running);
+    assert!(report.elapsed >= snapshot.elapsed);
+    assert_eq!(report.ledger.failed, 0);
+}
+
+#[tokio::test]
+async fn settings_out_of_range_are_refused_with_what_to_do() {
+    let good = LoadConfig::new("http://127.0.0.1:50051", KEY);
+    let bad = [
+        (LoadConfig { servers: 0, ..good.clone() }, "give each server a player"),
+        (LoadConfig { players: 3, ..good.clone() }, "give each server a player"),
+        (LoadConfig { players: 100, ..good.clone() }, "give 400"),
+        (LoadConfig { events_per_second: 0.0, ..good.clone() }, "above 0"),
+        (LoadConfig { linger: Duration::ZERO, ..good.clone() }, "1 ms"),
+        (LoadConfig { bad_share: 1.5, ..good.clone() }, "0 to 1"),
+        (LoadConfig { endpoint: "not an address".to_owned(), ..good.clone() }, "http://HOST:PORT"),
+        (LoadConfig { api_key: "two\nlines".to_owned(), ..good }, "header"),
+    ];
+    for (config, says) in bad {
+        let error = Load::start(&config).err().expect("refused").to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Epoch seconds as a JSON number, exactly: no float stands between the text and the nanoseconds.
+
+const NANOS_IN_SECOND: u32 = 1_000_000_000;
+
+/// A timestamp's parts as they are printed: sign, whole seconds, nanoseconds, all counting away from zero.
+pub(super) struct Timestamp {
+    negative: bool,
+    whole: u64,
+    fraction: u32,
+}
+
+impl Timestamp {
+    /// `nanos` count forward in time, as in `google.protobuf.Timestamp`, also before 1970.
+    pub(super) fn new(seconds: i64, nanos: u32) -> Self {
+        if seconds < 0 && nanos > 0 {
+            // -1 s and 750,000,000 ns is -0.25.
+            Self { negative: true, whole: (seconds + 1).unsigned_abs(), fraction: NANOS_IN_SECOND - nanos }
+        } else {
+            Self { negative: seconds < 0, whole: seconds.unsigned_abs(), fraction: nanos }
+        }
+    }
+
+    /// The length of the text, without writing it.
+    pub(super) fn len(&self) -> usize {
+        let whole = self.whole.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let fraction = if self.fraction == 0 { 0 } else { 1 + significant(self.fraction).1 };
+        usize::from(self.negative) + whole + fraction
+    }
+
+    /// Appends the text.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if self.negative {
+            out.push(b'-');
+        }
+        out.extend_from_slice(itoa::Buffer::new().format(self.whole).as_bytes());
+        if self.fraction != 0 {
+            let (digits, len) = significant(self.fraction);
+            let mut text = [b'0'; 10];
+            text[0] = b'.';
+            let mut rest = digits;
+            for place in text[1..=len].iter_mut().rev() {
+                // A digit, so it fits.
+                *place = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            out.extend_from_slice(&text[..=len]);
+        }
+    }
+}
+
+/// A fraction of nanoseconds without its trailing zeros, and how many digits after the point that leaves.
+fn significant(nanos: u32) -> (u32, usize) {
+    let (mut digits, mut len) = (nanos, 9);
+    while digits.is_multiple_of(10) && len > 1 {
+        digits /= 10;
+        len -= 1;
+    }
+    (digits, len)
+}
+
+/// Why a text is no timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimestampError {
+    /// It is not a JSON number.
+    #[error("must be a JSON number of epoch seconds")]
+    NotANumber,
+    /// Its whole seconds do not fit 64 bits.
+    #[error("is out of range")]
+    OutOfRange,
+}
+
+/// Reads a JSON number of epoch seconds, exponents included, as seconds and nanoseconds that count forward in time.
+/// What is finer than a nanosecond is rounded down.
+///
+/// # Errors
+/// If the text is no JSON number, or its seconds do not fit an `i64`.
+pub fn parse_timestamp(text: &str) -> Result<(i64, u32), TimestampError> {
+    let number = Number::split(text.as_bytes()).ok_or(TimestampError::NotANumber)?;
+
+    // The value is 0.d1d2d3… times ten to the power of `point`, d1 being the first significant digit.
+    let digits = number.integer.iter().chain(number.fraction);
+    let leading_zeros = digits.clone().take_while(|digit| **digit == b'0').count();
+    let significant = number.integer.len() + number.fraction.len() - leading_zeros;
+    if significant == 0 {
+        return Ok((0, 0));
+    }
+    let point = as_i64(number.integer.len()) - as_i64(leading_zeros);
+    let point = point.saturating_add(number.exponent);
+    if point > 19 {
+        return Err(TimestampError::OutOfRange);
+    }
+
+    let mut whole: u64 = 0;
+    let mut nanos: u32 = 0;
+    let mut finer = false;
+    for (position, digit) in (0_i64..).zip(digits.skip(leading_zeros)) {
+        let place = point.saturating_sub(position); // 1: the units, 0: tenths, -8: nanoseconds
+        let value = digit - b'0';
+        if place >= 1 {
+            let larger = whole.checked_mul(10).and_then(|tens| tens.checked_add(u64::from(value)));
+            whole = larger.ok_or(TimestampError::OutOfRange)?;
+        } else if place > -9 {
+            // 10^8 down to 10^0.
+            nanos += u32::from(value) * 10_u32.pow((8 + place) as u32);
+        } else if value != 0 {
+            finer = true;
+            break;
+        }
+    }
+    // Zeros that the text leaves to the exponent, as in 17e8.
+    for _ in as_i64(significant)..point {
+        whole = whole.checked_mul(10).ok_or(TimestampError::OutOfRange)?;
+    }
+    if number.negative { before_1970(whole, nanos, finer) } else { after_1970(whole, nanos) }
+}
+
+fn after_1970(whole: u64, nanos: u32) -> Result<(i64, u32), TimestampError> {
+    let seconds = i64::try_from(whole).map_err(|_| TimestampError::OutOfRange)?;
+    Ok((seconds, nanos))
+}
+
+fn before_1970(whole: u64, nanos: u32, finer: bool) -> Result<(i64, u32), TimestampError> {
+    let seconds = 0_i64.checked_sub_unsigned(whole).ok_or(TimestampError::OutOfRange)?;
+    let back = nanos + u32::from(finer);
+    if back == 0 {
+        return Ok((seconds, 0));
+    }
+    let seconds = seconds.checked_sub(1).ok_or(TimestampError::OutOfRange)?;
+    Ok((seconds, NANOS_IN_SECOND - back))
+}
+
+fn as_i64(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}
+
+/// A JSON number's parts (RFC 8259, section 6).
+struct Number<'a> {
+    negative: bool,
+    integer: &'a [u8],
+    fraction: &'a [u8],
+    exponent: i64,
+}
+
+impl<'a> Number<'a> {
+    fn split(text: &'a [u8]) -> Option<Self> {
+        let (negative, rest) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let (integer, rest) = take_digits(rest);
+        if integer.is_empty() || (integer[0] == b'0' && integer.len() > 1) {
+            return None;
+        }
+        let (fraction, rest) = match rest {
+            [b'.', rest @ ..] => {
+                let (fraction, rest) = take_digits(rest);
+                if fraction.is_empty() {
+                    return None;
+                }
+                (fraction, rest)
+            }
+            rest => (&[][..], rest),
+        };
+        let exponent = match rest {
+            [] => 0,
+            [b'e' | b'E', rest @ ..] => exponent(rest)?,
+            _ => return None,
+        };
+        Some(Self { negative, integer, fraction, exponent })
+    }
+}
+
+fn exponent(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    // Far past every range, saturated is as good as exact.
+    let magnitude =
+        digits.iter().fold(0_i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+fn take_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    let len = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    text.split_at(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_numbers_are_read_to_the_nanosecond() {
+        let cases = [
+            ("0", (0, 0)),
+            ("-0", (0, 0)),
+            ("-0.0", (0, 0)),
+            ("0e999999999999999999999", (0, 0)),
+            ("1700000000", (1_700_000_000, 0)),
+            ("1700000000.25", (1_700_000_000, 250_000_000)),
+            ("1700000000.123456789", (1_700_000_000, 123_456_789)),
+            ("1700000000.1234567899", (1_700_000_000, 123_456_789)),
+            ("1.7e9", (1_700_000_000, 0)),
+            ("17E+8", (1_700_000_000, 0)),
+            ("1700000000250e-3", (1_700_000_000, 250_000_000)),
+            ("0.0000000017e18", (1_700_000_000, 0)),
+            ("5e-9", (0, 5)),
+            ("5e-10", (0, 0)),
+            ("1e-400", (0, 0)),
+            ("-1", (-1, 0)),
+            ("-0.25", (-1, 750_000_000)),
+            ("-1.5", (-2, 500_000_000)),
+            ("-1e-400", (-1, 999_999_999)),
+            ("-62135596800", (-62_135_596_800, 0)),
+            ("9223372036854775807", (i64::MAX, 0)),
+            ("-9223372036854775808", (i64::MIN, 0)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_timestamp(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_or_does_not_fit_is_an_error() {
+        let not_numbers =
+            ["", "-", "+1", "01", "1.", ".5", "1e", "1e+", "0x10", "NaN", "Infinity", "\"1\"", "1 ", "1_0"];
+        for text in not_numbers {
+            assert_eq!(parse_timestamp(text), Err(TimestampError::NotANumber), "{text}");
+        }
+        for text in ["9223372036854775808", "-9223372036854775808.1", "1e19", "1e400", "99999999999999999999"] {
+            assert_eq!(parse_timestamp(text), Err(TimestampError::OutOfRange), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_length_is_known_before_the_text_is_written() {
+        for seconds in [i64::MIN, -62_135_596_800, -10, -1, 0, 1, 9, 10, 99, 1_700_000_000, i64::MAX] {
+            for nanos in [0, 1, 10, 100_000_000, 250_000_000, 999_999_999, 999_999_000] {
+                let timestamp = Timestamp::new(seconds, nanos);
+                let mut text = Vec::new();
+                timestamp.write(&mut text);
+                assert_eq!(text.len(), timestamp.len(), "{seconds} {nanos}");
+                let text = String::from_utf8(text).expect("is ASCII");
+                assert_eq!(parse_timestamp(&text), Ok((seconds, nanos)), "{text}");
+            }
+        }
+    }
+}

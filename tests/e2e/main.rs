@@ -1,0 +1,29 @@
+//! End to end: real gateways, real sockets, real clients, and faults.
+
+mod crash;
+mod disk_faults;
+mod drain;
+mod power_cut;
+mod stock_client;
+
+use std::time::Duration;
+
+use headgate::config::Settings;
+use headgate::config::units::Size;
+
+/// For what takes well under a second unless something is broken, or the machine is very busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Faults are to be met at full load, not at a limit's.
+const NO_RATE_LIMIT: [&str; 4] = [
+    "admission.events_per_second=1000000000",
+    "admission.events_burst=1000000000",
+    "admission.bytes_per_second=100GiB",
+    "admission.bytes_burst=100GiB",
+];
+
+fn no_rate_limit(settings: &mut Settings) {
+    let admission = &mut settings.admission;
+    (admission.events_per_second, admission.events_burst) = (1_000_000_000, 1_000_000_000);
+    (admission.bytes_per_second, admission.bytes_burst) = (Size::mib(100 << 10), Size::mib(100 << 10));
+}

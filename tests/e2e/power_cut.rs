@@ -1,0 +1,58 @@
+//! Power cuts at full load: exactly what was durable is left, and every acknowledged event is among it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headgate::config::Settings;
+use headgate::config::units::Size;
+use headgate::delivery::lake::OsFiles;
+use headgate::delivery::lake::power_cut::{PowerCutFiles, Survival};
+use headgate_tests::inproc::InProcess;
+use headgate_tests::load::{Load, Shape};
+use headgate_tests::oracle::Oracle;
+use headgate_tests::seed::{Draw, seed};
+use headgate_tests::{lake, poll};
+
+use crate::{PATIENCE, no_rate_limit};
+
+const FOLDERS: u64 = 10;
+const CUTS: u64 = 2;
+
+/// Segments that seal and turn into Parquet all the time, so that cuts hit that too.
+fn busy(settings: &mut Settings) {
+    no_rate_limit(settings);
+    settings.lake.segment = Size::kib(256);
+    settings.lake.segment_age = Duration::from_millis(100);
+}
+
+/// Ten folders, two cuts each, at an operation that chance picks; half of the cuts leave nothing of what was not durable,
+/// half leave some of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_events_survive_power_cuts_at_full_load() {
+    let seed = seed("power cut");
+    for folder in 0..FOLDERS {
+        let mut draw = Draw::new(seed, folder);
+        let data = tempfile::tempdir().expect("a folder");
+        let mut oracle = None;
+        for cut in 0..CUTS {
+            let survival = if cut == folder % 2 { Survival::Nothing } else { Survival::Some(draw.next()) };
+            let files = PowerCutFiles::new(data.path(), survival).expect("the folder can be used");
+            let gateway = InProcess::start(data.path(), Arc::new(files.clone()), busy).await;
+            let (demo, target) = gateway.demo();
+            let oracle = oracle.get_or_insert_with(|| Arc::new(Oracle::new(draw.next(), &[demo])));
+            let load = Load::start(oracle, &[target], &Shape::default(), draw.next());
+            load.acknowledge(draw.within(300..=3_000), PATIENCE).await;
+            files.cut_at(draw.within(1..=60));
+            poll::until("the power to be cut", PATIENCE, async || (!files.is_powered()).then_some(())).await;
+            // What is acknowledged from now on must have been durable before.
+            let _ = load.abandon().await;
+            gateway.vanish().await;
+        }
+        let oracle = oracle.expect("there were cuts");
+        let gateway = InProcess::start(data.path(), Arc::new(OsFiles), busy).await;
+        gateway.compact().await;
+        let judgement = oracle.judge(&lake::rows(&data.path().join("lake")));
+        judgement.assert_kept(CUTS * 300);
+        let _ = gateway.stop().await;
+    }
+}

@@ -1,0 +1,125 @@
+//! One stream after the other, each with many batches in flight.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use headgate_proto::v1::stream_events_response::Answer;
+use headgate_proto::v1::{StreamEventsRequest, StreamEventsResponse};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{LONGEST_PAUSE, RECONNECT_PAUSE, Stage, Worker};
+use crate::client::{Connection, EventStream, Failure};
+use crate::oracle::{Batch, Oracle};
+
+/// A stream that is open.
+struct Conversation {
+    /// `None` once nothing more is sent on it.
+    requests: Option<mpsc::Sender<StreamEventsRequest>>,
+    in_flight: HashMap<u64, Batch>,
+    next_sequence: u64,
+    /// When the gateway said to try again.
+    not_before: Instant,
+}
+
+impl Worker {
+    pub(super) async fn stream(mut self, stubborn: bool) {
+        while self.has_work() {
+            match self.open().await {
+                Ok(stream) => self.converse(stream, stubborn).await,
+                Err(failure) => {
+                    self.note(|tally| tally.stream_ended(Some(&failure)));
+                    self.pause(RECONNECT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<EventStream, Failure> {
+        let mut connection = Connection::open(&self.target).await?;
+        connection.stream(self.shape.window).await.map_err(|status| Failure::of(&status))
+    }
+
+    async fn converse(&mut self, stream: EventStream, stubborn: bool) {
+        let EventStream { requests, mut answers } = stream;
+        let mut talk = Conversation {
+            requests: Some(requests),
+            in_flight: HashMap::new(),
+            next_sequence: 1,
+            not_before: Instant::now(),
+        };
+        let mut stage = self.stage.clone();
+        let end = loop {
+            match *stage.borrow_and_update() {
+                Stage::Running => {}
+                Stage::Finishing if self.backlog.is_empty() && talk.in_flight.is_empty() => talk.requests = None,
+                Stage::Finishing => {}
+                Stage::Abandoned => return,
+            }
+            while talk.may_send(self.shape.window)
+                && let Some(batch) = self.next_batch()
+            {
+                talk.send(batch, &self.shared.oracle);
+            }
+            tokio::select! {
+                answer = answers.message() => match answer {
+                    Ok(Some(answer)) => self.answered(&mut talk, answer, stubborn),
+                    Ok(None) => break None,
+                    Err(status) => break Some(Failure::of(&status)),
+                },
+                () = tokio::time::sleep_until(talk.not_before), if talk.not_before > Instant::now() => {}
+                _ = stage.changed() => {}
+            }
+        };
+        self.note(|tally| {
+            tally.stream_ended(end.as_ref());
+            tally.forgotten += u64::from(end.is_none() && !talk.in_flight.is_empty());
+        });
+        self.backlog.extend(talk.in_flight.into_values());
+    }
+
+    fn answered(&mut self, talk: &mut Conversation, answer: StreamEventsResponse, stubborn: bool) {
+        let batch = talk.in_flight.remove(&answer.sequence);
+        match (answer.answer, batch) {
+            (Some(Answer::Verdict(verdict)), Some(batch)) => {
+                self.note(|tally| tally.answered += 1);
+                self.backlog.extend(self.shared.oracle.verdict(&batch, &verdict));
+            }
+            (Some(Answer::Refusal(refusal)), Some(batch)) => {
+                self.shared.oracle.refused(&batch);
+                let retry_after = refusal.retry_delay.and_then(|delay| Duration::try_from(delay).ok());
+                let failure = Failure::Refused { code: refusal.code.into(), retry_after };
+                self.note(|tally| tally.refused(&failure));
+                talk.not_before = Instant::now() + retry_after.unwrap_or(RECONNECT_PAUSE).min(LONGEST_PAUSE);
+                self.backlog.push_back(batch);
+            }
+            (Some(Answer::Notice(_)), None) => {
+                self.note(|tally| tally.notices += 1);
+                if !stubborn {
+                    talk.requests = None;
+                }
+            }
+            (answer, batch) => panic!("sequence {}: {answer:?} for {batch:?}", talk.next_sequence),
+        }
+    }
+}
+
+impl Conversation {
+    fn may_send(&self, window: usize) -> bool {
+        self.requests.is_some() && self.in_flight.len() < window && self.not_before <= Instant::now()
+    }
+
+    fn send(&mut self, batch: Batch, oracle: &Oracle) {
+        let events = oracle.send(&batch);
+        let request = StreamEventsRequest { sequence: self.next_sequence, events };
+        // The queue is as long as the window: it is only ever closed, when the call is over, never full. Then the batch
+        // counts as sent and unanswered.
+        if let Some(requests) = &self.requests
+            && requests.try_send(request).is_err()
+        {
+            self.requests = None;
+        }
+        self.in_flight.insert(self.next_sequence, batch);
+        self.next_sequence += 1;
+    }
+}

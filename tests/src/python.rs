@@ -1,0 +1,76 @@
+//! A Python with what a stock client and a stock reader of the lake need: an environment in `target/python`, which the
+//! demo uses too, made once and kept. Where it can't be had, the test that asks for it fails and says why.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::binary;
+
+/// The module that each package brings, and which versions of the package are known to work.
+const PACKAGES: [(&str, &str); 3] =
+    [("grpc", "grpcio>=1.70,<2"), ("grpc_tools", "grpcio-tools>=1.70,<2"), ("duckdb", "duckdb>=1.2,<2")];
+
+/// The interpreter of the environment.
+///
+/// # Panics
+/// If the environment can't be made: says what to install.
+#[must_use]
+pub fn interpreter() -> &'static Path {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER.get_or_init(|| {
+        let (target, _) = binary::target_dir();
+        find_or_make(&target.join("python")).unwrap_or_else(|problem| {
+            let packages = PACKAGES.map(|(_, package)| package).join(" ");
+            panic!(
+                "no Python for the stock client: {problem}\n\
+                 needed: python3 with venv and pip, and from a package index {packages}; install python3-venv, or make \
+                 the environment by hand in {}",
+                target.join("python").display()
+            )
+        })
+    })
+}
+
+fn find_or_make(environment: &Path) -> Result<PathBuf, String> {
+    let lock_file = environment.with_extension("lock");
+    let lock = File::create(&lock_file).map_err(|error| format!("{}: {error}", lock_file.display()))?;
+    // Given back when the file is closed. Another test process may be making the environment.
+    lock.lock().map_err(|error| format!("{}: {error}", lock_file.display()))?;
+    let python = environment.join("bin").join("python");
+    if !is_complete(&python) {
+        make(environment, &python)?;
+    }
+    Ok(python)
+}
+
+fn is_complete(python: &Path) -> bool {
+    let import = format!("import {}", PACKAGES.map(|(module, _)| module).join(", "));
+    Command::new(python).args(["-c", &import]).output().is_ok_and(|output| output.status.success())
+}
+
+fn make(environment: &Path, python: &Path) -> Result<(), String> {
+    if !python.exists() {
+        fs::create_dir_all(environment).map_err(|error| format!("{}: {error}", environment.display()))?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
+    }
+    let packages = PACKAGES.map(|(_, package)| package);
+    // Built packages only: building grpcio takes longer than the whole suite.
+    let install = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:"];
+    run(Command::new(python).args(install).args(packages)).map(|_| ())
+}
+
+/// Runs a command that must succeed.
+///
+/// # Errors
+/// What it said.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        Ok(said(&output.stdout))
+    } else {
+        Err(format!("{command:?}: {}\n{}\n{}", output.status, said(&output.stdout), said(&output.stderr)))
+    }
+}
