@@ -3,8 +3,12 @@
 mod crash;
 mod disk_faults;
 mod drain;
+mod keys;
 mod power_cut;
+mod status_table;
 mod stock_client;
+mod streams;
+mod tls;
 
 use std::time::Duration;
 

@@ -23,6 +23,7 @@ fn busy(settings: &mut Settings) {
     no_rate_limit(settings);
     settings.lake.segment = Size::kib(256);
     settings.lake.segment_age = Duration::from_millis(100);
+    settings.delivery.deadline = Duration::from_millis(300);
 }
 
 /// Ten folders, two cuts each, at an operation that chance picks; half of the cuts leave nothing of what was not durable,
@@ -44,7 +45,12 @@ async fn acknowledged_events_survive_power_cuts_at_full_load() {
             load.acknowledge(draw.within(300..=3_000), PATIENCE).await;
             files.cut_at(draw.within(1..=60));
             poll::until("the power to be cut", PATIENCE, async || (!files.is_powered()).then_some(())).await;
-            // What is acknowledged from now on must have been durable before.
+            // What is acknowledged from now on must have been durable before. By its deadline everything else is given
+            // up, and what is sent again is refused.
+            poll::until("batches are refused", PATIENCE, async || {
+                (load.tally().refusals_like("Unavailable with a hint") > 0).then_some(())
+            })
+            .await;
             let _ = load.abandon().await;
             gateway.vanish().await;
         }

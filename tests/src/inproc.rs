@@ -10,6 +10,7 @@ use std::time::Duration;
 use headgate::config::Settings;
 use headgate::delivery::lake::FileLayer;
 use headgate::metrics::Metrics;
+use headgate::registry::Registry;
 use headgate::serve::{Gateway, Ground, Stopped};
 use http::{Method, StatusCode};
 use tokio::runtime::Runtime;
@@ -35,12 +36,19 @@ impl InProcess {
     /// # Panics
     /// If it does not start.
     pub async fn start(data_dir: &Path, files: Arc<dyn FileLayer>, adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_on(data_dir, Ground { files, ..Ground::default() }, adjust).await
+    }
+
+    /// Starts one on `data_dir` and on this ground.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_on(data_dir: &Path, ground: Ground, adjust: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings { data_dir: data_dir.to_owned(), ..Settings::default() };
         settings.grpc.listen.set_port(0);
         settings.operate.listen.set_port(0);
         adjust(&mut settings);
         let runtime = OwnRuntime::new();
-        let ground = Ground { files, ..Ground::default() };
         let started = runtime.get().spawn(async move {
             let gateway = Gateway::start(settings, ground).await.expect("the gateway starts");
             let applications = gateway.registry().list_applications().await.expect("the registry answers");
@@ -62,6 +70,12 @@ impl InProcess {
     #[must_use]
     pub fn operate_address(&self) -> SocketAddr {
         self.gateway.operate_address()
+    }
+
+    /// Its registry.
+    #[must_use]
+    pub fn registry(&self) -> Arc<dyn Registry> {
+        Arc::clone(self.gateway.registry())
     }
 
     /// Its metrics.

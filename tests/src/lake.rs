@@ -144,7 +144,8 @@ fn each<T: DataType>(
         // A required column has no levels: each of its values is there.
         levels.resize(records, i16::from(read == records));
         let mut values = values.drain(..);
-        for (row, level) in rows.by_ref().zip(&levels) {
+        // In this order: a zip that ends at its second side has lost an element of its first.
+        for (level, row) in levels.iter().zip(rows.by_ref()) {
             let value = if *level == 1 { values.next() } else { None };
             put(row, value);
         }

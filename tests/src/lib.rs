@@ -4,6 +4,7 @@
 
 pub mod binary;
 pub mod client;
+pub mod destination;
 pub mod gateway;
 pub mod http;
 pub mod inproc;
@@ -13,4 +14,5 @@ pub mod metrics;
 pub mod oracle;
 pub mod poll;
 pub mod python;
+pub mod raw;
 pub mod seed;

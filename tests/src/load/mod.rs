@@ -46,14 +46,12 @@ impl Default for Shape {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// New batches all the time.
     Running,
     /// No new batches; what is unanswered is sent again until it is settled.
     Finishing,
-    /// Everything is left as it is.
-    Abandoned,
 }
 
 struct Shared {
@@ -126,30 +124,29 @@ impl Load {
     ///
     /// # Panics
     /// If that takes longer than `patience`, or a worker panicked.
-    pub async fn finish(self, patience: Duration) -> Tally {
-        let _ = self.shared.stage.send_replace(Stage::Finishing);
-        self.end("every event to be settled", patience).await
+    pub async fn finish(mut self, patience: Duration) -> Tally {
+        self.shared.stage.send_replace(Stage::Finishing);
+        let in_time = tokio::time::timeout(patience, self.join()).await.is_ok();
+        assert!(in_time, "waited {patience:?} in vain: every event to be settled; {:?}", self.tally());
+        self.tally()
     }
 
-    /// Ends at once, with whatever is unanswered.
+    /// Ends at once, with whatever is unanswered. Calls are cut off where they stand; an answer is never half noted.
     ///
     /// # Panics
     /// If a worker panicked.
-    pub async fn abandon(self) -> Tally {
-        let _ = self.shared.stage.send_replace(Stage::Abandoned);
-        self.end("the workers to end", Duration::from_secs(10)).await
+    pub async fn abandon(mut self) -> Tally {
+        self.workers.abort_all();
+        self.join().await;
+        self.tally()
     }
 
-    async fn end(mut self, what: &str, patience: Duration) -> Tally {
-        let ended = tokio::time::timeout(patience, async {
-            while let Some(worker) = self.workers.join_next().await {
-                worker.expect("a worker of the load panicked");
+    async fn join(&mut self) {
+        while let Some(ended) = self.workers.join_next().await {
+            if let Err(error) = ended {
+                assert!(error.is_cancelled(), "a worker of the load panicked: {error}");
             }
-        });
-        let in_time = ended.await.is_ok();
-        let tally = self.tally();
-        assert!(in_time, "waited {patience:?} in vain: {what}; {tally:?}");
-        tally
+        }
     }
 }
 
@@ -159,7 +156,6 @@ impl Worker {
         match self.stage() {
             Stage::Running => true,
             Stage::Finishing => !self.backlog.is_empty(),
-            Stage::Abandoned => false,
         }
     }
 
@@ -181,12 +177,7 @@ impl Worker {
         note(&mut self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Waits, unless the load is abandoned meanwhile.
-    async fn pause(&mut self, pause: Duration) {
-        let abandoned = async {
-            // The sender lives as long as the load.
-            let _ = self.stage.wait_for(|stage| *stage == Stage::Abandoned).await;
-        };
-        let _ = tokio::time::timeout(pause.min(LONGEST_PAUSE), abandoned).await;
+    async fn pause(&self, pause: Duration) {
+        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
     }
 }

@@ -54,7 +54,6 @@ impl Worker {
                 Stage::Running => {}
                 Stage::Finishing if self.backlog.is_empty() && talk.in_flight.is_empty() => talk.requests = None,
                 Stage::Finishing => {}
-                Stage::Abandoned => return,
             }
             while talk.may_send(self.shape.window)
                 && let Some(batch) = self.next_batch()

@@ -39,6 +39,19 @@ async fn first_calls_on_many_threads_cost_one_look_up_of_each_key() {
     assert_eq!(rig.faulty.calls(), 2);
 }
 
+// An asker may miss in the cache and find the look-up of others just ended.
+#[tokio::test]
+async fn whoever_comes_as_a_look_up_ends_starts_no_other() {
+    let rig = Rig::new(&calm());
+    let (known, _) = rig.key().await;
+    let unknown = ApiKey::generate().expect("random numbers");
+    rig.ask(&known).await.expect("let in");
+    assert_eq!(rig.refused(&unknown).await, Refusal::KeyUnknown);
+    assert!(matches!(rig.cache.find(known.hash()).await, Found::Key(_)));
+    assert!(matches!(rig.cache.find(unknown.hash()).await, Found::NoKey));
+    assert_eq!(rig.faulty.calls(), 2);
+}
+
 #[tokio::test]
 async fn what_can_not_be_a_key_is_refused_without_a_look_up() {
     let rig = Rig::new(&calm());

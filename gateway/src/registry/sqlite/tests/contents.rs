@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use rusqlite::Connection;
+
 use super::*;
 
 #[tokio::test]
@@ -135,6 +137,14 @@ async fn rotating_adds_the_new_key_and_disables_the_old_one_or_does_neither() {
     assert!(matches!(elsewhere, Err(RegistryError::Invalid { field: "application_id", .. })), "{elsewhere:?}");
     assert!(registry.get_authorization(old.api_key_id).await.expect("is there").enabled);
     assert_eq!(look_up(&registry, "new-key").await.expect("looks up"), None);
+
+    // The new key goes in first: it must not stay when the old one can't be disabled.
+    let disk = Connection::open(folder.file()).expect("opens");
+    disk.execute_batch("CREATE TRIGGER fault BEFORE UPDATE ON authorizations BEGIN SELECT RAISE(ABORT, 'fault'); END")
+        .expect("makes updates fail");
+    assert!(registry.rotate(old.api_key_id, key_of(&application, "new-key")).await.is_err());
+    assert_eq!(look_up(&registry, "new-key").await.expect("looks up"), None);
+    disk.execute_batch("DROP TRIGGER fault").expect("ends the fault");
 
     let new = registry.rotate(old.api_key_id, key_of(&application, "new-key")).await.expect("rotates");
     assert!(new.enabled);
