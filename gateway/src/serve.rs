@@ -155,6 +155,8 @@ impl Gateway {
         let background = Tasks::new(&metrics);
         let calls = Tasks::new(&metrics);
         let stop = CancellationToken::new();
+        // A start that fails below ends what it has started.
+        let started = stop.clone().drop_guard();
         let keys = KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
         let lanes = start_lanes(&settings, &destination, &clock, &metrics, &background, &stop);
         let ingest = Ingest::new(&settings.ingest, Arc::clone(&lanes), Some(Arc::clone(&rejects)), &clock, &metrics)
@@ -209,6 +211,7 @@ impl Gateway {
         drop(background.spawn("listener", listener.run()));
 
         data_dir.publish(grpc_address, operate_address)?;
+        let _ = started.disarm();
         lifecycle.enter(Phase::Ready);
         Ok(Self {
             grpc: grpc_address,

@@ -145,13 +145,15 @@ fn load(global: &Global, serve: Option<&ServeArgs>) -> Result<Loaded, CliError> 
     let mut flag = |setting: &str, value: Option<String>| {
         flags.extend(value.map(|value| (setting.to_owned(), value)));
     };
-    flag("data_dir", global.data_dir.as_ref().map(|dir| dir.display().to_string()));
+    // Quoted, so that a folder or a filter that looks like a number stays text.
+    let quoted = |text: String| format!("{text:?}");
+    flag("data_dir", global.data_dir.as_ref().map(|dir| quoted(dir.display().to_string())));
     if let Some(serve) = serve {
         flag("grpc.listen", serve.listen.map(|address| address.to_string()));
         flag("operate.listen", serve.operate_listen.map(|address| address.to_string()));
         flag("delivery.destination", serve.destination.as_ref().and_then(word));
         flag("registry.kind", serve.registry.as_ref().and_then(word));
-        flag("operate.log", serve.log.clone());
+        flag("operate.log", serve.log.clone().map(quoted));
     }
     config::load(global.config.as_deref(), &flags).map_err(CliError::configuration)
 }

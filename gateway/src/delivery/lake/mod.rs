@@ -219,8 +219,9 @@ impl Destination for Lake {
 
     /// What is not yet in Parquet stays in the log and waits for the next start.
     async fn close(&self) {
-        self.queue.close();
+        // In this order, so that the last segment is not begun only to be left again.
         self.compactor.close();
+        self.queue.close();
         // The threads end by themselves; joining those that have ended does not block.
         let _ = self.ended.subscribe().wait_for(|ended| *ended == THREADS).await;
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -232,7 +233,7 @@ impl Destination for Lake {
 
 impl Drop for Lake {
     fn drop(&mut self) {
-        self.queue.close();
         self.compactor.close();
+        self.queue.close();
     }
 }

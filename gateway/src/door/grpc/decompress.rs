@@ -48,6 +48,7 @@ pub struct Decompressor {
 }
 
 /// A message that could not be decompressed: why, and the output so far (it may tell the batch's sequence).
+#[derive(Debug)]
 pub struct Failed {
     /// Why.
     pub refusal: Refusal,
@@ -207,7 +208,7 @@ mod tests {
         let mut decompressor = Decompressor::new(1 << 20);
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let bomb = compress(encoding, &vec![0; 200 << 20]);
-            let failed = decompressor.decompress(encoding, &bomb, &mut permit).err().expect("a bomb");
+            let failed = decompressor.decompress(encoding, &bomb, &mut permit).expect_err("a bomb");
             assert_eq!(failed.refusal, Refusal::DecompressedTooLarge { limit: 1 << 20 });
             assert!(decompressor.decompress(encoding, &compress(encoding, b"fine"), &mut permit).is_ok());
         }
@@ -219,7 +220,7 @@ mod tests {
         let data = vec![7; 1 << 20];
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let mut decompressor = Decompressor::new(1 << 22);
-            let failed = decompressor.decompress(encoding, &compress(encoding, &data), &mut permit).err().expect("no room");
+            let failed = decompressor.decompress(encoding, &compress(encoding, &data), &mut permit).expect_err("no room");
             assert!(matches!(failed.refusal, Refusal::OverBudget { .. }), "{:?}", failed.refusal);
         }
         drop(permit);

@@ -8,11 +8,11 @@ pub mod body;
 pub mod decompress;
 pub mod message;
 mod publish;
+mod refusals;
 pub mod status;
 pub mod stream;
 mod stream_table;
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -30,11 +30,12 @@ use tower_service::Service;
 use self::body::GrpcBody;
 use self::decompress::Encoding;
 use self::message::MessageReader;
+use self::refusals::Refusals;
 use self::stream::StreamBody;
 use self::stream_table::StreamTable;
 use crate::admission::app::App;
 use crate::admission::key_cache::{Grant, KeyCache};
-use crate::admission::refusal::{LogLevel, Refusal};
+use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::GrpcSettings;
 use crate::delivery::{Destination, Health};
@@ -54,6 +55,7 @@ pub struct Shared {
     destination: Arc<dyn Destination>,
     streams: StreamTable,
     metrics: DoorMetrics,
+    refusals: Refusals,
     clock: Clock,
     tasks: Tasks,
     draining: CancellationToken,
@@ -83,7 +85,6 @@ pub struct Parts {
 struct DoorMetrics {
     streams: GaugeHandle,
     streams_opened: CounterHandle,
-    refusals: HashMap<&'static str, CounterHandle>,
     metrics: Arc<Metrics>,
 }
 
@@ -97,8 +98,6 @@ impl Shared {
     /// Puts the door together.
     #[must_use]
     pub fn new(parts: Parts, settings: &GrpcSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let labels = Refusal::examples().into_iter().map(|refusal| refusal.row().label);
-        let refusals = labels.map(|label| (label, metrics.counter(Counter::Refusals, &[label]))).collect();
         let Parts { ingest, keys, destination, clock, tasks, draining } = parts;
         Arc::new(Self {
             ingest,
@@ -108,9 +107,9 @@ impl Shared {
             metrics: DoorMetrics {
                 streams: metrics.gauge(Gauge::Streams, &[]),
                 streams_opened: metrics.counter(Counter::StreamsOpened, &[]),
-                refusals,
                 metrics: Arc::clone(metrics),
             },
+            refusals: Refusals::new(metrics),
             clock,
             tasks,
             draining,
@@ -149,15 +148,7 @@ impl Shared {
 
     /// Counts and logs a refusal.
     fn refused(&self, refusal: &Refusal) {
-        let row = refusal.row();
-        if let Some(counter) = self.metrics.refusals.get(row.label) {
-            counter.inc();
-        }
-        match row.log {
-            LogLevel::Debug => tracing::debug!(refusal = row.label, "{refusal}"),
-            LogLevel::Warn => tracing::warn!(refusal = row.label, "{refusal}"),
-            LogLevel::Error => tracing::error!(refusal = row.label, "{refusal}"),
-        }
+        self.refusals.refused(refusal, &self.clock);
     }
 }
 

@@ -39,7 +39,10 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(root: &Path) -> io::Result<Self> {
         let graveyard = root.join(GRAVEYARD);
-        fs::create_dir_all(&graveyard)?;
+        match fs::remove_dir_all(&graveyard) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir_all(&graveyard)?,
+        }
         Ok(Self {
             graveyard,
             next_id: 0,

@@ -94,7 +94,7 @@ fn a_power_cut_at_any_step_of_compaction_neither_loses_nor_doubles_a_row() {
             files.cut().expect("cuts");
             rig.assert_holds(0..100);
             if finished {
-                assert!(nth > 30, "only {nth} steps");
+                assert!(nth > 15, "only {nth} steps");
                 break;
             }
         }
@@ -120,7 +120,7 @@ fn compaction_done_again_with_other_settings_comes_to_the_same_files() {
         rig.assert_holds(0..100);
         assert_eq!(rig.parquet_files().len(), 3);
         if finished {
-            assert!(nth > 30, "only {nth} steps");
+            assert!(nth > 15, "only {nth} steps");
             break;
         }
     }
@@ -145,7 +145,7 @@ fn compaction_that_finds_no_room_is_done_again_later() {
 #[test]
 fn a_segment_opens_at_most_sixty_four_partitions_and_keeps_every_row() {
     let rig = Rig::new();
-    let lake = rig.open(OsFiles);
+    let lake = rig.open(rig.files());
     let mut payload = Vec::new();
     // One event for each of 300 days, and two from times that nobody can mean.
     let times = (0..300).map(|day| RECEIVED_MS - day * DAY_MS).chain([-62_135_596_800_000, 253_402_300_799_000]);
@@ -169,7 +169,7 @@ fn a_segment_opens_at_most_sixty_four_partitions_and_keeps_every_row() {
 #[test]
 fn a_line_that_is_no_record_is_set_aside_and_counted() {
     let rig = Rig::new();
-    let lake = rig.open(OsFiles);
+    let lake = rig.open(rig.files());
     let mut payload = line(0);
     payload.extend_from_slice(b"{\"event\":{}}\n");
     payload.extend_from_slice(&line(1));
@@ -183,6 +183,7 @@ fn a_line_that_is_no_record_is_set_aside_and_counted() {
     rig.assert_holds(0..2);
 }
 
+/// On the operating system's own files.
 #[test]
 fn a_running_lake_compacts_when_asked_and_goes_on_taking_events() {
     let rig = Rig::new();
@@ -208,12 +209,12 @@ fn segments_become_parquet_by_themselves() {
     let mut rig = Rig::new();
     rig.settings.segment = Size(5_000);
     rig.settings.segment_age = Duration::from_millis(50);
-    let lake = rig.open(OsFiles);
+    let lake = rig.open(rig.files());
     for bucket in 0..10 {
         rig.store(&lake, bucket * 10..bucket * 10 + 10);
     }
     eventually("every row is in Parquet", || rig.counter(Counter::LakeRowsCompacted, &[]) == 100);
-    assert!(rig.counter(Counter::LakeSegmentsCompacted, &[]) > 5);
+    assert!(rig.counter(Counter::LakeSegmentsCompacted, &[]) > 2);
     wait_for(lake.close());
     rig.assert_holds(0..100);
 }
@@ -241,7 +242,7 @@ fn a_compaction_that_fails_is_tried_again_and_never_stops_ingest() {
 #[test]
 fn a_large_segment_becomes_several_row_groups() {
     let rig = Rig::new();
-    let lake = rig.open(OsFiles);
+    let lake = rig.open(rig.files());
     let events = 80_000_u64;
     let verdicts: Vec<_> = (0..events / 500).map(|bucket| rig.submit(&lake, bucket * 500..bucket * 500 + 500)).collect();
     assert!(verdicts.iter().all(|verdict| verdict.wait() == Outcome::Stored));

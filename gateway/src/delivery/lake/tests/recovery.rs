@@ -1,6 +1,5 @@
 use std::fs;
 
-use super::super::files::OsFiles;
 use super::super::log::{FRAME_HEADER, SEGMENT_HEADER};
 use super::super::power_cut::Survival;
 use super::super::{RecoveryReport, verify};
@@ -34,7 +33,7 @@ fn a_tail_torn_at_any_byte_is_cut_off_and_what_was_before_it_is_kept() {
         let rig = Rig::new();
         fs::create_dir_all(rig.data_dir.join("lake/log")).expect("makes a folder");
         fs::write(rig.segment(1), &log[..len]).expect("writes");
-        let lake = rig.open(OsFiles);
+        let lake = rig.open(rig.files());
         let torn_bytes = (len - ends[3]) as u64;
         let report = RecoveryReport { segments: 1, events: 3, torn_bytes, damaged_bytes: 0 };
         assert_eq!(lake.recovery(), report, "cut at {len}");
@@ -56,7 +55,7 @@ fn damage_in_the_middle_is_set_aside_and_the_rest_is_kept() {
     // And a torn tail behind it.
     log.extend_from_slice(b"\xf7HGF torn");
     fs::write(rig.segment(1), &log).expect("writes");
-    let lake = rig.open(OsFiles);
+    let lake = rig.open(rig.files());
     let report =
         RecoveryReport { segments: 1, events: 3, torn_bytes: 9, damaged_bytes: damaged.len() as u64 };
     assert_eq!(lake.recovery(), report);

@@ -63,6 +63,11 @@ impl Rig {
         PowerCutFiles::new(&self.data_dir, survival).expect("opens")
     }
 
+    /// Files that are never synced in earnest, which makes the tests fast.
+    pub(super) fn files(&self) -> PowerCutFiles {
+        self.power_cut_files(Survival::Everything)
+    }
+
     pub(super) fn parts(&self, files: impl FileLayer + 'static) -> LakeParts {
         LakeParts {
             files: Arc::new(files),
@@ -116,7 +121,7 @@ impl Rig {
 
     /// Makes a log of these buckets, one frame each, and leaves it on the disk.
     pub(super) fn log(&self, buckets: &[std::ops::Range<u64>]) {
-        let lake = self.open(OsFiles);
+        let lake = self.open(self.files());
         for ids in buckets {
             self.store(&lake, ids.clone());
         }
@@ -124,7 +129,7 @@ impl Rig {
     }
 
     pub(super) fn compact(&self) -> CompactReport {
-        let report = compact_offline(&self.data_dir, &self.settings, &self.parts(OsFiles), |_| {}).expect("compacts");
+        let report = compact_offline(&self.data_dir, &self.settings, &self.parts(self.files()), |_| {}).expect("compacts");
         assert_eq!(report.failed, []);
         report
     }

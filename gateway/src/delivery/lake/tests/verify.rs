@@ -1,6 +1,5 @@
 use std::fs;
 
-use super::super::files::OsFiles;
 use super::super::verify;
 use super::rig::{Rig, wait_for};
 use crate::delivery::Destination;
@@ -27,7 +26,7 @@ fn problem(rig: &Rig) -> String {
 #[test]
 fn a_good_lake_is_counted() {
     let rig = compacted();
-    let lake = rig.open(OsFiles);
+    let lake = rig.open(rig.files());
     rig.store(&lake, 100..110);
     let mut steps = Vec::new();
     let report = verify(&rig.data_dir, |done, all| steps.push((done, all))).expect("verifies");
