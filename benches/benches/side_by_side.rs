@@ -34,7 +34,10 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<()> {
-    let gateway = server::Gateway::build()?;
+    let gateway = match &options.gateway {
+        Some(program) => std::fs::canonicalize(program)?,
+        None => server::Gateway::build()?,
+    };
     // One thread: the load must leave the cores to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(side_by_side::run(options, &gateway, Path::new(env!("CARGO_MANIFEST_DIR"))))?;

@@ -46,7 +46,7 @@ fn samples() -> Vec<Event> {
 }
 
 /// One of them after the other, for ever.
-fn in_turn<T>(samples: &[T]) -> impl FnMut() -> &T {
+fn in_turn<'a, T>(samples: &'a [T]) -> impl FnMut() -> &'a T {
     let mut samples = samples.iter().cycle();
     move || samples.next().expect("a cycle of samples never ends")
 }

@@ -1,5 +1,7 @@
 //! The command line of `side_by_side`.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 use crate::load::Case;
@@ -27,6 +29,9 @@ pub struct Options {
     /// Measure the usual way (prost, serde_json, a record for each event) as well
     #[arg(long)]
     pub usual: bool,
+    /// Measure this gateway, already built, such as one of another commit
+    #[arg(long, value_name = "PROGRAM")]
+    pub gateway: Option<PathBuf>,
     /// Serve instead of measuring: how this program starts the servers it compares with
     #[arg(long, hide = true, value_enum)]
     pub serve: Option<Kind>,

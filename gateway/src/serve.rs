@@ -4,6 +4,7 @@
 //! off, clients asked to leave, open calls answered while delivery goes on, then the buckets, then the destination.
 
 mod data_dir;
+mod demo;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tonic_health::server::HealthReporter;
 use uuid::Uuid;
 
 use self::data_dir::DataDir;
+pub use self::demo::{Demo, DemoError};
 use crate::admission::app::Apps;
 use crate::admission::key_cache::KeyCache;
 use crate::clock::Clock;
@@ -98,7 +100,7 @@ impl Default for Ground {
 pub struct Gateway {
     grpc: SocketAddr,
     operate: SocketAddr,
-    demo: Option<registry::demo::Demo>,
+    demo: Option<Demo>,
     settings: Settings,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
@@ -138,7 +140,7 @@ impl Gateway {
 
         let registry = registry::open(&settings, &clock).map_err(|error| ServeError::part("registry", error))?;
         let demo = if settings.registry.demo_application {
-            let demo = registry::demo::ensure_demo(registry.as_ref(), &settings.data_dir).await;
+            let demo = demo::ensure_demo(registry.as_ref(), &settings.data_dir).await;
             demo.map_err(|error| ServeError::part("demo application", error))?
         } else {
             None
@@ -248,7 +250,7 @@ impl Gateway {
 
     /// The demo application, where there is one.
     #[must_use]
-    pub fn demo(&self) -> Option<&registry::demo::Demo> {
+    pub fn demo(&self) -> Option<&Demo> {
         self.demo.as_ref()
     }
 

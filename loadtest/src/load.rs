@@ -64,7 +64,7 @@ impl Load {
         Ok(Self { servers, recorder, start, duration: config.duration, stop, speed, panicked: None })
     }
 
-    /// How many times faster than the players' clock the game's time passes, so that the rate comes out.
+    /// How many times faster than in real life the game's time passes, so that the rate comes out.
     #[must_use]
     pub fn speed(&self) -> f64 {
         self.speed

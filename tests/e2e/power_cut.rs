@@ -9,7 +9,8 @@ use headgate::delivery::lake::OsFiles;
 use headgate::delivery::lake::power_cut::{PowerCutFiles, Survival};
 use headgate_tests::inproc::InProcess;
 use headgate_tests::load::{Load, Shape};
-use headgate_tests::oracle::Oracle;
+use headgate_tests::lying_files::LyingFiles;
+use headgate_tests::oracle::{Oracle, Violation};
 use headgate_tests::seed::{Draw, seed};
 use headgate_tests::{lake, poll};
 
@@ -61,4 +62,29 @@ async fn acknowledged_events_survive_power_cuts_at_full_load() {
         judgement.assert_kept(CUTS * 300);
         let _ = gateway.stop().await;
     }
+}
+
+/// A disk that lies about its fsyncs stands for a gateway that acknowledges too early: then this test's measure must find
+/// acknowledged events missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_of_what_is_not_durable_are_noticed() {
+    let seed = seed("lying disk");
+    let data = tempfile::tempdir().expect("a folder");
+    let files = PowerCutFiles::new(data.path(), Survival::Nothing).expect("the folder can be used");
+    let gateway = InProcess::start(data.path(), Arc::new(LyingFiles(files.clone())), no_rate_limit).await;
+    let (demo, target) = gateway.demo();
+    let oracle = Arc::new(Oracle::new(seed, &[demo]));
+    let load = Load::start(&oracle, &[target], &Shape::default(), seed);
+    load.acknowledge(1_000, PATIENCE).await;
+    files.cut().expect("the power can be cut");
+    let _ = load.abandon().await;
+    gateway.vanish().await;
+
+    let gateway = InProcess::start(data.path(), Arc::new(OsFiles), no_rate_limit).await;
+    gateway.compact().await;
+    let judgement = oracle.judge(&lake::rows(&data.path().join("lake")));
+    assert!(judgement.acknowledged >= 1_000, "{judgement}");
+    assert_eq!(judgement.violation_count, judgement.acknowledged, "{judgement}");
+    assert!(judgement.violations.iter().all(|violation| matches!(violation, Violation::Missing { .. })), "{judgement}");
+    let _ = gateway.stop().await;
 }

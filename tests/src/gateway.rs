@@ -151,15 +151,13 @@ impl GatewayProcess {
     /// If it does not within `deadline`.
     pub async fn terminate(&mut self, deadline: Duration) -> ExitStatus {
         self.assert_running();
-        let mut child = self.child.take().expect("it runs");
-        let pid = Pid::from_child(&child);
-        kill_process(pid, Signal::TERM).expect("one's own child can be signalled");
-        let mut patience = Patience(Some(&mut child));
+        let child = self.child.as_mut().expect("it runs");
+        kill_process(Pid::from_child(child), Signal::TERM).expect("one's own child can be signalled");
         let ended = poll::until("the gateway ends after SIGTERM", deadline, async || {
-            patience.child().try_wait().expect("one's own child can be waited for")
+            child.try_wait().expect("one's own child can be waited for")
         })
         .await;
-        patience.0 = None;
+        self.child = None;
         ended
     }
 
@@ -215,24 +213,6 @@ impl Drop for GatewayProcess {
         }
         if std::thread::panicking() {
             eprintln!("the gateway's log ends so:\n{}", end_of(&self.log_file()).unwrap_or_default());
-        }
-    }
-}
-
-/// Kills a child that was not waited for in time.
-struct Patience<'a>(Option<&'a mut Child>);
-
-impl Patience<'_> {
-    fn child(&mut self) -> &mut Child {
-        self.0.as_mut().expect("taken only once the child has ended")
-    }
-}
-
-impl Drop for Patience<'_> {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod http;
 pub mod inproc;
 pub mod lake;
 pub mod load;
+pub mod lying_files;
 pub mod metrics;
 pub mod oracle;
 pub mod poll;

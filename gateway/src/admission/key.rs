@@ -4,13 +4,11 @@
 //! wrong or cut short is told from an unknown one without a look-up. Any other text of 1 to 256 visible ASCII characters
 //! is taken as a key that another system issued, such as the AWS solution, and is looked up as it is.
 
-mod hash;
-
 use std::fmt;
 
 use crc_fast::{CrcAlgorithm, checksum};
 
-pub use hash::{KeyHash, KeyHashError};
+pub use crate::registry::{KeyHash, KeyHashError};
 
 const PREFIX: &str = "hg_";
 const RANDOM_BYTES: usize = 25;

@@ -1,10 +1,9 @@
 //! `headgate check-config`: what would run, and every setting's source.
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
-use super::{CliError, Output, print_json};
+use super::report::{Report, table};
+use super::{CliError, Output};
 use crate::config::{Loaded, Source};
 
 #[derive(Serialize)]
@@ -17,16 +16,8 @@ struct Checked<'a> {
 /// # Errors
 /// If the result can't be printed.
 pub fn run(loaded: &Loaded, output: Output) -> Result<(), CliError> {
-    match output {
-        Output::Json => print_json(&Checked { settings: &loaded.sources }),
-        Output::Table => {
-            let mut table = Table::new();
-            table.load_style(NOTHING).set_header(["SETTING", "VALUE", "SOURCE"]);
-            for source in &loaded.sources {
-                table.add_row([&source.setting, &source.value, &source.source]);
-            }
-            println!("{table}\n\nthese settings are good");
-            Ok(())
-        }
-    }
+    let rows = loaded.sources.iter().map(|known| [&known.setting, &known.value, &known.source].map(Clone::clone));
+    let settings = table(["SETTING", "VALUE", "SOURCE"], rows);
+    let text = format!("{settings}\n\nthese settings are good");
+    Report::new(text, &Checked { settings: &loaded.sources })?.show(output)
 }

@@ -7,6 +7,7 @@ mod find;
 pub mod keys;
 pub mod lake;
 mod limits;
+mod progress;
 pub mod replay;
 mod report;
 pub mod serve;

@@ -72,11 +72,9 @@ impl Rejects {
         clock: &Clock,
     ) -> Result<Arc<Self>, RejectsError> {
         let queue = Arc::new(Queue::new(settings.bad_rows_queue.as_usize()));
-        let writer =
-            Writer::open(Arc::clone(files), data_dir, settings, metrics, clock.clone(), Arc::clone(&queue))?;
+        let writer = Writer::open(Arc::clone(files), data_dir, settings, metrics, clock.clone(), Arc::clone(&queue))?;
         let dropped = metrics.counter(Counter::BadRowsDropped, &[]);
-        let rejects =
-            Arc::new(Self { queue, dropped, ended: channel(false).0, thread: Mutex::new(None) });
+        let rejects = Arc::new(Self { queue, dropped, ended: channel(false).0, thread: Mutex::new(None) });
         let ended = Ended(rejects.ended.clone());
         let thread = thread::Builder::new()
             .name("bad-rows".to_owned())

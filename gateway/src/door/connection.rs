@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +16,7 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::grpc::ConnectionService;
@@ -55,11 +57,16 @@ impl LeaveSignal {
     /// Waits until it is time to leave.
     pub async fn wait(self) -> Leave {
         tokio::select! {
+            // Of an old connection of a gateway that stops, too, the gateway's end is the nearer one.
+            biased;
             () = self.draining.cancelled() => Leave::Draining { grace: self.drain_grace },
             () = self.aged.cancelled() => Leave::ConnectionAge { grace: self.age_grace },
         }
     }
 }
+
+/// How long a connection that the gateway has closed is read on, at most.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a client has to send before it is one: RFC 9113, 3.4.
 const PREFACE: usize = 24;
@@ -141,7 +148,7 @@ impl Http2 {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let received = Arc::new(AtomicUsize::new(0));
-        let io = Counted { io, received: Arc::clone(&received) };
+        let io = Socket { io, received: Arc::clone(&received), lingering: None };
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
         // A client that connects and says nothing holds a place: hyper itself would wait for ever.
         let silent = async {
@@ -163,7 +170,9 @@ impl Http2 {
             () = leave.draining.cancelled() => None,
             () = aged => Some(self.age_grace),
         };
-        leave.aged.cancel();
+        if grace.is_some() {
+            leave.aged.cancel();
+        }
         connection.as_mut().graceful_shutdown();
         let over = async {
             match grace {
@@ -190,13 +199,31 @@ impl Http2 {
     }
 }
 
-/// Counts what a client has sent, as far as the preface goes.
-struct Counted<I> {
+/// A client's socket. Counts what it has sent, as far as the preface goes, and is closed without losing the last answers:
+/// a socket that is closed with bytes unread is reset by the system (RFC 2525, 2.17), and the client loses what it has
+/// not read yet, such as the status of a stream on which it was still sending. So what it sends is read and dropped until
+/// it has closed its side, for a while.
+struct Socket<I> {
     io: I,
     received: Arc<AtomicUsize>,
+    // While it closes: when patience ends.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Counted<I> {
+impl<I: AsyncRead + Unpin> Socket<I> {
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scrap = [MaybeUninit::uninit(); 4 << 10];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut scrap);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
@@ -207,7 +234,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Counted<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Counted<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
@@ -229,6 +256,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Counted<I> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.lingering = Some(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        let over = self.lingering.as_mut().is_none_or(|lingering| lingering.as_mut().poll(cx).is_ready());
+        if over { Poll::Ready(Ok(())) } else { self.poll_discard(cx).map(Ok) }
     }
 }

@@ -3,8 +3,8 @@
 //! A [`Registry`] keeps them; only hashes of keys are stored. When it can't be reached or read it says so with an error,
 //! which admission must never take for "no such key".
 
-pub mod demo;
-mod private_file;
+mod key_hash;
+pub(crate) mod private_file;
 mod rules;
 mod sqlite;
 
@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::admission::key::KeyHash;
 use crate::clock::Clock;
 use crate::config::{RegistryKind, Settings};
 
+pub use key_hash::{KeyHash, KeyHashError};
 pub use sqlite::SqliteRegistry;
 
 /// A registered game.

@@ -53,7 +53,7 @@ pub(super) fn restrict(path: &Path) -> Result<(), RegistryError> {
 }
 
 /// Writes a whole file, durably, or leaves what was there.
-pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary_beside(path);
     let written = create(&temporary)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))

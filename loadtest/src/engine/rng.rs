@@ -91,6 +91,18 @@ impl Draw {
         }
         unreachable!("a draw below the sum of the weights falls on one of them")
     }
+
+    /// One of the choices, in proportion to its share.
+    pub(crate) fn pick_by<T: Copy>(&mut self, choices: &[(T, f64)]) -> T {
+        let total: f64 = choices.iter().map(|(_, share)| share).sum();
+        let mut rest = total * self.unit();
+        let chosen = choices.iter().find(|(_, share)| {
+            rest -= share;
+            rest <= 0.0
+        });
+        // Rounding may leave a rest after the last.
+        chosen.unwrap_or(&choices[choices.len() - 1]).0
+    }
 }
 
 /// A hash of the seed, a key and a purpose.
@@ -170,5 +182,7 @@ mod tests {
         let mut draw = Draw::new(1, 2, 3, Purpose::Traits);
         let heads = (0..100_000).filter(|_| draw.pick(&[(3, true), (1, false)])).count();
         assert!((74_000..76_000).contains(&heads), "{heads} of 100,000 for a weight of 3 in 4");
+        let heads = (0..100_000).filter(|_| draw.pick_by(&[(false, 0.5), (true, 1.5)])).count();
+        assert!((74_000..76_000).contains(&heads), "{heads} of 100,000 for a share of 1.5 in 2");
     }
 }

@@ -6,14 +6,16 @@
 //! same in each run.
 
 mod catalog;
+mod cycle;
 mod fault;
 mod json;
 mod model;
 mod payload;
 mod player;
+mod wait;
 
+use cycle::Cycles;
 pub(crate) use fault::Fault;
-use model::Cycles;
 pub(crate) use payload::app_version;
 pub(crate) use player::Player;
 

@@ -29,9 +29,13 @@ fn workspace() -> PathBuf {
 /// Cargo's target folder.
 pub(super) fn target_dir() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    // Short where it can be: what the demo prints is there to be copied.
+    shortened(target)
+}
+
+/// Relative to the current folder where it can be: what the demo prints is there to be copied.
+fn shortened(path: PathBuf) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    target.strip_prefix(&here).map(Path::to_path_buf).unwrap_or(target)
+    path.strip_prefix(&here).map(Path::to_path_buf).unwrap_or(path)
 }
 
 /// Builds the gateway, and says where its binary is.
@@ -55,5 +59,5 @@ pub(super) async fn gateway(profile: &str) -> Result<PathBuf, Stop> {
         .filter_map(|message| serde_json::from_str::<Artifact>(message).ok())
         .filter(|artifact| artifact.target.name == "headgate")
         .find_map(|artifact| artifact.executable);
-    Ok(executable.ok_or_else(|| "cargo built no binary named headgate".to_owned())?)
+    Ok(executable.map(shortened).ok_or_else(|| "cargo built no binary named headgate".to_owned())?)
 }

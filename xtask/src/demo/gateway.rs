@@ -116,7 +116,11 @@ impl Gateway {
 
     /// What went wrong, with the end of the log.
     fn failed(&self, what: &str) -> Stop {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let mut log = fs::read_to_string(&self.log).unwrap_or_default();
+        // The gateway shows the demo's key at its first start; it stays where only its owner reads it.
+        if let Ok(key) = self.api_key() {
+            log = log.replace(&key, "(the demo's key)");
+        }
         let lines: Vec<&str> = log.lines().collect();
         let end = lines[lines.len().saturating_sub(20)..].join("\n  ");
         Stop::Failed(format!("{what}; the end of its log, {}:\n  {end}", self.log.display()))

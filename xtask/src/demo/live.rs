@@ -37,10 +37,10 @@ impl<'a> View<'a> {
 
     /// Draws the figures.
     pub(super) fn draw(&mut self, snapshot: &Snapshot, gateway: &mut Gateway) {
+        let usage = self.look_at(gateway);
         if snapshot.elapsed.is_zero() {
             return;
         }
-        let usage = self.look_at(gateway);
         if self.screen.live {
             if snapshot.elapsed <= self.duration {
                 self.sparks.push_back(snapshot.recent.events_per_second);

@@ -205,8 +205,10 @@ async fn play(args: &Args, screen: &Screen, gateway: &mut Gateway) -> Result<Rep
     };
     let mut load = Load::start(&config).map_err(|error| error.to_string())?;
     screen.line(&Line::dim(format!(
-        "The game's time passes {:.1} times as fast as the players' clock, so that they make this many events.",
-        load.speed()
+        "The game runs at {:.1} times its natural pace, so that {} players make {} events a second.",
+        load.speed(),
+        words::count(args.players.into()),
+        words::count(args.rate.into())
     )));
     let mut view = live::View::new(screen, args.duration, f64::from(args.rate));
     let mut redraw = tokio::time::interval(view.period());

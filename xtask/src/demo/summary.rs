@@ -59,7 +59,11 @@ pub(super) fn show(screen: &Screen, figures: &Figures<'_>) {
     row("service", format!("{}, from the instant at which it left", percentiles(&report.service.percentiles())));
     row(
         "load generator",
-        format!("late by {}; {:.1} s of CPU", percentiles(&report.lag.percentiles()), own.cpu.as_secs_f64()),
+        format!(
+            "{} behind the intended instant; {:.1} s of CPU",
+            percentiles(&report.lag.percentiles()),
+            own.cpu.as_secs_f64()
+        ),
     );
     if !gateway.cpu.is_zero() {
         let events = ledger.accepted + ledger.rejected_total();
@@ -110,7 +114,7 @@ pub(super) fn verdict(screen: &Screen, report: &Report, found: &Verification) ->
         };
         screen.line(
             &Line::default()
-                .then(Look::Good, "  ✓ verified       ")
+                .then(Look::Good, "  ✓ verified      ")
                 .then_plain(format!("{promise}, and no rejected one is{rest}")),
         );
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::admission::key::KeyHash;
+use crate::registry::KeyHash;
 use crate::registry::{NewApplication, SqliteRegistry};
 
 #[derive(Parser)]

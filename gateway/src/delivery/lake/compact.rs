@@ -140,12 +140,7 @@ impl Compaction {
         }
     }
 
-    fn set_aside(
-        &self,
-        number: SegmentNumber,
-        bad_lines: &[u8],
-        count: u64,
-    ) -> Result<Option<SetAside>, LakeError> {
+    fn set_aside(&self, number: SegmentNumber, bad_lines: &[u8], count: u64) -> Result<Option<SetAside>, LakeError> {
         if count == 0 {
             return Ok(None);
         }
@@ -187,12 +182,7 @@ impl<'a> OpenPartitions<'a> {
         Self { compaction, number, partitions, open: Vec::new(), buffered: 0 }
     }
 
-    fn add_frame(
-        &mut self,
-        frame: Bytes,
-        requests: &mut Requests<'_>,
-        lines: &mut Lines,
-    ) -> Result<(), LakeError> {
+    fn add_frame(&mut self, frame: Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
         for line in frame.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             lines.lines += 1;
             match read_record(line) {
@@ -249,9 +239,7 @@ impl<'a> OpenPartitions<'a> {
         let mut dirs = BTreeSet::new();
         for file in &finished {
             let path = layout.root.join(&file.path);
-            files
-                .rename(&temporary_name(&path), &path)
-                .map_err(|source| LakeError::file("rename", &path, source))?;
+            files.rename(&temporary_name(&path), &path).map_err(|source| LakeError::file("rename", &path, source))?;
             dirs.insert(parent_of(&path).to_owned());
         }
         for dir in dirs {

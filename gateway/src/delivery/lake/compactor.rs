@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use super::LakeError;
 use super::backoff::Backoff;
 use super::compact::{Compacted, Compaction, Sealed};
 use super::layout::SegmentNumber;
 use super::recover::{Recovery, RecoveryReport};
 use super::watch::panic_text;
-use super::LakeError;
 use crate::clock::Clock;
 use crate::metrics::{Counter, Gauge, Histogram, Metrics};
 

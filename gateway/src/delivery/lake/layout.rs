@@ -128,7 +128,9 @@ mod tests {
         let path = Layout::parquet(number, Day(0), 7);
         assert_eq!(path, Path::new("raw_events/year=1970/month=01/day=01/00000000000000000042-07.parquet"));
         assert_eq!(SegmentNumber::of_parquet(path.file_name().expect("has a name")), Some(number));
-        for foreign in ["42.log", "0000000000000000004x.log", "00000000000000000042.log.gz", ".tmp-00000000000000000042.log"] {
+        for foreign in
+            ["42.log", "0000000000000000004x.log", "00000000000000000042.log.gz", ".tmp-00000000000000000042.log"]
+        {
             assert_eq!(SegmentNumber::of_name(OsStr::new(foreign), ".log"), None, "{foreign}");
         }
         for foreign in ["00000000000000000042.parquet", "00000000000000000042-.parquet", "x-0.parquet"] {

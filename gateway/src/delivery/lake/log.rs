@@ -44,8 +44,7 @@ impl SegmentHeader {
         let previous = self.previous.unwrap_or(SegmentEnd { number: SegmentNumber(0), len: 0 });
         let mut bytes = [0; SEGMENT_HEADER];
         bytes[..8].copy_from_slice(&SEGMENT_MAGIC);
-        let numbers =
-            [self.number.0, self.window.past_ms, self.window.future_ms, previous.number.0, previous.len];
+        let numbers = [self.number.0, self.window.past_ms, self.window.future_ms, previous.number.0, previous.len];
         for (place, number) in bytes[8..48].chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
         }
@@ -125,7 +124,8 @@ pub(super) struct SegmentReader<R = File> {
 impl<R: Read + Seek> SegmentReader<R> {
     /// Reads the header. `end` is at most the file's length.
     pub(super) fn open(source: R, number: SegmentNumber, end: u64) -> io::Result<Self> {
-        let mut reader = Self { source: BufReader::with_capacity(64 << 10, source), number, header: None, offset: 0, end };
+        let mut reader =
+            Self { source: BufReader::with_capacity(64 << 10, source), number, header: None, offset: 0, end };
         let mut bytes = [0; SEGMENT_HEADER];
         if reader.end >= SEGMENT_HEADER as u64 {
             reader.source.read_exact(&mut bytes)?;
@@ -298,8 +298,7 @@ mod tests {
     #[test]
     fn frames_of_another_segment_do_not_count() {
         let bytes = segment(&[b"first\n"]);
-        let mut reader =
-            SegmentReader::open(Cursor::new(&bytes), SegmentNumber(8), bytes.len() as u64).expect("opens");
+        let mut reader = SegmentReader::open(Cursor::new(&bytes), SegmentNumber(8), bytes.len() as u64).expect("opens");
         assert_eq!(reader.header, None);
         assert_eq!(reader.read().expect("reads"), Next::Bad { offset: 0 });
         assert_eq!(reader.resume().expect("reads"), bytes.len() as u64);

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tracing::warn;
 
+use super::LakeError;
 use super::files::{self, FileLayer};
 use super::layout::{Layout, SegmentNumber};
-use super::LakeError;
 
 /// What became of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

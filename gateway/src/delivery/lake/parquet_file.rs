@@ -78,7 +78,8 @@ impl ParquetFile {
 
     /// Writes the footer and makes the file durable, still under its temporary name.
     pub(super) fn finish(&mut self) -> Result<ManifestFile, LakeError> {
-        let (Some(writer), Some((min_event_time_ms, max_event_time_ms))) = (self.writer.take(), self.event_times) else {
+        let (Some(writer), Some((min_event_time_ms, max_event_time_ms))) = (self.writer.take(), self.event_times)
+        else {
             return Err(LakeError::parquet(&self.path, ParquetError::General("the file has no rows".to_owned())));
         };
         let mut counted = writer.into_inner().map_err(|source| LakeError::parquet(&self.path, source))?;

@@ -288,6 +288,5 @@ impl WriteFile for Handle {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

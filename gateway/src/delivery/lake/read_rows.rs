@@ -7,10 +7,10 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Row, RowAccessor};
 
+use super::LakeError;
 use super::day::Day;
 use super::files::{FileLayer, OsFiles, is_temporary};
 use super::layout::Layout;
-use super::LakeError;
 
 /// One row of the lake, as far as it is the client's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,9 @@ impl LakeFiles {
             }
             let entries = OsFiles.list(&dir).map_err(|source| LakeError::file("list", &dir, source))?;
             let names = entries.into_iter().map(|entry| entry.name).filter(|name| !is_temporary(name));
-            paths.extend(names.map(|name| dir.join(name)).filter(|path| path.extension().is_some_and(|e| e == "parquet")));
+            paths.extend(
+                names.map(|name| dir.join(name)).filter(|path| path.extension().is_some_and(|e| e == "parquet")),
+            );
         }
         Ok(Self { paths, waiting_segments })
     }
@@ -72,9 +74,9 @@ pub fn read_rows(path: &Path) -> Result<impl Iterator<Item = Result<EventRow, La
     let path = path.to_owned();
     let reader = SerializedFileReader::new(file).map_err(|source| LakeError::parquet(&path, source))?;
     let columns = Columns::find(&reader).map_err(|source| LakeError::parquet(&path, source))?;
-    Ok(reader.into_iter().map(move |row| {
-        row.and_then(|row| columns.read(&row)).map_err(|source| LakeError::parquet(&path, source))
-    }))
+    Ok(reader
+        .into_iter()
+        .map(move |row| row.and_then(|row| columns.read(&row)).map_err(|source| LakeError::parquet(&path, source))))
 }
 
 /// Where the columns stand.
@@ -107,8 +109,7 @@ impl Columns {
     fn read(&self, row: &Row) -> Result<EventRow, ParquetError> {
         let [event_id, event_type, event_name, event_version, app_version, event_time_ms, event_data, application_id] =
             self.0;
-        let optional =
-            |column| if row.is_null(column)? { Ok(None) } else { row.get_string(column).cloned().map(Some) };
+        let optional = |column| if row.is_null(column)? { Ok(None) } else { row.get_string(column).cloned().map(Some) };
         Ok(EventRow {
             event_id: row.get_string(event_id)?.clone(),
             event_type: row.get_string(event_type)?.clone(),

@@ -11,13 +11,13 @@ use std::ops::Range;
 
 use tracing::{error, info, warn};
 
+use super::LakeError;
 use super::compact::Sealed;
 use super::files::{FileLayer, is_temporary, temporary_name};
 use super::layout::{Layout, SegmentNumber};
-use super::manifest::Manifest;
 use super::log::{Next, SEGMENT_HEADER, SegmentEnd, SegmentHeader, SegmentReader};
+use super::manifest::Manifest;
 use super::partition::EventWindow;
-use super::LakeError;
 use crate::metrics::{Counter, Metrics};
 
 /// What was found at the start.

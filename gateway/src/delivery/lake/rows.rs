@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn a_row_gets_the_values_of_its_own_request() {
-        let lines = [line("\"r1\"", "app-1"), line("\"r1\"", "app-1"), line("\"r2\"", "app-1"), line("\"r2\"", "app-2")];
+        let lines =
+            [line("\"r1\"", "app-1"), line("\"r1\"", "app-1"), line("\"r2\"", "app-1"), line("\"r2\"", "app-2")];
         let mut requests = Requests::new(&Names);
         let mut rows = Rows::default();
         for line in &lines {

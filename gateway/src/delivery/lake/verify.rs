@@ -10,12 +10,12 @@ use crc_fast::{CrcAlgorithm, Digest};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde::Serialize;
 
+use super::LakeError;
 use super::files::{FileLayer, OsFiles, is_temporary};
 use super::layout::{Layout, SegmentNumber};
 use super::log::SegmentReader;
 use super::manifest::{Checksum, Manifest, ManifestFile};
 use super::recover::Scan;
-use super::LakeError;
 
 /// What was checked and what was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

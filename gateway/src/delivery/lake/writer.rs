@@ -220,7 +220,8 @@ impl Writer {
         if self.parts.health.is_wrong(Concern::Writing) {
             next = next.min(self.next_probe);
         }
-        if let Some(segment) = &self.segment {
+        // One without frames is not sealed, however old it is.
+        if let Some(segment) = self.segment.as_ref().filter(|segment| segment.has_frames()) {
             next = next.min(segment.opened_at + self.parts.settings.segment_age);
         }
         next

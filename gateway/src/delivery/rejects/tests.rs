@@ -47,7 +47,9 @@ impl Rig {
     fn lines(&self) -> Vec<BadRowLine> {
         let texts = self.files().into_iter().map(|path| fs::read_to_string(path).expect("reads"));
         texts
-            .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).expect("is a bad row")).collect::<Vec<_>>())
+            .flat_map(|text| {
+                text.lines().map(|line| serde_json::from_str(line).expect("is a bad row")).collect::<Vec<_>>()
+            })
             .collect()
     }
 
@@ -195,7 +197,11 @@ fn rows_that_the_disk_refuses_are_dropped_and_counted_and_spoil_no_other() {
 fn the_oldest_files_go_when_there_are_too_many() {
     let mut rig = Rig::new();
     rig.settings.bad_rows_keep = Size::mib(20);
-    for (day, name) in [("2023-01-01", "000000000-000000.jsonl"), ("2023-01-01", "000000001-000000.jsonl"), ("2023-02-01", "000000000-000000.jsonl")] {
+    for (day, name) in [
+        ("2023-01-01", "000000000-000000.jsonl"),
+        ("2023-01-01", "000000001-000000.jsonl"),
+        ("2023-02-01", "000000000-000000.jsonl"),
+    ] {
         let dir = rig.dir.path().join("bad_rows").join(day);
         fs::create_dir_all(&dir).expect("makes a folder");
         fs::write(dir.join(name), vec![b'\n'; 3 << 20]).expect("writes");
@@ -205,8 +211,11 @@ fn the_oldest_files_go_when_there_are_too_many() {
     rejects.submit(row(0, event().encode_to_vec()));
     close(&rejects);
     fs::remove_file(rig.dir.path().join("bad_rows/notes.txt")).expect("is still there");
-    let names: Vec<String> =
-        rig.files().iter().map(|path| path.parent().expect("has one").file_name().expect("has a name").to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = rig
+        .files()
+        .iter()
+        .map(|path| path.parent().expect("has one").file_name().expect("has a name").to_string_lossy().into_owned())
+        .collect();
     assert_eq!(names.len(), 2, "{names:?}");
     assert_eq!(names[0], "2023-02-01");
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::row::BadRowLine;
 use super::BadRow;
+use super::row::BadRowLine;
 use crate::clock::Clock;
 use crate::config::LakeSettings;
 use crate::delivery::lake::day::{Day, iso_ms};

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, named_params, para
 use uuid::Uuid;
 
 use super::pool::Failure;
-use crate::admission::key::KeyHash;
+use crate::registry::KeyHash;
 use crate::registry::{Application, Authorization, KeyRecord, Limits, NewApplication, NewAuthorization, RegistryError};
 
 /// One key by its hash, with its application.

@@ -12,7 +12,11 @@ fn files(root: &Path) -> PowerCutFiles {
 
 fn names(dir: &Path) -> Vec<String> {
     let entries = OsFiles.list(dir).expect("lists");
-    entries.into_iter().map(|entry| entry.name.to_string_lossy().into_owned()).filter(|name| name != ".power-cut").collect()
+    entries
+        .into_iter()
+        .map(|entry| entry.name.to_string_lossy().into_owned())
+        .filter(|name| name != ".power-cut")
+        .collect()
 }
 
 #[test]

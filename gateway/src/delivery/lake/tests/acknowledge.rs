@@ -13,13 +13,13 @@ use crate::metrics::Counter;
 fn acknowledged_events_survive_a_power_cut_at_any_moment() {
     let mut stored_in_all = 0;
     let mut lost_in_all = 0;
-    for seed in 0..150_u64 {
+    for seed in 0..100_u64 {
         let mut rig = Rig::new();
         rig.settings.segment = crate::config::Size(2_500);
         let survival = if seed % 3 == 0 { Survival::Nothing } else { Survival::Some(seed) };
         let files = rig.power_cut_files(survival);
         let lake = rig.open(files.clone());
-        files.cut_at(1 + seed * 3 / 2);
+        files.cut_at(1 + seed * 2);
         let verdicts: Vec<_> = (0..30)
             .map(|bucket| {
                 let ids = bucket * 5..bucket * 5 + 5;
@@ -51,7 +51,7 @@ fn acknowledged_events_survive_a_power_cut_at_any_moment() {
             }
         }
     }
-    assert!(stored_in_all > 300 && lost_in_all > 300, "{stored_in_all} stored, {lost_in_all} lost");
+    assert!(stored_in_all > 200 && lost_in_all > 200, "{stored_in_all} stored, {lost_in_all} lost");
 }
 
 #[test]

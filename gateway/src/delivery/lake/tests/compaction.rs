@@ -226,13 +226,11 @@ fn a_compaction_that_fails_is_tried_again_and_never_stops_ingest() {
     let files = rig.power_cut_files(Survival::Nothing);
     let lake = rig.open(files.clone());
     rig.store(&lake, 0..10);
-    fs::remove_dir(rig.data_dir.join("lake/raw_events")).expect("removes");
-    fs::write(rig.data_dir.join("lake/raw_events"), b"in the way").expect("writes");
+    rig.block_compaction();
     let report = wait_for(lake.compact_now()).expect("is open");
     assert_eq!((report.segments, report.failed.len()), (0, 1), "{report:?}");
     rig.store(&lake, 10..20);
-    fs::remove_file(rig.data_dir.join("lake/raw_events")).expect("removes");
-    fs::create_dir(rig.data_dir.join("lake/raw_events")).expect("makes a folder");
+    rig.unblock_compaction();
     eventually("the segment is compacted", || rig.counter(Counter::LakeRowsCompacted, &[]) == 10);
     wait_for(lake.close());
     rig.assert_holds(0..20);
@@ -244,7 +242,8 @@ fn a_large_segment_becomes_several_row_groups() {
     let rig = Rig::new();
     let lake = rig.open(rig.files());
     let events = 80_000_u64;
-    let verdicts: Vec<_> = (0..events / 500).map(|bucket| rig.submit(&lake, bucket * 500..bucket * 500 + 500)).collect();
+    let verdicts: Vec<_> =
+        (0..events / 500).map(|bucket| rig.submit(&lake, bucket * 500..bucket * 500 + 500)).collect();
     assert!(verdicts.iter().all(|verdict| verdict.wait() == Outcome::Stored));
     wait_for(lake.close());
     rig.assert_holds(0..events);

@@ -1,7 +1,6 @@
 use std::fs;
 
 use super::super::log::{FRAME_HEADER, SEGMENT_HEADER};
-use super::super::power_cut::Survival;
 use super::super::{RecoveryReport, verify};
 use super::rig::{Rig, line, wait_for};
 use crate::delivery::Destination;
@@ -56,8 +55,7 @@ fn damage_in_the_middle_is_set_aside_and_the_rest_is_kept() {
     log.extend_from_slice(b"\xf7HGF torn");
     fs::write(rig.segment(1), &log).expect("writes");
     let lake = rig.open(rig.files());
-    let report =
-        RecoveryReport { segments: 1, events: 3, torn_bytes: 9, damaged_bytes: damaged.len() as u64 };
+    let report = RecoveryReport { segments: 1, events: 3, torn_bytes: 9, damaged_bytes: damaged.len() as u64 };
     assert_eq!(lake.recovery(), report);
     assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), damaged.len() as u64);
     wait_for(lake.close());
@@ -84,17 +82,12 @@ fn a_damaged_header_costs_no_event() {
 fn a_bad_end_that_was_acknowledged_is_damage_and_not_a_torn_write() {
     let mut rig = Rig::new();
     rig.settings.segment = crate::config::Size(1);
-    let files = rig.power_cut_files(Survival::Nothing);
-    let lake = rig.open(files.clone());
-    // Without power for compaction the segments stay.
+    let lake = rig.open(rig.files());
+    rig.block_compaction();
     rig.store(&lake, 0..1);
     rig.store(&lake, 1..2);
-    files.cut().expect("cuts");
     wait_for(lake.close());
-    if !rig.segment(1).exists() {
-        // Compaction was faster than the cut; there is nothing to damage.
-        return;
-    }
+    rig.unblock_compaction();
     let mut log = fs::read(rig.segment(1)).expect("reads");
     let last = log.len() - 5;
     log[last] ^= 1;
@@ -102,6 +95,44 @@ fn a_bad_end_that_was_acknowledged_is_damage_and_not_a_torn_write() {
     rig.assert_holds([1]);
     assert_eq!(rig.counter(Counter::LakeTornBytes, &[]), 0);
     assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (FRAME_HEADER + line(0).len()) as u64);
+}
+
+/// Acknowledged bytes that are not there at all are reported too.
+#[test]
+fn a_segment_shorter_than_the_next_one_says_is_damage() {
+    let mut rig = Rig::new();
+    rig.settings.segment = crate::config::Size(1);
+    let lake = rig.open(rig.files());
+    rig.block_compaction();
+    rig.store(&lake, 0..2);
+    rig.store(&lake, 2..3);
+    wait_for(lake.close());
+    rig.unblock_compaction();
+    let log = fs::read(rig.segment(1)).expect("reads");
+    fs::write(rig.segment(1), &log[..SEGMENT_HEADER]).expect("writes");
+    rig.assert_holds([2]);
+    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (log.len() - SEGMENT_HEADER) as u64);
+}
+
+/// A segment goes bad while it waits for its turn.
+#[test]
+fn damage_that_comes_after_the_start_is_set_aside_too() {
+    let mut rig = Rig::new();
+    rig.settings.segment = crate::config::Size(1_500);
+    let lake = rig.open(rig.files());
+    rig.block_compaction();
+    for id in 0..4 {
+        rig.store(&lake, id..id + 1);
+    }
+    let mut log = fs::read(rig.segment(1)).expect("reads");
+    log[ends(0..1)[1] + FRAME_HEADER + 3] ^= 1;
+    fs::write(rig.segment(1), &log).expect("writes");
+    rig.unblock_compaction();
+    let report = wait_for(lake.compact_now()).expect("is open");
+    assert_eq!(report.failed, []);
+    wait_for(lake.close());
+    rig.assert_holds([0, 2, 3]);
+    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (FRAME_HEADER + line(1).len()) as u64);
 }
 
 #[test]

@@ -12,9 +12,7 @@ use tempfile::TempDir;
 
 use super::super::files::{FileLayer, OsFiles};
 use super::super::power_cut::{PowerCutFiles, Survival};
-use super::super::{
-    ApplicationNames, CompactReport, EventRow, Lake, LakeParts, compact_offline, read_rows, verify,
-};
+use super::super::{ApplicationNames, CompactReport, EventRow, Lake, LakeParts, compact_offline, read_rows, verify};
 use crate::clock::Clock;
 use crate::config::{GatherSettings, LakeSettings, Size};
 use crate::delivery::Destination;
@@ -129,7 +127,8 @@ impl Rig {
     }
 
     pub(super) fn compact(&self) -> CompactReport {
-        let report = compact_offline(&self.data_dir, &self.settings, &self.parts(self.files()), |_| {}).expect("compacts");
+        let report =
+            compact_offline(&self.data_dir, &self.settings, &self.parts(self.files()), |_| {}).expect("compacts");
         assert_eq!(report.failed, []);
         report
     }
@@ -155,6 +154,17 @@ impl Rig {
     pub(super) fn assert_holds(&self, expected: impl IntoIterator<Item = u64>) {
         let expected: BTreeMap<u64, u32> = expected.into_iter().map(|id| (id, 1)).collect();
         assert_eq!(self.holds(), expected);
+    }
+
+    /// Puts something in the way of Parquet files, so that compaction fails until it is taken away again.
+    pub(super) fn block_compaction(&self) {
+        fs::remove_dir(self.data_dir.join("lake/raw_events")).expect("is empty");
+        fs::write(self.data_dir.join("lake/raw_events"), b"in the way").expect("writes");
+    }
+
+    pub(super) fn unblock_compaction(&self) {
+        fs::remove_file(self.data_dir.join("lake/raw_events")).expect("removes");
+        fs::create_dir(self.data_dir.join("lake/raw_events")).expect("makes a folder");
     }
 
     pub(super) fn rows(&self) -> Vec<EventRow> {

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{NewApplication, NewAuthorization, Registry, RegistryError, private_file};
 use crate::admission::key::{ApiKey, NoRandomness};
+use crate::registry::private_file;
+use crate::registry::{NewApplication, NewAuthorization, Registry, RegistryError};
 
 const APPLICATION: &str = "demo";
 const FILE: &str = "demo-api-key";
@@ -58,7 +59,7 @@ pub enum DemoError {
 ///
 /// # Errors
 /// If the registry or the file refuses. Trying again is safe.
-pub async fn ensure_demo(registry: &dyn Registry, data_dir: &Path) -> Result<Option<Demo>, DemoError> {
+pub(super) async fn ensure_demo(registry: &dyn Registry, data_dir: &Path) -> Result<Option<Demo>, DemoError> {
     let path = data_dir.join(FILE);
     if !registry.list_applications().await?.is_empty() {
         return Ok(lets_in(registry, &path).await?.then_some(Demo { path, new_key: None }));
