@@ -90,8 +90,11 @@ impl LoadConfig {
         }
     }
 
-    /// Checks every range.
-    pub(crate) fn check(&self) -> Result<(), LoadError> {
+    /// Checks every range, as [`crate::Load::start`] does.
+    ///
+    /// # Errors
+    /// What is out of its range, and what to give instead.
+    pub fn check(&self) -> Result<(), LoadError> {
         let fail = |message: String| Err(LoadError::Setting(message));
         if self.servers == 0 || self.players < self.servers {
             return fail(format!("{} players on {} servers: give each server a player", self.players, self.servers));

@@ -103,7 +103,9 @@ pub(crate) fn judge_stopped(gateway: &GatewayProcess, oracle: &Oracle) -> headga
     let compacted = binary::run_json(gateway.data_dir(), &["lake", "compact"]);
     assert_eq!(compacted["failed"], json!([]), "{compacted}");
     let verified = binary::run_json(gateway.data_dir(), &["lake", "verify"]);
-    assert_eq!(verified["problems"], json!([]), "{verified}");
+    for wrong in ["problems", "strays", "waiting", "set_aside"] {
+        assert_eq!(verified[wrong], json!([]), "{verified}");
+    }
     oracle.judge(&lake::rows(&gateway.lake()))
 }
 

@@ -16,8 +16,8 @@ use headgate_tests::{lake, poll};
 
 use crate::{PATIENCE, no_rate_limit};
 
-const FOLDERS: u64 = 10;
-const CUTS: u64 = 2;
+const FOLDERS: u64 = 15;
+const CUTS: u64 = 3;
 
 /// Segments that seal and turn into Parquet all the time, so that cuts hit that too.
 fn busy(settings: &mut Settings) {
@@ -27,8 +27,8 @@ fn busy(settings: &mut Settings) {
     settings.delivery.deadline = Duration::from_millis(300);
 }
 
-/// Ten folders, two cuts each, at an operation that chance picks; half of the cuts leave nothing of what was not durable,
-/// half leave some of it.
+/// Fifteen folders, three cuts each, at an operation that chance picks; some cuts leave nothing of what was not durable,
+/// some leave a part of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_events_survive_power_cuts_at_full_load() {
     let seed = seed("power cut");
@@ -37,7 +37,7 @@ async fn acknowledged_events_survive_power_cuts_at_full_load() {
         let data = tempfile::tempdir().expect("a folder");
         let mut oracle = None;
         for cut in 0..CUTS {
-            let survival = if cut == folder % 2 { Survival::Nothing } else { Survival::Some(draw.next()) };
+            let survival = if (cut + folder).is_multiple_of(2) { Survival::Nothing } else { Survival::Some(draw.next()) };
             let files = PowerCutFiles::new(data.path(), survival).expect("the folder can be used");
             let gateway = InProcess::start(data.path(), Arc::new(files.clone()), busy).await;
             let (demo, target) = gateway.demo();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use headgate::clock::Clock;
 use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::seed::seed;
 use headgate_tests::{binary, python};
@@ -28,7 +29,9 @@ async fn run(mut command: Command) -> Result<String, String> {
 /// then DuckDB, over the lake's folders, finds each of them once, in its partition, byte for byte.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stock_client_streams_100_000_events_and_a_stock_reader_finds_each_of_them() {
-    let seed = seed("stock client") >> 2;
+    let seed = (seed("stock client") >> 2).to_string();
+    let now = Clock::system().wall_ms() / 1_000;
+    let midnight = (now - now % 86_400).to_string();
     let (data, stubs) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let proto = binary::workspace().join("proto/proto");
     let mut generate = stock_client("stubs");
@@ -39,9 +42,10 @@ async fn a_stock_client_streams_100_000_events_and_a_stock_reader_finds_each_of_
     let (application, target) = gateway.demo();
     let mut send = stock_client("send");
     send.arg("--stubs").arg(stubs.path()).arg("--key-file").arg(data.path().join("demo-api-key"));
-    send.args(["--address", &target.address.to_string(), "--seed", &seed.to_string()]);
+    send.args(["--address", &target.address.to_string(), "--seed", &seed, "--midnight", &midnight]);
     send.args(["--streamed", &STREAMED.to_string(), "--unary", &UNARY.to_string()]);
-    let report: serde_json::Value = serde_json::from_str(&run(send).await.expect("everything is accepted")).expect("JSON");
+    let report: serde_json::Value =
+        serde_json::from_str(&run(send).await.expect("everything is accepted")).expect("JSON");
     println!("{report}");
     assert_eq!(report["accepted"], json!(EVENTS));
 
@@ -58,7 +62,7 @@ async fn a_stock_client_streams_100_000_events_and_a_stock_reader_finds_each_of_
 
     let mut check = stock_client("check");
     check.arg("--lake").arg(gateway.lake());
-    check.args(["--seed", &seed.to_string(), "--events", &EVENTS.to_string()]);
+    check.args(["--seed", &seed, "--midnight", &midnight, "--events", &EVENTS.to_string()]);
     check.args(["--application", &application.to_string()]);
     println!("{}", run(check).await.expect("the lake holds what was sent"));
     assert!(gateway.terminate(Duration::from_secs(25)).await.success());

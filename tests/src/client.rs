@@ -8,9 +8,7 @@ use std::time::Duration;
 use futures_util::stream;
 use h2::Reason;
 use headgate_proto::v1::ingest_service_client::IngestServiceClient;
-use headgate_proto::v1::{
-    BatchVerdict, Event, PublishEventsRequest, StreamEventsRequest, StreamEventsResponse,
-};
+use headgate_proto::v1::{BatchVerdict, Event, PublishEventsRequest, StreamEventsRequest, StreamEventsResponse};
 use tokio::sync::mpsc;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
@@ -59,8 +57,8 @@ impl Failure {
             if let Some(error) = error.downcast_ref::<h2::Error>() {
                 let reason = error.reason();
                 // RFC 9113, 6.8 and 8.7: surely not processed.
-                let untouched = error.is_go_away() && reason == Some(Reason::NO_ERROR)
-                    || reason == Some(Reason::REFUSED_STREAM);
+                let untouched =
+                    error.is_go_away() && reason == Some(Reason::NO_ERROR) || reason == Some(Reason::REFUSED_STREAM);
                 return if untouched { Self::GoAway } else { Self::BrokenOff(error.to_string()) };
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {

@@ -21,7 +21,8 @@ pub async fn ask(
 ) -> Result<(StatusCode, String), String> {
     let asking = async {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let request = Request::builder().method(method).uri(format!("http://{address}{path}")).body(Empty::<Bytes>::new());
+        let request =
+            Request::builder().method(method).uri(format!("http://{address}{path}")).body(Empty::<Bytes>::new());
         let request = request.map_err(|error| error.to_string())?;
         let response = client.request(request).await.map_err(|error| error.to_string())?;
         let status = response.status();

@@ -95,7 +95,8 @@ impl InProcess {
     /// # Panics
     /// If that fails.
     pub async fn compact(&self) {
-        let answer = operators::ask(Method::POST, self.operate_address(), "/lake/compact", Duration::from_secs(60)).await;
+        let answer =
+            operators::ask(Method::POST, self.operate_address(), "/lake/compact", Duration::from_secs(60)).await;
         let (status, text) = answer.expect("the gateway compacts");
         assert_eq!(status, StatusCode::OK, "{text}");
         let report: serde_json::Value = serde_json::from_str(&text).expect("the report is JSON");

@@ -15,7 +15,6 @@ pub mod serve;
 use std::fmt;
 
 use clap::ValueEnum;
-use serde::Serialize;
 
 use crate::config::Settings;
 
@@ -73,10 +72,3 @@ impl fmt::Display for CliError {
 }
 
 impl std::error::Error for CliError {}
-
-/// Prints a value as one JSON document.
-pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), CliError> {
-    let text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
-    println!("{text}");
-    Ok(())
-}

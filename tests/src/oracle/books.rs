@@ -113,14 +113,16 @@ impl Verdicts {
                 return Err("the verdicts are not in the order of the request");
             }
             last = Some(event.index);
-            let code = codes.get_mut(event.index as usize).ok_or("a verdict for an event that the batch does not hold")?;
+            let code =
+                codes.get_mut(event.index as usize).ok_or("a verdict for an event that the batch does not hold")?;
             *code = event.code();
             if matches!(code, VerdictCode::Unspecified | VerdictCode::Accepted) {
                 return Err("an event is listed as not accepted without saying why");
             }
         }
         let count = |wanted| codes.iter().filter(|code| **code == wanted).count();
-        let counted = [VerdictCode::Accepted, VerdictCode::Rejected, VerdictCode::Retry, VerdictCode::Unknown].map(count);
+        let counted =
+            [VerdictCode::Accepted, VerdictCode::Rejected, VerdictCode::Retry, VerdictCode::Unknown].map(count);
         let told = [verdict.accepted, verdict.rejected, verdict.retry, verdict.unknown].map(|count| count as usize);
         if told != counted {
             return Err("the verdicts are not as many as the counts say");

@@ -14,8 +14,14 @@ const BAD_ONE_IN: u64 = 64;
 /// Event times reach so far back, so that they fall on several days.
 const SPREAD_SECONDS: u64 = 3 * 86_400;
 /// What `event_data` may hold that must come through untouched.
-const TEXTS: [&str; 6] =
-    ["plain", "\u{fc}ber \u{6f22}\u{5b57} \u{1f600}", r"a\nb\t\u0000c", r#"say \"hi\" \\ \/"#, "", " spaces , : { } [ ] "];
+const TEXTS: [&str; 6] = [
+    "plain",
+    "\u{fc}ber \u{6f22}\u{5b57} \u{1f600}",
+    r"a\nb\t\u0000c",
+    r#"say \"hi\" \\ \/"#,
+    "",
+    " spaces , : { } [ ] ",
+];
 const TYPES: [&str; 6] = ["login", "logout", "match_start", "match_end", "user_knockout", "iap-transaction.v2"];
 
 /// Makes events.
@@ -158,7 +164,8 @@ mod tests {
         assert!(all.iter().any(|event| event.event_data.contains(&b'\n')));
         let bad = (0..2_000).filter(|serial| events.is_bad(*serial)).count();
         assert!((10..80).contains(&bad), "{bad} of 2,000 events are bad");
-        let good = (0..2_000_usize).filter(|serial| !events.is_bad(*serial as u64) && !all[*serial].event_data.is_empty());
+        let good =
+            (0..2_000_usize).filter(|serial| !events.is_bad(*serial as u64) && !all[*serial].event_data.is_empty());
         for event in good.map(|serial| &all[serial]) {
             let data: Result<Box<serde_json::value::RawValue>, _> = serde_json::from_slice(&event.event_data);
             assert!(data.is_ok(), "{event:?}");

@@ -64,7 +64,10 @@ impl Run {
             application_id: text(Uuid::from_u128(2).to_string()),
             event_data: events.stored_data(serial).map(text),
             event_time_ms: timestamp.seconds * 1_000 + i64::from(timestamp.nanos / 1_000_000),
-            partition: headgate::delivery::lake::day::Day::of_ms(timestamp.seconds * 1_000).partition().display().to_string(),
+            partition: headgate::delivery::lake::day::Day::of_ms(timestamp.seconds * 1_000)
+                .partition()
+                .display()
+                .to_string(),
         }
     }
 
@@ -126,7 +129,9 @@ fn an_alien_event_is_noticed() {
     let run = Run::answered();
     let alien = Run::answered().oracle.batch(1, 1).serials[0];
     let other_run = Oracle::new(12, &[]);
-    for event_id in [run.oracle.events().id(alien), other_run.events().id(0), Uuid::from_u128(7)].map(|id| id.to_string()) {
+    for event_id in
+        [run.oracle.events().id(alien), other_run.events().id(0), Uuid::from_u128(7)].map(|id| id.to_string())
+    {
         let mut rows = run.rows();
         rows.push(Row { event_id: ByteArray::from(event_id.as_str()), ..run.row(0) });
         assert_eq!(run.violations(&rows), [Violation::Alien { event_id }]);

@@ -112,6 +112,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 async fn demo(args: &Args) -> Result<(), Stop> {
+    // Known now rather than after minutes of building.
+    load_config(args, String::new(), String::new()).check().map_err(|error| error.to_string())?;
     let mut interrupt = Interrupt::listen()?;
     let screen = Screen::new();
     screen.line(&Line::strong("Headgate, live on this machine: ").then_plain(format!(
@@ -191,9 +193,8 @@ async fn with_gateway(
     }
 }
 
-/// Lets the players play, with a live view.
-async fn play(args: &Args, screen: &Screen, gateway: &mut Gateway) -> Result<Report, Stop> {
-    let config = LoadConfig {
+fn load_config(args: &Args, endpoint: String, api_key: String) -> LoadConfig {
+    LoadConfig {
         servers: args.servers,
         players: args.players,
         events_per_second: args.rate.into(),
@@ -201,8 +202,13 @@ async fn play(args: &Args, screen: &Screen, gateway: &mut Gateway) -> Result<Rep
         bad_share: args.bad_share,
         seed: args.seed,
         keep_ids: true,
-        ..LoadConfig::new(gateway.endpoint(), gateway.api_key()?)
-    };
+        ..LoadConfig::new(endpoint, api_key)
+    }
+}
+
+/// Lets the players play, with a live view.
+async fn play(args: &Args, screen: &Screen, gateway: &mut Gateway) -> Result<Report, Stop> {
+    let config = load_config(args, gateway.endpoint(), gateway.api_key()?);
     let mut load = Load::start(&config).map_err(|error| error.to_string())?;
     screen.line(&Line::dim(format!(
         "The game runs at {:.1} times its natural pace, so that {} players make {} events a second.",

@@ -45,8 +45,11 @@ pub(super) fn show(screen: &Screen, figures: &Figures<'_>) {
     row(
         "the others",
         format!(
-            "{} sent again, {} unknown, {} failed, {} not sent because too many were unanswered",
+            "{} sent again after {} reconnects and {} retry verdicts, {} unknown, {} failed, {} not sent because too many \
+             were unanswered",
             words::count(ledger.resent),
+            words::count(report.reconnects),
+            words::count(ledger.retry),
             words::count(ledger.unknown),
             words::count(ledger.failed),
             words::count(ledger.overflow)
