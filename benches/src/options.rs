@@ -32,6 +32,9 @@ pub struct Options {
     /// Measure this gateway, already built, such as one of another commit
     #[arg(long, value_name = "PROGRAM")]
     pub gateway: Option<PathBuf>,
+    /// A setting of the gateway's, such as ingest.dedupe_window=0; may be repeated
+    #[arg(long = "set", value_name = "SETTING=VALUE")]
+    pub set: Vec<String>,
     /// Serve instead of measuring: how this program starts the servers it compares with
     #[arg(long, hide = true, value_enum)]
     pub serve: Option<Kind>,

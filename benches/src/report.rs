@@ -21,6 +21,8 @@ pub struct Report {
     pub connections: usize,
     /// Length of a measurement.
     pub seconds: f64,
+    /// The gateway's settings that are not the bench's own.
+    pub settings: Vec<String>,
     /// What was measured.
     pub cases: Vec<CaseResult>,
 }
@@ -37,7 +39,13 @@ impl Report {
     /// Nothing measured yet.
     #[must_use]
     pub fn new(machine: Machine, options: &Options) -> Self {
-        Self { machine, connections: options.connections, seconds: options.seconds(), cases: Vec::new() }
+        Self {
+            machine,
+            connections: options.connections,
+            seconds: options.seconds(),
+            settings: options.set.clone(),
+            cases: Vec::new(),
+        }
     }
 
     /// As JSON.
@@ -59,6 +67,9 @@ impl fmt::Display for Report {
         writeln!(f, "compiler   {rustc}")?;
         writeln!(f, "commit     {commit}")?;
         writeln!(f, "load       {} connections, {} s a measurement", self.connections, self.seconds)?;
+        if !self.settings.is_empty() {
+            writeln!(f, "settings   {}", self.settings.join(" "))?;
+        }
         writeln!(f)?;
         writeln!(
             f,

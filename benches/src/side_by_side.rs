@@ -82,7 +82,7 @@ impl Subject {
 /// # Errors
 /// If a server does not start, or does not accept every event.
 pub async fn run(options: &Options, gateway_program: &Path, source: &Path) -> Result<Report> {
-    let gateway = Gateway::start(gateway_program).await?;
+    let gateway = Gateway::start(gateway_program, &options.set).await?;
     let bare = Peer::start(Kind::Bare)?;
     let usual = if options.usual { Some(Peer::start(Kind::Usual)?) } else { None };
     let mut subjects = vec![

@@ -234,7 +234,13 @@ fn bytes() -> HistogramHandle {
 }
 
 fn named(description: Description, labels: &[&str]) -> Labels {
-    assert_eq!(description.labels.len(), labels.len(), "{} takes the labels {:?}", description.name, description.labels);
+    assert_eq!(
+        description.labels.len(),
+        labels.len(),
+        "{} takes the labels {:?}",
+        description.name,
+        description.labels
+    );
     description.labels.iter().copied().zip(labels.iter().map(|value| (*value).to_owned())).collect()
 }
 
@@ -284,9 +290,6 @@ mod tests {
         let metrics = Metrics::new();
         metrics.counter(Counter::EventsSettled, &["app-1", "accepted"]).inc_by(7);
         let text = metrics.encode().expect("encodes");
-        assert!(
-            text.contains("headgate_events_settled_total{application=\"app-1\",verdict=\"accepted\"} 7"),
-            "{text}"
-        );
+        assert!(text.contains("headgate_events_settled_total{application=\"app-1\",verdict=\"accepted\"} 7"), "{text}");
     }
 }

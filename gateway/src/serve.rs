@@ -43,6 +43,12 @@ const DISCARD_LINGER: Duration = Duration::from_millis(2);
 /// The end of a drain that is left for flushing, once the last call is cut off.
 const FLUSH_RESERVE: Duration = Duration::from_secs(2);
 
+/// How long calls that were cut off may take to end.
+const CUT_OFF_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The largest message to the health and reflection services, which ask for no key.
+const MAX_OTHER_MESSAGE: usize = 4 << 10;
+
 /// Why a gateway can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -149,7 +155,14 @@ impl Gateway {
         let names = Names::load(registry.as_ref(), &apps).await?;
         let (destination, lake) = match destination {
             Some(destination) => (destination, None),
-            None => destination_of(&settings, &files, names, &clock, &metrics)?,
+            None => {
+                // Recovery reads what is left of the log, which may take a while.
+                let (settings, files, clock) = (settings.clone(), Arc::clone(&files), clock.clone());
+                let metrics = Arc::clone(&metrics);
+                tokio::task::spawn_blocking(move || destination_of(&settings, &files, names, &clock, &metrics))
+                    .await
+                    .map_err(|error| ServeError::part("destination", error))??
+            }
         };
         let rejects = Rejects::open(&files, &settings.data_dir, &settings.lake, &metrics, &clock)
             .map_err(|error| ServeError::part("bad rows", error))?;
@@ -159,7 +172,8 @@ impl Gateway {
         let stop = CancellationToken::new();
         // A start that fails below ends what it has started.
         let started = stop.clone().drop_guard();
-        let keys = KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
+        let keys =
+            KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
         let lanes = start_lanes(&settings, &destination, &clock, &metrics, &background, &stop);
         let ingest = Ingest::new(&settings.ingest, Arc::clone(&lanes), Some(Arc::clone(&rejects)), &clock, &metrics)
             .map_err(|error| ServeError::part("ingest", error))?;
@@ -183,10 +197,9 @@ impl Gateway {
             None => None,
         };
         let (health, others) = other_services().await?;
-        let listener =
-            Listener::bind(&settings.grpc, &shared, others, tls.clone(), &calls, &ends, &metrics)
-                .await
-                .map_err(|source| ServeError::Listen { setting: "grpc.listen", address: settings.grpc.listen, source })?;
+        let listener = Listener::bind(&settings.grpc, &shared, others, tls.clone(), &calls, &ends, &metrics)
+            .await
+            .map_err(|source| ServeError::Listen { setting: "grpc.listen", address: settings.grpc.listen, source })?;
         let operate = http::bind(settings.operate.listen).await.map_err(|source| ServeError::Listen {
             setting: "operate.listen",
             address: settings.operate.listen,
@@ -210,7 +223,8 @@ impl Gateway {
             lake,
         };
         drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));
-        drop(background.spawn("listener", listener.run()));
+        let listener = Arc::new(listener);
+        background.supervise("listener", &stop, move || Arc::clone(&listener).run());
 
         data_dir.publish(grpc_address, operate_address)?;
         let _ = started.disarm();
@@ -279,13 +293,20 @@ impl Gateway {
         let stopped = match tokio::time::timeout_at((deadline - reserve).into(), self.calls.wait()).await {
             Ok(()) => Stopped::Clean,
             Err(_) => {
-                tracing::warn!(calls = self.calls.len(), "calls are still open at the end of the drain; cutting them off");
+                tracing::warn!(
+                    calls = self.calls.len(),
+                    "calls are still open at the end of the drain; cutting them off"
+                );
                 self.ends.closing.cancel();
                 Stopped::CutOff
             }
         };
         // Nothing comes in any more. What lies in open buckets belongs to calls that were cut off or cancelled; it is
         // delivered all the same.
+        if stopped == Stopped::CutOff {
+            // What is cut off ends at its next step; what it still wrote is to be in the buckets that are closed below.
+            let _ = tokio::time::timeout(CUT_OFF_PATIENCE, self.calls.wait()).await;
+        }
         self.stop.cancel();
         self.lanes.close_all();
         let flush = async {
@@ -311,6 +332,7 @@ const INGEST_SERVICE: &str = "headgate.v1.IngestService";
 
 async fn other_services() -> Result<(HealthReporter, Routes), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
+    let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE);
     health.set_service_status(INGEST_SERVICE, ServingStatus::Serving).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -320,8 +342,8 @@ async fn other_services() -> Result<(HealthReporter, Routes), ServeError> {
     let failed = |error| ServeError::part("reflection", error);
     // grpcurl and other tools still ask the older version.
     let routes = Routes::new(health_service)
-        .add_service(reflection().build_v1().map_err(failed)?)
-        .add_service(reflection().build_v1alpha().map_err(failed)?);
+        .add_service(reflection().build_v1().map_err(failed)?.max_decoding_message_size(MAX_OTHER_MESSAGE))
+        .add_service(reflection().build_v1alpha().map_err(failed)?.max_decoding_message_size(MAX_OTHER_MESSAGE));
     Ok((health, routes.prepare()))
 }
 

@@ -57,11 +57,11 @@ impl Gateway {
         }
     }
 
-    /// Starts it with a destination that discards.
+    /// Starts it with a destination that discards, and with these settings on top of the bench's own.
     ///
     /// # Errors
     /// If it does not start.
-    pub async fn start(program: &Path) -> Result<Self> {
+    pub async fn start(program: &Path, settings: &[String]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
         let log = folder.path().join("log");
@@ -76,7 +76,9 @@ impl Gateway {
             .args(["serve", "--destination", "discard", "--listen", "127.0.0.1:0", "--operate-listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(&data)
-            .args(SETTINGS.iter().flat_map(|setting| ["--set", setting]))
+            .args(
+                SETTINGS.into_iter().chain(settings.iter().map(String::as_str)).flat_map(|setting| ["--set", setting]),
+            )
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)

@@ -18,6 +18,10 @@ const BATCH_OVERHEAD: u64 = 1_024;
 /// the destination's copy beside it at worst.
 const RESIDENT_FACTOR: u64 = 3;
 
+/// What an event costs at least, however few bytes it has: its record's envelope, or the verdict that says what is wrong
+/// with it.
+const EVENT_COST: u64 = 640;
+
 /// When to try again after a full budget: about the time in which a healthy destination settles what is in flight.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
@@ -60,6 +64,12 @@ impl Budget {
         BATCH_OVERHEAD + RESIDENT_FACTOR * len as u64
     }
 
+    /// What a batch of so many events in `len` bytes is charged at least.
+    #[must_use]
+    pub fn cost_of_events(events: u32, len: usize) -> u64 {
+        BATCH_OVERHEAD + len as u64 + u64::from(events) * EVENT_COST
+    }
+
     /// Takes a permit for a message of `len` bytes.
     ///
     /// # Errors
@@ -86,6 +96,14 @@ impl Permit {
         self.add(RESIDENT_FACTOR * len as u64)
     }
 
+    /// Charges what a batch of so many events costs at least, now that they are counted.
+    ///
+    /// # Errors
+    /// As [`Budget::take`]; what was held stays held.
+    pub fn cover_events(&mut self, events: u32, len: usize) -> Result<(), Refusal> {
+        self.add(Budget::cost_of_events(events, len).saturating_sub(self.bytes))
+    }
+
     fn add(&mut self, bytes: u64) -> Result<(), Refusal> {
         if !reserve(&self.share.held, bytes, self.budget.app_limit) {
             return Err(Refusal::OverBudget { scope: BudgetScope::Application, retry_after: RETRY_AFTER });
@@ -109,10 +127,8 @@ impl Drop for Permit {
 }
 
 fn reserve(held: &AtomicU64, bytes: u64, limit: u64) -> bool {
-    held.try_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-        now.checked_add(bytes).filter(|total| *total <= limit)
-    })
-    .is_ok()
+    held.try_update(Ordering::AcqRel, Ordering::Acquire, |now| now.checked_add(bytes).filter(|total| *total <= limit))
+        .is_ok()
 }
 
 #[cfg(test)]
@@ -133,6 +149,18 @@ mod tests {
         assert_eq!(budget.gauge.get().cast_unsigned(), budget.held());
         drop(permit);
         assert_eq!((budget.held(), share.held.load(Ordering::Relaxed), budget.gauge.get()), (0, 0, 0));
+    }
+
+    #[test]
+    fn many_tiny_events_are_charged_for_what_becomes_of_them() {
+        let budget = budget(1 << 30, 1.0);
+        let share = Arc::new(Share::default());
+        let mut permit = budget.take(&share, 2_000).expect("fits");
+        permit.cover_events(1_000, 2_000).expect("fits");
+        assert_eq!(budget.held(), Budget::cost_of_events(1_000, 2_000));
+        let before = budget.held();
+        permit.cover_events(2, 2_000).expect("ordinary events cost their bytes");
+        assert_eq!(budget.held(), before);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt;
+use tokio::sync::Semaphore;
 
 use super::app::Apps;
 use super::key::{KeyFormatError, KeyHash, check_format};
@@ -43,10 +44,15 @@ pub struct KeyCache {
     clock: Clock,
     epoch: Instant,
     rules: Rules,
+    newcomers: Semaphore,
+    newcomer_patience: Duration,
     hits: Hits,
     keys_revoked: CounterHandle,
     keys_cached: GaugeHandle,
 }
+
+/// Keys not seen before that are looked up at once.
+const NEWCOMERS_AT_ONCE: usize = 64;
 
 struct Rules {
     // An answer of the registry counts this long without a doubt.
@@ -104,6 +110,8 @@ impl KeyCache {
                 idle: settings.key_idle,
                 retry_after: settings.key_refresh,
             },
+            newcomers: Semaphore::new(NEWCOMERS_AT_ONCE),
+            newcomer_patience: settings.key_lookup_timeout,
             hits: Hits { positive: hits("positive"), negative: hits("negative"), stale: hits("stale") },
             keys_revoked: metrics.counter(Counter::KeysRevoked, &[]),
             keys_cached: metrics.gauge(Gauge::KeysCached, &[]),
@@ -194,6 +202,14 @@ impl KeyCache {
         } else if self.known.is_unknown(&hash).await {
             return Found::NoKey;
         }
+        // A flood of unknown keys waits here and not in the registry, where the keys in use would wait behind it.
+        let _newcomer = match entry {
+            Some(_) => None,
+            None => match tokio::time::timeout(self.newcomer_patience, self.newcomers.acquire()).await {
+                Ok(Ok(place)) => Some(place),
+                Ok(Err(_)) | Err(_) => return Found::NoAnswer,
+            },
+        };
         let (record, asked_at) = match self.lookup.ask_one(&hash).await {
             Ok(answered) => answered,
             Err(_) => return Found::NoAnswer,

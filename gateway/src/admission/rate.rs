@@ -36,7 +36,8 @@ impl RateLimit {
     #[must_use]
     pub fn new(rates: Rates) -> Self {
         let kib = |bytes: u64| at_least_one(u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX));
-        let bucket = |rate: NonZeroU32, burst: NonZeroU32| RateLimiter::direct(Quota::per_second(rate).allow_burst(burst));
+        let bucket =
+            |rate: NonZeroU32, burst: NonZeroU32| RateLimiter::direct(Quota::per_second(rate).allow_burst(burst));
         Self {
             events: bucket(at_least_one(rates.events_per_second), at_least_one(rates.events_burst)),
             kibibytes: bucket(kib(rates.bytes_per_second), kib(rates.bytes_burst)),

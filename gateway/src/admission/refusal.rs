@@ -263,9 +263,7 @@ impl Refusal {
 /// The published table, in Markdown.
 #[must_use]
 pub fn reference() -> String {
-    let mut page = String::from(
-        "| refusal | gRPC | HTTP | retry | what the client is told |\n|---|---|---|---|---|\n",
-    );
+    let mut page = String::from("| refusal | gRPC | HTTP | retry | what the client is told |\n|---|---|---|---|---|\n");
     for refusal in Refusal::examples() {
         let Row { label, grpc, http, .. } = refusal.row();
         let retry = if refusal.retry_after().is_some() { "yes, after the hint" } else { "no" };

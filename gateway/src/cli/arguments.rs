@@ -137,9 +137,8 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
 fn load(global: &Global, serve: Option<&ServeArgs>) -> Result<Loaded, CliError> {
     let mut flags: Vec<(String, String)> = Vec::new();
     for pair in &global.set {
-        let (setting, value) = pair
-            .split_once('=')
-            .ok_or_else(|| CliError::usage(format!("--set {pair}: write it as SETTING=VALUE")))?;
+        let (setting, value) =
+            pair.split_once('=').ok_or_else(|| CliError::usage(format!("--set {pair}: write it as SETTING=VALUE")))?;
         flags.push((setting.trim().to_owned(), value.trim().to_owned()));
     }
     let mut flag = |setting: &str, value: Option<String>| {

@@ -19,7 +19,11 @@ pub async fn run(loaded: Loaded) -> Result<(), CliError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::failed)?;
 
-    let gateway = Gateway::start(settings.clone(), Ground::default()).await.map_err(CliError::failed)?;
+    let gateway = tokio::select! {
+        started = Gateway::start(settings.clone(), Ground::default()) => started.map_err(CliError::failed)?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         grpc = %gateway.grpc_address(),

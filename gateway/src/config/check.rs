@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::units::Size;
+use crate::admission::budget::Budget;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -91,21 +92,22 @@ fn admission(settings: &Settings, found: &mut Problems) {
     found.time("admission.unknown_key_ttl", admission.unknown_key_ttl, MILLISECOND * 10..=SECOND * 3_600);
     found.time("admission.key_idle", admission.key_idle, SECOND..=SECOND * 86_400);
     // One application must be able to send the largest message; its cost is charged to its share.
-    let cost = crate::admission::budget::Budget::cost(settings.grpc.max_message.as_usize());
+    let message = settings.grpc.max_message.as_usize();
+    let cost = Budget::cost(message).max(Budget::cost_of_events(settings.ingest.max_batch, message));
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let share = (admission.bytes_in_flight.0 as f64 * admission.app_share.clamp(0.01, 1.0)) as u64;
     if share < cost {
         let needed = Size(cost);
         found.add(
             "admission.bytes_in_flight",
-            format!("an application's share of it is {}, but one message of grpc.max_message takes {needed}", Size(share)),
+            format!("an application's share of it is {}, but one message of grpc.max_message and ingest.max_batch takes {needed}", Size(share)),
         );
     }
 }
 
 fn ingest(settings: &Settings, found: &mut Problems) {
     let ingest = &settings.ingest;
-    found.range("ingest.max_batch", &ingest.max_batch, &(1..=100_000));
+    found.range("ingest.max_batch", &ingest.max_batch, &(1..=30_000));
     found.range("ingest.max_event", &ingest.max_event, &(Size::kib(1)..=Size::kib(1_000)));
     found.range("ingest.max_name", &ingest.max_name, &(Size(1)..=Size::kib(4)));
     found.range("ingest.max_depth", &ingest.max_depth, &(1..=crate::ingest::json::MAX_DEPTH));
@@ -139,7 +141,14 @@ fn lifecycle(settings: &Settings, found: &mut Problems) {
     if lifecycle.drain_grace >= lifecycle.drain_deadline {
         found.add("lifecycle.drain_grace", "must be shorter than lifecycle.drain_deadline");
     }
-    if settings.delivery.deadline >= lifecycle.drain_deadline {
-        found.add("delivery.deadline", "must be shorter than lifecycle.drain_deadline, or a drain can't finish");
+    // A stream is read for the first part of a grace; what it then holds takes up to the delivery's deadline.
+    let needed = settings.delivery.deadline + lifecycle.drain_grace + SECOND * 3;
+    if needed > lifecycle.drain_deadline {
+        let problem = "delivery.deadline + drain_grace + 3 s must fit into it, or a drain can't finish";
+        found.add("lifecycle.drain_deadline", problem);
+    }
+    let grpc = &settings.grpc;
+    if !grpc.max_connection_age.is_zero() && grpc.connection_age_grace < (settings.delivery.deadline + SECOND) * 2 {
+        found.add("grpc.connection_age_grace", "must be twice delivery.deadline + 1 s, or answers are cut off");
     }
 }

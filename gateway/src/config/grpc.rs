@@ -53,7 +53,8 @@ pub struct GrpcSettings {
     /// Each connection's age is drawn from ± this share of it, so that a fleet does not reconnect at once. 0 to 1,
     /// default 0.1.
     pub connection_age_jitter: f64,
-    /// How long a connection past its age may go on before it is closed. Default 30 s.
+    /// How long a connection past its age may go on before it is closed; its streams are read for the first half. At
+    /// least twice `delivery.deadline` + 1 s, default 60 s.
     #[serde(with = "humantime_serde")]
     pub connection_age_grace: Duration,
     /// TLS; none by default.
@@ -99,7 +100,7 @@ impl Default for GrpcSettings {
             slow_reader_timeout: Duration::from_secs(60),
             max_connection_age: Duration::from_secs(30 * 60),
             connection_age_jitter: 0.1,
-            connection_age_grace: Duration::from_secs(30),
+            connection_age_grace: Duration::from_secs(60),
             tls: None,
         }
     }

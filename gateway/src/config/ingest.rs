@@ -8,7 +8,8 @@ use super::units::Size;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngestSettings {
-    /// Events in one batch. 1 to 100,000, default 10,000.
+    /// Events in one batch. 1 to 30,000 (a verdict for each has to fit into the 4 MiB that stock clients
+    /// receive), default 10,000.
     pub max_batch: u32,
     /// Size of one event as stream record. 1 KiB to 1,000 KiB, default 900 KiB.
     pub max_event: Size,

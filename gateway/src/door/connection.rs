@@ -20,6 +20,8 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::grpc::ConnectionService;
+use super::kill::killable;
+use super::open_calls::OpenCalls;
 use crate::config::GrpcSettings;
 use crate::operate::tasks::Tasks;
 
@@ -55,7 +57,7 @@ impl LeaveSignal {
     }
 
     /// Waits until it is time to leave.
-    pub async fn wait(self) -> Leave {
+    pub async fn wait(self: Arc<Self>) -> Leave {
         tokio::select! {
             // Of an old connection of a gateway that stops, too, the gateway's end is the nearer one.
             biased;
@@ -92,7 +94,7 @@ where
     F::Output: Send,
 {
     fn execute(&self, future: F) {
-        drop(self.0.spawn("http2", future));
+        drop(self.0.spawn("http2", killable(future)));
     }
 }
 
@@ -141,22 +143,23 @@ impl Http2 {
         &self,
         io: I,
         service: ConnectionService,
-        leave: LeaveSignal,
+        leave: &LeaveSignal,
         closing: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let received = Arc::new(AtomicUsize::new(0));
+        let calls = service.open_calls().clone();
         let io = Socket { io, received: Arc::clone(&received), lingering: None };
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
         // A client that connects and says nothing holds a place: hyper itself would wait for ever.
-        let silent = async {
+        let mut silent = pin!(async {
             tokio::time::sleep(self.handshake_timeout).await;
             if received.load(Ordering::Relaxed) >= PREFACE {
                 std::future::pending::<()>().await;
             }
-        };
+        });
         let aged = async {
             match self.age() {
                 Some(age) => tokio::time::sleep(age).await,
@@ -165,7 +168,7 @@ impl Http2 {
         };
         let grace = tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),
-            () = silent => return Err(ConnectionError::NoPreface),
+            () = silent.as_mut() => return Err(ConnectionError::NoPreface),
             () = closing.cancelled() => return Ok(()),
             () = leave.draining.cancelled() => None,
             () = aged => Some(self.age_grace),
@@ -177,12 +180,12 @@ impl Http2 {
         let over = async {
             match grace {
                 Some(grace) => tokio::time::sleep(grace).await,
-                // The gateway's drain has its own end.
-                None => std::future::pending().await,
+                None => without_calls(leave.drain_grace, &calls).await,
             }
         };
         tokio::select! {
             ended = connection.as_mut() => Ok(ended?),
+            () = silent.as_mut() => Err(ConnectionError::NoPreface),
             () = closing.cancelled() => Ok(()),
             () = over => Ok(()),
         }
@@ -196,6 +199,19 @@ impl Http2 {
         }
         let drawn = f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX);
         Some(self.max_age.mul_f64(1.0 + self.age_jitter * (2.0 * drawn - 1.0)))
+    }
+}
+
+/// Waits, once a drain's grace is over, until no ingest call has been open for a while: a connection that ends by itself
+/// has ended by then, and a drain must not wait for one whose client is gone, says nothing, or only watches the health.
+async fn without_calls(grace: Duration, calls: &OpenCalls) {
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    const LOOKS: u32 = 10;
+    tokio::time::sleep(grace).await;
+    let mut looks = 0;
+    while looks < LOOKS {
+        looks = if calls.is_empty() { looks + 1 } else { 0 };
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -99,7 +99,7 @@ impl Listener {
     }
 
     /// Accepts until the gateway drains.
-    pub async fn run(self) {
+    pub async fn run(self: Arc<Self>) {
         loop {
             let accepted = tokio::select! {
                 () = self.door.draining.cancelled() => return,
@@ -133,14 +133,18 @@ impl Door {
         let _open = Open(self.open.clone());
         match &self.tls {
             None => self.serve(socket).await,
-            Some(tls) => match tokio::time::timeout(self.handshake_timeout, tls.acceptor().accept(socket)).await {
-                Ok(Ok(stream)) => self.serve(stream).await,
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "a TLS handshake failed");
-                    self.turned_away("tls");
+            Some(tls) => {
+                let shaking = tokio::time::timeout(self.handshake_timeout, tls.acceptor().accept(socket));
+                match self.draining.run_until_cancelled(shaking).await {
+                    Some(Ok(Ok(stream))) => self.serve(stream).await,
+                    Some(Ok(Err(error))) => {
+                        tracing::debug!(%error, "a TLS handshake failed");
+                        self.turned_away("tls");
+                    }
+                    Some(Err(_)) => self.turned_away("timeout"),
+                    None => {}
                 }
-                Err(_) => self.turned_away("timeout"),
-            },
+            }
         }
     }
 
@@ -148,9 +152,9 @@ impl Door {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let leave = LeaveSignal::new(self.draining.clone(), self.drain_grace, self.age_grace);
-        let service = ConnectionService::new(&self.shared, &self.others, leave.clone());
-        match self.http2.serve(io, service, leave, &self.closing).await {
+        let leave = Arc::new(LeaveSignal::new(self.draining.clone(), self.drain_grace, self.age_grace));
+        let service = ConnectionService::new(&self.shared, &self.others, Arc::clone(&leave));
+        match self.http2.serve(io, service, &leave, &self.closing).await {
             Ok(()) => {}
             Err(ConnectionError::NoPreface) => self.turned_away("timeout"),
             Err(ConnectionError::Http2(error)) => tracing::debug!(%error, "a connection ended with an error"),

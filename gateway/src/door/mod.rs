@@ -2,5 +2,7 @@
 
 pub mod connection;
 pub mod grpc;
+pub mod kill;
 pub mod listener;
+pub mod open_calls;
 pub mod tls;

@@ -80,7 +80,8 @@ impl Tls {
                     reloads("failed").inc();
                     tracing::warn!(%error, "the TLS files changed but can't be used; the ones before stay in force");
                 }
-                Err(_) => return,
+                // The look ended in a panic or with the runtime; there is a next one.
+                Err(_) => {}
             }
         }
     }

@@ -43,9 +43,14 @@ impl InFlight {
 
     /// Opens a bucket: its number, the list to attach to and the ticket to settle.
     pub(super) fn open(self: &Arc<Self>) -> (BucketId, Arc<Waiters>, Ticket) {
-        let id = BucketId(self.next.fetch_add(1, Ordering::Relaxed));
         let waiters = Arc::new(Waiters::new());
-        self.lock().pending.insert(id, Arc::clone(&waiters));
+        let id = {
+            // Under the lock: a number is never out of the table and yet taken.
+            let mut table = self.lock();
+            let id = BucketId(self.next.fetch_add(1, Ordering::Relaxed));
+            table.pending.insert(id, Arc::clone(&waiters));
+            id
+        };
         let ticket = Ticket::new(id, Arc::clone(&waiters), Arc::clone(self));
         (id, waiters, ticket)
     }
@@ -76,12 +81,28 @@ impl InFlight {
         self.len() == 0
     }
 
-    /// Forgets the failures of buckets before `oldest`: the dedupe window refers to none of them any more.
-    pub fn forget_failures_before(&self, oldest: BucketId) {
+    /// Forgets the failures of buckets that nobody refers to any more. `oldest_referred` looks through the dedupe window.
+    ///
+    /// An id may be put down for an open bucket while the window is looked through, so the buckets that are open now, and
+    /// those still to come, count as referred to, too.
+    pub fn trim_failures(&self, oldest_referred: impl FnOnce() -> Option<BucketId>) {
+        let floor = {
+            let table = self.lock();
+            if table.failed.is_empty() {
+                return;
+            }
+            let next = BucketId(self.next.load(Ordering::Relaxed));
+            table.pending.keys().copied().min().map_or(next, |open| open.min(next))
+        };
+        let oldest = oldest_referred().map_or(floor, |referred| referred.min(floor));
         let mut table = self.lock();
-        if table.failed.first().is_some_and(|first| *first < oldest) {
-            table.failed = table.failed.split_off(&oldest);
-        }
+        table.failed = table.failed.split_off(&oldest);
+    }
+
+    /// How many failed buckets are remembered.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.lock().failed.len()
     }
 
     pub(super) fn remove(&self, id: BucketId, outcome: &Outcome) {

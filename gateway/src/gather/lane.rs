@@ -3,6 +3,7 @@
 //! A batch takes one lane for the time it is read. There are about as many lanes as cores, so that cores rarely wait for
 //! each other; a batch that finds its lane busy takes another.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ struct Shared {
 struct Lane {
     open: Mutex<Option<OpenBucket>>,
     opened: Notify,
+    // What the last bucket came to hold.
+    last_len: AtomicUsize,
 }
 
 struct OpenBucket {
@@ -44,6 +47,23 @@ struct OpenBucket {
     waiters: Arc<Waiters>,
     ticket: Ticket,
 }
+
+/// What a lane's linger waits for.
+enum Lingering {
+    /// No bucket is open.
+    None,
+    /// The open bucket's linger.
+    Until(Instant),
+    /// A batch is being written into the lane.
+    Busy,
+}
+
+/// How long a linger waits for a lane that is being written into.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+
+/// A new bucket has room for a quarter more than its predecessor came to hold, and for at least this much: buckets that
+/// close for their linger are mostly far from their target.
+const LEAST_ROOM: usize = 4 << 10;
 
 /// A lane while a batch is written into it.
 pub struct OpenLane<'a> {
@@ -76,7 +96,7 @@ impl Lanes {
             closed_for_linger: closed("linger"),
             closed_for_drain: closed("drain"),
         };
-        let lane = || Lane { open: Mutex::new(None), opened: Notify::new() };
+        let lane = || Lane { open: Mutex::new(None), opened: Notify::new(), last_len: AtomicUsize::new(0) };
         Arc::new(Self { lanes: (0..lanes.max(1)).map(|_| lane()).collect(), shared })
     }
 
@@ -124,30 +144,34 @@ impl Lanes {
     pub async fn linger(self: Arc<Self>, lane: usize) {
         let Some(lane) = self.lanes.get(lane) else { return };
         loop {
-            lane.opened.notified().await;
-            // A bucket that closed for its size meanwhile has a successor with a later linger: look again until none is
-            // open. The lane tells of a new bucket only when it had none.
-            loop {
-                let Some(opened_at) = lock(&lane.open).as_ref().map(|bucket| bucket.opened_at) else { break };
-                let due = opened_at + self.shared.packing.linger;
-                if self.shared.clock.now() < due {
-                    tokio::time::sleep_until(due.into()).await;
-                }
-                self.close_if_due(lane);
+            match self.close_if_due(lane) {
+                Lingering::None => lane.opened.notified().await,
+                Lingering::Until(due) => tokio::time::sleep_until(due.into()).await,
+                Lingering::Busy => tokio::time::sleep(BUSY_PAUSE).await,
             }
         }
     }
 
-    fn close_if_due(&self, lane: &Lane) {
+    fn close_if_due(&self, lane: &Lane) -> Lingering {
         let due = {
-            let mut open = lock(&lane.open);
-            let now = self.shared.clock.now();
-            let is_due = open.as_ref().is_some_and(|bucket| now >= bucket.opened_at + self.shared.packing.linger);
-            if is_due { open.take() } else { None }
+            // Waiting here would stop one of the runtime's few threads for as long as a batch is read.
+            let mut open = match lane.open.try_lock() {
+                Ok(open) => open,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Lingering::Busy,
+            };
+            let Some(bucket) = open.as_ref() else { return Lingering::None };
+            let due = bucket.opened_at + self.shared.packing.linger;
+            if self.shared.clock.now() < due {
+                return Lingering::Until(due);
+            }
+            open.take()
         };
         if let Some(bucket) = due {
+            lane.last_len.store(bucket.payload.len(), Ordering::Relaxed);
             self.shared.submit(bucket, &self.shared.closed_for_linger);
         }
+        Lingering::None
     }
 
     fn free_lane(&self, affinity: usize) -> (&Lane, MutexGuard<'_, Option<OpenBucket>>) {
@@ -170,14 +194,15 @@ impl OpenLane<'_> {
     #[inline]
     #[must_use]
     pub fn must_close_for(&self, len: usize) -> bool {
-        self.bucket.as_ref().is_some_and(|bucket| {
-            bucket.events > 0 && bucket.payload.len() + len > self.shared.packing.target_bytes
-        })
+        self.bucket
+            .as_ref()
+            .is_some_and(|bucket| bucket.events > 0 && bucket.payload.len() + len > self.shared.packing.target_bytes)
     }
 
     /// Closes the open bucket. Whoever wrote into it has attached to it before.
     pub fn close_full(&mut self) {
         if let Some(bucket) = self.bucket.take() {
+            self.lane.last_len.store(bucket.payload.len(), Ordering::Relaxed);
             self.shared.closed_for_size.inc();
             let closed = self.shared.close(bucket);
             self.full.push(closed);
@@ -195,7 +220,12 @@ impl OpenLane<'_> {
     #[inline]
     #[must_use]
     pub fn append(&mut self) -> &mut Vec<u8> {
+        let (target, lane) = (self.shared.packing.target_bytes, self.lane);
         let bucket = self.open();
+        if bucket.events == 0 {
+            let last = lane.last_len.load(Ordering::Relaxed);
+            bucket.payload.reserve((last + last / 4).clamp(LEAST_ROOM.min(target), target));
+        }
         bucket.events += 1;
         &mut bucket.payload
     }
@@ -210,14 +240,7 @@ impl OpenLane<'_> {
         self.bucket.get_or_insert_with(|| {
             let (id, waiters, ticket) = shared.in_flight.open();
             lane.opened.notify_one();
-            OpenBucket {
-                id,
-                payload: Vec::with_capacity(shared.packing.target_bytes),
-                events: 0,
-                opened_at: shared.clock.now(),
-                waiters,
-                ticket,
-            }
+            OpenBucket { id, payload: Vec::new(), events: 0, opened_at: shared.clock.now(), waiters, ticket }
         })
     }
 }

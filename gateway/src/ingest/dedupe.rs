@@ -69,15 +69,20 @@ impl Dedupe {
         self.shard(key).claim(key, bucket)
     }
 
-    /// Puts an id down for another bucket, the one it was seen in having failed.
-    pub fn reclaim(&self, key: Key, bucket: BucketId) {
-        self.shard(key).reclaim(key, bucket);
+    /// Puts an id down for another bucket, the one it was seen in having failed; unless someone else did so before, and
+    /// then says for which bucket.
+    pub fn reclaim(&self, key: Key, failed: BucketId, bucket: BucketId) -> Option<BucketId> {
+        self.shard(key).reclaim(key, failed, bucket)
     }
 
-    /// The oldest bucket that the window may refer to; `None` while it is empty.
+    /// The oldest bucket that any id in the window was seen in; `None` while it is empty. Looks at all of them.
     #[must_use]
     pub fn oldest(&self) -> Option<BucketId> {
-        self.shards.iter().filter_map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).oldest()).min()
+        let oldest_of = |shard: &Mutex<Shard>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.ring.iter().map(|seen| seen.bucket).min()
+        };
+        self.shards.iter().filter_map(oldest_of).min()
     }
 
     #[inline]
@@ -115,15 +120,17 @@ impl Shard {
         None
     }
 
-    fn reclaim(&mut self, key: Key, bucket: BucketId) {
-        let ring = &self.ring;
-        match self.table.find(hash(key.0), |position| ring[*position as usize].key == key.0) {
-            Some(position) => self.ring[*position as usize].bucket = bucket,
-            // It left the window in between: it is new in every sense.
-            None => {
-                let _ = self.claim(key, bucket);
-            }
+    fn reclaim(&mut self, key: Key, failed: BucketId, bucket: BucketId) -> Option<BucketId> {
+        // It may have left the window in between: then it is new in every sense.
+        let seen_in = self.claim(key, bucket)?;
+        if seen_in != failed {
+            return Some(seen_in);
         }
+        let ring = &self.ring;
+        if let Some(position) = self.table.find(hash(key.0), |position| ring[*position as usize].key == key.0) {
+            self.ring[*position as usize].bucket = bucket;
+        }
+        None
     }
 
     fn forget(&mut self, position: usize) {
@@ -131,11 +138,6 @@ impl Shard {
         if let Ok(entry) = self.table.find_entry(hash(key), |other| *other as usize == position) {
             entry.remove();
         }
-    }
-
-    fn oldest(&self) -> Option<BucketId> {
-        let oldest = if self.ring.len() < self.capacity { self.ring.first() } else { self.ring.get(self.next) };
-        oldest.map(|seen| seen.bucket)
     }
 }
 
@@ -169,8 +171,10 @@ mod tests {
         assert_eq!(dedupe.claim(key(&dedupe, 1, 7), BucketId(3)), None);
         assert_eq!(dedupe.claim(key(&dedupe, 1, 7), BucketId(4)), Some(BucketId(3)));
         assert_eq!(dedupe.claim(key(&dedupe, 2, 7), BucketId(4)), None, "another application's id is another id");
-        dedupe.reclaim(key(&dedupe, 1, 7), BucketId(9));
+        assert_eq!(dedupe.reclaim(key(&dedupe, 1, 7), BucketId(3), BucketId(9)), None);
         assert_eq!(dedupe.claim(key(&dedupe, 1, 7), BucketId(10)), Some(BucketId(9)));
+        let second = dedupe.reclaim(key(&dedupe, 1, 7), BucketId(3), BucketId(11));
+        assert_eq!(second, Some(BucketId(9)), "of two resends of a failed event only one is new");
     }
 
     #[test]
@@ -183,6 +187,18 @@ mod tests {
         assert_eq!(held, 64 * 100);
         assert_eq!(dedupe.claim(key(&dedupe, 1, 99_999), BucketId(0)), Some(BucketId(99_999)));
         assert_eq!(dedupe.claim(key(&dedupe, 1, 0), BucketId(0)), None, "long gone");
+    }
+
+    #[test]
+    fn the_oldest_bucket_is_found_behind_younger_ones() {
+        let dedupe = Dedupe::new(64 * 100, 42);
+        for event in 0..64 * 50 {
+            let _ = dedupe.claim(key(&dedupe, 1, event), BucketId(1));
+        }
+        for event in 0..64 * 50 - 1 {
+            assert_eq!(dedupe.reclaim(key(&dedupe, 1, event), BucketId(1), BucketId(1_000)), None);
+        }
+        assert_eq!(dedupe.oldest(), Some(BucketId(1)), "one id still says that it was in the first bucket");
     }
 
     #[test]

@@ -303,19 +303,67 @@ mod tests {
         // which RFC 8259 allows.
         let theirs = by_serde(input);
         let text = String::from_utf8_lossy(input);
-        assert!(ours == theirs || (ours && (text.contains('e') || text.contains('E') || text.contains("\\u"))), "{text}");
+        assert!(
+            ours == theirs || (ours && (text.contains('e') || text.contains('E') || text.contains("\\u"))),
+            "{text}"
+        );
     }
 
     #[test]
     fn it_agrees_with_serde_json_on_the_corners_of_the_grammar() {
         let cases = [
-            "{}", " {} ", "{", "}", "", " ", "[]", "\"a\"", "1", "null", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}",
-            "{\"a\":1 \"b\":2}", "{\"a\":01}", "{\"a\":-}", "{\"a\":-0}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":1.5}",
-            "{\"a\":1e}", "{\"a\":1e5}", "{\"a\":1E+05}", "{\"a\":+1}", "{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":tru}",
-            "{\"a\":true}", "{\"a\":[1,2,]}", "{\"a\":[1,2]}", "{\"a\":[}", "{\"a\":[]]", "{\"a\":{}}", "{\"a\":{]}",
-            "{\"a\":\"\\x\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\u12fG\"}", "{\"a\":\"\\u12fF\"}", "{\"a\":\"\t\"}",
-            "{\"a\":\"abcdefgh\u{1}ijkl\"}", "{\"a\":\"\\\"\"}", "{\"a\":\"\\\"}", "{}{}", "{} x", "{'a':1}", "{a:1}",
-            "{\"a\":1,\"a\":2}", "\u{feff}{}", "{\"a\":\"é漢字🎮\"}", "{\"é\":\"é\"}", "{\"a\" : [ { \"b\" : [ ] } ] }",
+            "{}",
+            " {} ",
+            "{",
+            "}",
+            "",
+            " ",
+            "[]",
+            "\"a\"",
+            "1",
+            "null",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":01}",
+            "{\"a\":-}",
+            "{\"a\":-0}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":1.5}",
+            "{\"a\":1e}",
+            "{\"a\":1e5}",
+            "{\"a\":1E+05}",
+            "{\"a\":+1}",
+            "{\"a\":NaN}",
+            "{\"a\":Infinity}",
+            "{\"a\":tru}",
+            "{\"a\":true}",
+            "{\"a\":[1,2,]}",
+            "{\"a\":[1,2]}",
+            "{\"a\":[}",
+            "{\"a\":[]]",
+            "{\"a\":{}}",
+            "{\"a\":{]}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12\"}",
+            "{\"a\":\"\\u12fG\"}",
+            "{\"a\":\"\\u12fF\"}",
+            "{\"a\":\"\t\"}",
+            "{\"a\":\"abcdefgh\u{1}ijkl\"}",
+            "{\"a\":\"\\\"\"}",
+            "{\"a\":\"\\\"}",
+            "{}{}",
+            "{} x",
+            "{'a':1}",
+            "{a:1}",
+            "{\"a\":1,\"a\":2}",
+            "\u{feff}{}",
+            "{\"a\":\"é漢字🎮\"}",
+            "{\"é\":\"é\"}",
+            "{\"a\" : [ { \"b\" : [ ] } ] }",
         ];
         for case in cases {
             assert_eq!(check_object(case.as_bytes(), 64).is_ok(), by_serde(case.as_bytes()), "{case}");
@@ -324,7 +372,8 @@ mod tests {
 
     #[test]
     fn it_agrees_with_serde_json_on_every_one_byte_change_of_an_object() {
-        let object = br#"{"id":"p-\u00e91","n":[1,-2.5e+3,true,false,null,{"k":"v\n"}],"o":{"a":[],"b":{}},"s":"plain text"}"#;
+        let object =
+            br#"{"id":"p-\u00e91","n":[1,-2.5e+3,true,false,null,{"k":"v\n"}],"o":{"a":[],"b":{}},"s":"plain text"}"#;
         for at in 0..object.len() {
             for byte in b" \"\\{}[],:-+.0e9tnux\x1f\x7f".iter() {
                 let mut changed = object.to_vec();

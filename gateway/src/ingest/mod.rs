@@ -148,10 +148,8 @@ impl Ingest {
             }
             reader.end_run(lane);
         });
-        if request_number.is_multiple_of(TRIM_EVERY)
-            && let Some(oldest) = self.dedupe.oldest()
-        {
-            self.in_flight.forget_failures_before(oldest);
+        if request_number.is_multiple_of(TRIM_EVERY) {
+            self.in_flight.trim_failures(|| self.dedupe.oldest());
         }
     }
 
@@ -225,11 +223,8 @@ impl BatchReader<'_> {
         if checked.event_id.is_some() {
             let key = Dedupe::key(self.salt, event_id);
             let bucket = lane.bucket_id();
-            if let Some(seen_in) = self.ingest.dedupe.claim(key, bucket) {
-                // A duplicate of an event of this very batch must find that event's range attached.
-                if seen_in == bucket {
-                    self.end_run(lane);
-                }
+            let mut seen = self.ingest.dedupe.claim(key, bucket);
+            while let Some(seen_in) = seen {
                 let range = EventRange { start: index, end: index + 1 };
                 match self.ingest.in_flight.share(seen_in, &self.waiter, range) {
                     Fate::Stored => {
@@ -241,7 +236,7 @@ impl BatchReader<'_> {
                         self.app.counters().duplicates.inc();
                         return Ok(());
                     }
-                    Fate::Failed => self.ingest.dedupe.reclaim(key, bucket),
+                    Fate::Failed => seen = self.ingest.dedupe.reclaim(key, seen_in, bucket),
                 }
             }
         } else {

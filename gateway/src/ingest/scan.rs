@@ -55,6 +55,11 @@ impl Envelope {
     }
 }
 
+/// `StreamEventsRequest.sequence`, a varint.
+const SEQUENCE_TAG: u64 = 1 << 3;
+/// `StreamEventsRequest.events`, of a length.
+const EVENTS_TAG: u64 = 2 << 3 | 2;
+
 /// What a batch holds, known before its events are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
@@ -73,7 +78,9 @@ pub fn head(message: &[u8], envelope: Envelope) -> Result<Head, Malformed> {
     let mut fields = Fields { rest: message };
     while let Some((number, value)) = fields.next_field()? {
         match (number, value) {
-            (number, Value::Bytes(_)) if number == envelope.events_field() => head.events = head.events.saturating_add(1),
+            (number, Value::Bytes(_)) if number == envelope.events_field() => {
+                head.events = head.events.saturating_add(1)
+            }
             (number, _) if number == envelope.events_field() => return Err(Malformed::WireType),
             (1, Value::Varint(sequence)) => head.sequence = sequence,
             (1, _) => return Err(Malformed::WireType),
@@ -88,8 +95,10 @@ pub fn head(message: &[u8], envelope: Envelope) -> Result<Head, Malformed> {
 #[must_use]
 pub fn leading_sequence(start: &[u8]) -> Option<u64> {
     let mut fields = Fields { rest: start };
-    match fields.next_field() {
-        Ok(Some((1, Value::Varint(sequence)))) => Some(sequence),
+    match fields.varint().ok()? {
+        SEQUENCE_TAG => fields.varint().ok(),
+        // proto3 does not write a zero: a message that begins with its events has sequence 0.
+        EVENTS_TAG => Some(0),
         _ => None,
     }
 }
@@ -279,7 +288,9 @@ mod tests {
         let request = v1::StreamEventsRequest { sequence: 300, events: vec![sample.clone(), v1::Event::default()] };
         let bytes = request.encode_to_vec();
         assert_eq!(head(&bytes, Envelope::Stream), Ok(Head { sequence: 300, events: 2 }));
-        assert_eq!(leading_sequence(&bytes[..16]), Some(300));
+        assert_eq!(leading_sequence(&bytes[..11]), Some(300));
+        let unnumbered = v1::StreamEventsRequest { sequence: 0, ..request }.encode_to_vec();
+        assert_eq!(leading_sequence(&unnumbered[..11]), Some(0));
         let events: Vec<_> = events(&bytes, Envelope::Stream).collect();
         let first = event(events[0]).expect("well formed");
         assert_eq!(first.event_id, sample.event_id.as_bytes());
@@ -305,13 +316,13 @@ mod tests {
     #[test]
     fn what_prost_refuses_is_refused_and_what_it_skips_is_skipped() {
         let cases: [(&[u8], bool); 8] = [
-            (&[0x48, 0x05], true),                                     // unknown varint field 9
-            (&[0x4a, 0x02, 1, 2], true),                               // unknown bytes field 9
-            (&[0x4d, 1, 2, 3, 4], true),                               // unknown fixed32
-            (&[0x49, 1, 2, 3, 4, 5, 6, 7], false),                     // fixed64 cut short
-            (&[0x08, 0x01], false),                                    // event_id as varint
-            (&[0x00, 0x01], false),                                    // field number 0
-            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], false),            // lying length
+            (&[0x48, 0x05], true),                                            // unknown varint field 9
+            (&[0x4a, 0x02, 1, 2], true),                                      // unknown bytes field 9
+            (&[0x4d, 1, 2, 3, 4], true),                                      // unknown fixed32
+            (&[0x49, 1, 2, 3, 4, 5, 6, 7], false),                            // fixed64 cut short
+            (&[0x08, 0x01], false),                                           // event_id as varint
+            (&[0x00, 0x01], false),                                           // field number 0
+            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], false),                   // lying length
             (&[0x48, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2], false), // varint past 64 bits
         ];
         for (bytes, fine) in cases {

@@ -241,6 +241,24 @@ fn a_resend_of_an_event_that_failed_is_a_new_event() {
 }
 
 #[test]
+fn a_failure_is_remembered_as_long_as_anyone_may_ask_and_no_longer() {
+    let house = House::new();
+    house.send(1, vec![event(1), event(2)]);
+    let _ = house.settle(&not_stored());
+    house.replies();
+    house.send(2, vec![event(1)]);
+    let _ = house.settle(&Outcome::Stored);
+    house.replies();
+    let in_flight = house.lanes.in_flight();
+    in_flight.trim_failures(|| house.ingest.dedupe.oldest());
+    assert_eq!(in_flight.failures(), 1, "the second event may still be sent again");
+    house.send(3, vec![event(2)]);
+    assert_eq!(house.settle(&Outcome::Stored).len(), 1, "and is new when it is");
+    in_flight.trim_failures(|| house.ingest.dedupe.oldest());
+    assert_eq!(in_flight.failures(), 0);
+}
+
+#[test]
 fn one_id_twice_in_a_batch_is_stored_once_and_the_first_wins() {
     let house = House::new();
     let other_payload = Event { event_data: b"{\"n\":\"other\"}".as_slice().into(), ..event(1) };

@@ -1,7 +1,9 @@
 //! The operators' listener: metrics, liveness, readiness, and what the command line asks of a running gateway.
 
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -16,6 +18,9 @@ use super::lifecycle::{Lifecycle, Phase};
 use crate::delivery::lake::Lake;
 use crate::delivery::{Destination, Health};
 use crate::metrics::{Gauge, Metrics};
+
+/// How long requests that are open at the end may take.
+const STOP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the listener shows.
 #[derive(Clone)]
@@ -47,9 +52,19 @@ pub async fn serve(listener: TcpListener, operated: Operated, stop: Cancellation
         .route("/readyz", get(ready))
         .route("/lake/compact", post(compact))
         .with_state(operated);
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the operators' listener ended");
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+    // Someone who holds half a request open must not hold the process.
+    let over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        served = served.into_future() => {
+            if let Err(error) = served {
+                tracing::error!(%error, "the operators' listener ended");
+            }
+        }
+        () = over => {}
     }
 }
 

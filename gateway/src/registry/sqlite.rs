@@ -17,7 +17,8 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
-    Application, Authorization, KeyRecord, NewApplication, NewAuthorization, Registry, RegistryError, KeyHash, private_file,
+    Application, Authorization, KeyHash, KeyRecord, NewApplication, NewAuthorization, Registry, RegistryError,
+    private_file,
 };
 use crate::clock::Clock;
 use pool::Pool;

@@ -154,7 +154,6 @@ impl StreamLink {
     }
 
     fn prepare_to_move(&mut self, carrier: Carrier, notice: &StreamNotice) {
-        eprintln!("DEBUGD notice {notice:?} {carrier:?} current {:?}", self.current.as_ref().map(|c| c.carrier));
         let grace = notice.grace.and_then(|grace| grace.try_into().ok()).unwrap_or(Duration::ZERO);
         if let Some(current) = self.current.as_mut().filter(|current| current.carrier == carrier) {
             current.move_by.get_or_insert(Instant::now() + grace);

@@ -11,13 +11,14 @@ use prost::Message;
 use tonic::Status;
 
 use super::stream::StreamBody;
+use crate::door::open_calls::OpenCall;
 
 /// A response's body.
 pub enum GrpcBody {
     /// Nothing: the status is in the headers.
     Empty,
     /// One message and the status.
-    Unary(Option<Bytes>, Option<HeaderMap>),
+    Unary(Option<Bytes>, Option<HeaderMap>, OpenCall),
     /// A stream's answers.
     Stream(Box<StreamBody>),
     /// Whatever a service of tonic's answers.
@@ -25,16 +26,21 @@ pub enum GrpcBody {
 }
 
 impl GrpcBody {
-    /// One message and an OK.
-    pub fn message(message: &impl Message) -> Self {
-        let length = message.encoded_len();
-        let mut framed = Vec::with_capacity(5 + length);
-        framed.push(0);
-        framed.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-        // A vector grows: encoding into it can't run out of room.
-        let _ = message.encode(&mut framed);
-        Self::Unary(Some(framed.into()), Some(trailers(&Status::ok(""))))
+    /// One framed message and an OK.
+    pub fn message(framed: Bytes, call: OpenCall) -> Self {
+        Self::Unary(Some(framed), Some(trailers(&Status::ok(""))), call)
     }
+}
+
+/// A message with gRPC's prefix: not compressed, and its length.
+pub fn framed(message: &impl Message) -> Vec<u8> {
+    let length = message.encoded_len();
+    let mut framed = Vec::with_capacity(5 + length);
+    framed.push(0);
+    framed.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    // A vector grows: encoding into it can't run out of room.
+    let _ = message.encode(&mut framed);
+    framed
 }
 
 /// A status as trailers.
@@ -52,7 +58,7 @@ impl Body for GrpcBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Unary(message, trailers) => {
+            Self::Unary(message, trailers, _) => {
                 let frame = match message.take() {
                     Some(message) => Some(Frame::data(message)),
                     None => trailers.take().map(Frame::trailers),
@@ -67,7 +73,7 @@ impl Body for GrpcBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Unary(message, trailers) => message.is_none() && trailers.is_none(),
+            Self::Unary(message, trailers, _) => message.is_none() && trailers.is_none(),
             Self::Stream(_) => false,
             Self::Tonic(body) => body.is_end_stream(),
         }

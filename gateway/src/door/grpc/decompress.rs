@@ -69,9 +69,10 @@ impl Decompressor {
     /// [`Failed`] for a broken message, one that grows past the limit and one that grows past the budget.
     pub fn decompress(&mut self, encoding: Encoding, input: &[u8], permit: &mut Permit) -> Result<Vec<u8>, Failed> {
         match encoding {
-            Encoding::Identity => {
-                Err(Failed { refusal: broken("a compressed message in a call without grpc-encoding"), start: Vec::new() })
-            }
+            Encoding::Identity => Err(Failed {
+                refusal: broken("a compressed message in a call without grpc-encoding"),
+                start: Vec::new(),
+            }),
             Encoding::Gzip => self.gzip(input, permit),
             Encoding::Zstd => self.zstd(input, permit),
         }
@@ -220,7 +221,8 @@ mod tests {
         let data = vec![7; 1 << 20];
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let mut decompressor = Decompressor::new(1 << 22);
-            let failed = decompressor.decompress(encoding, &compress(encoding, &data), &mut permit).expect_err("no room");
+            let failed =
+                decompressor.decompress(encoding, &compress(encoding, &data), &mut permit).expect_err("no room");
             assert!(matches!(failed.refusal, Refusal::OverBudget { .. }), "{:?}", failed.refusal);
         }
         drop(permit);
@@ -235,7 +237,10 @@ mod tests {
             let good = compress(encoding, &data);
             for end in 0..good.len() {
                 let mut decompressor = Decompressor::new(1 << 20);
-                assert!(decompressor.decompress(encoding, &good[..end], &mut permit).is_err(), "{encoding:?} cut at {end}");
+                assert!(
+                    decompressor.decompress(encoding, &good[..end], &mut permit).is_err(),
+                    "{encoding:?} cut at {end}"
+                );
             }
             let mut longer = good;
             longer.push(0);

@@ -181,9 +181,7 @@ where
         let length = size as usize;
         Ok(match app.take_permit(length) {
             Ok(permit) => State::Reading { compressed, length, permit, gathered: BytesMut::new() },
-            Err(refusal) => {
-                State::Skipping { compressed, remaining: size, refusal, start: Vec::with_capacity(START) }
-            }
+            Err(refusal) => State::Skipping { compressed, remaining: size, refusal, start: Vec::with_capacity(START) },
         })
     }
 
@@ -196,14 +194,13 @@ where
         }
         match self.decompressor.decompress(self.encoding, &bytes, &mut permit) {
             Ok(output) => Next::Message { bytes: output.into(), permit },
-            Err(failed) => {
-                Next::Refused { refusal: failed.refusal, sequence: scan::leading_sequence(&failed.start) }
-            }
+            Err(failed) => Next::Refused { refusal: failed.refusal, sequence: scan::leading_sequence(&failed.start) },
         }
     }
 
     fn skipped(&mut self) -> Next {
-        let State::Skipping { compressed, refusal, start, .. } = std::mem::replace(&mut self.state, EMPTY_PREFIX) else {
+        let State::Skipping { compressed, refusal, start, .. } = std::mem::replace(&mut self.state, EMPTY_PREFIX)
+        else {
             return Next::Refused { refusal: Refusal::Internal, sequence: None };
         };
         // The start of a compressed message tells nothing without decompressing it, which is what can't be afforded.

@@ -12,6 +12,7 @@ mod refusals;
 pub mod status;
 pub mod stream;
 mod stream_table;
+mod unsent;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -34,12 +35,14 @@ use self::refusals::Refusals;
 use self::stream::StreamBody;
 use self::stream_table::StreamTable;
 use crate::admission::app::App;
+use crate::admission::budget::Permit;
 use crate::admission::key_cache::{Grant, KeyCache};
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::GrpcSettings;
 use crate::delivery::{Destination, Health};
 use crate::door::connection::LeaveSignal;
+use crate::door::open_calls::OpenCalls;
 use crate::ingest::Ingest;
 use crate::ingest::scan::{Envelope, Head};
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
@@ -126,14 +129,24 @@ impl Shared {
         let mut ticks = tokio::time::interval((self.slow_reader_timeout / 4).max(Duration::from_millis(20)));
         loop {
             ticks.tick().await;
-            self.streams.give_up_after(self.slow_reader_timeout);
+            let given_up = self.streams.give_up_after(self.slow_reader_timeout);
+            if given_up > 0 {
+                tracing::debug!(calls = given_up, "ended calls whose clients read no answers");
+            }
         }
     }
 
     /// May this batch come in now? The cheap questions first; the rate is charged last, when nothing else can refuse.
-    fn admit(&self, app: &App, message: &[u8], envelope: Envelope) -> Result<Head, (Option<u64>, Refusal)> {
+    fn admit(
+        &self,
+        app: &App,
+        message: &[u8],
+        permit: &mut Permit,
+        envelope: Envelope,
+    ) -> Result<Head, (Option<u64>, Refusal)> {
         let head = self.ingest.head(message, envelope)?;
         let refuse = |refusal| (Some(head.sequence), refusal);
+        permit.cover_events(head.events, message.len()).map_err(refuse)?;
         if let Health::Down { retry_after, .. } = self.destination.health() {
             return Err(refuse(Refusal::DestinationDown { retry_after }));
         }
@@ -173,14 +186,21 @@ fn presented_key(headers: &HeaderMap) -> Result<&str, Refusal> {
 pub struct ConnectionService {
     shared: Arc<Shared>,
     others: Routes,
-    leave: LeaveSignal,
+    leave: Arc<LeaveSignal>,
+    calls: OpenCalls,
 }
 
 impl ConnectionService {
     /// `others` answers what the ingest service does not.
     #[must_use]
-    pub fn new(shared: &Arc<Shared>, others: &Routes, leave: LeaveSignal) -> Self {
-        Self { shared: Arc::clone(shared), others: others.clone(), leave }
+    pub fn new(shared: &Arc<Shared>, others: &Routes, leave: Arc<LeaveSignal>) -> Self {
+        Self { shared: Arc::clone(shared), others: others.clone(), leave, calls: OpenCalls::default() }
+    }
+
+    /// The ingest calls that are open on it.
+    #[must_use]
+    pub fn open_calls(&self) -> &OpenCalls {
+        &self.calls
     }
 
     async fn ingest(self, request: Request<RequestBody>) -> Response<GrpcBody> {
@@ -203,6 +223,7 @@ impl ConnectionService {
     }
 
     async fn call(self, request: Request<RequestBody>) -> Result<GrpcBody, Refusal> {
+        let call = self.calls.begin();
         let (head, body) = request.into_parts();
         let shared = self.shared;
         if shared.draining.is_cancelled() {
@@ -215,9 +236,9 @@ impl ConnectionService {
         let affinity = shared.next_affinity.fetch_add(1, Ordering::Relaxed);
         if head.uri.path() == STREAM {
             let leave = Box::pin(self.leave.wait());
-            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity))))
+            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call))))
         } else {
-            publish::publish(&shared, &grant, reader, affinity).await
+            publish::publish(&shared, &grant, reader, affinity, call).await
         }
     }
 }
@@ -251,8 +272,10 @@ fn not_grpc(request: &Request<RequestBody>) -> Option<Response<GrpcBody>> {
         return plain(StatusCode::METHOD_NOT_ALLOWED);
     }
     let content_type = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    // The messages are protobuf, whatever other formats `application/grpc+…` has names for.
     match content_type.strip_prefix(b"application/grpc") {
-        Some([] | [b'+' | b';', ..]) => None,
+        Some([] | [b';', ..]) => None,
+        Some(format) if format.starts_with(b"+proto") => None,
         _ => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE),
     }
 }

@@ -1,19 +1,25 @@
 //! `PublishEvents`: one batch, one answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use headgate_proto::v1::PublishEventsResponse;
 use hyper::body::Incoming as RequestBody;
 
 use super::Shared;
 use super::answers::OneReply;
-use super::body::GrpcBody;
+use super::body::{GrpcBody, framed};
 use super::message::{MessageReader, Next, ReadError};
+use super::unsent::Unsent;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
+use crate::door::kill::KillSwitch;
+use crate::door::open_calls::OpenCall;
 use crate::ingest::Incoming;
 use crate::ingest::scan::Envelope;
 use crate::ingest::verdict::{BatchOutcome, Reply};
+
+/// The largest answer that is not watched.
+const SMALL_ANSWER: usize = 4 << 10;
 
 /// Reads the call's one message, takes it in and waits for its verdicts.
 pub(super) async fn publish(
@@ -21,6 +27,7 @@ pub(super) async fn publish(
     grant: &Grant,
     mut reader: MessageReader<RequestBody>,
     affinity: usize,
+    call: OpenCall,
 ) -> Result<GrpcBody, Refusal> {
     let arrived = shared.clock.now();
     let app = grant.app();
@@ -39,10 +46,14 @@ pub(super) async fn publish(
             }
         }
     };
-    let (message, permit) = tokio::time::timeout_at(due.into(), read)
+    let (message, mut permit) = tokio::time::timeout_at(due.into(), read)
         .await
         .unwrap_or(Err(Refusal::MessageTimeout { limit: shared.message_timeout }))?;
-    let head = shared.admit(app, &message, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
+    // The message may have taken its time.
+    if let Some(revoked) = grant.revocation() {
+        return Err(revoked);
+    }
+    let head = shared.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
     let reply = Arc::new(OneReply::new());
     shared.ingest.take(Incoming {
         app: Arc::clone(app),
@@ -55,11 +66,24 @@ pub(super) async fn publish(
         token: 0,
         affinity,
     });
-    let (outcome, _permit) = reply.wait().await;
-    match outcome {
-        BatchOutcome::Settled(verdict) => Ok(GrpcBody::message(&PublishEventsResponse { verdict: Some(verdict) })),
-        BatchOutcome::Refused(refusal) => Err(refusal),
-    }
+    let (outcome, permit) = reply.wait().await;
+    let verdict = match outcome {
+        BatchOutcome::Settled(verdict) => verdict,
+        BatchOutcome::Refused(refusal) => return Err(refusal),
+    };
+    let answer = framed(&PublishEventsResponse { verdict: Some(verdict) });
+    // A small answer fits into any client's window; a large one is watched until it has left.
+    let kill = if answer.len() > SMALL_ANSWER { KillSwitch::of_this_call() } else { None };
+    let answer = match kill {
+        None => answer.into(),
+        Some(kill) => {
+            let (answer, unsent) = Unsent::new(answer, permit, kill, &shared.clock);
+            let unsent: Weak<Unsent> = Arc::downgrade(&unsent);
+            shared.streams.add(unsent);
+            answer
+        }
+    };
+    Ok(GrpcBody::message(answer, call))
 }
 
 fn refusal(error: ReadError) -> Refusal {

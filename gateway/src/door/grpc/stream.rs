@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,11 @@ use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::door::connection::Leave;
+use crate::door::kill::KillSwitch;
+use crate::door::open_calls::OpenCall;
+use crate::ingest::Incoming;
 use crate::ingest::scan::Envelope;
 use crate::ingest::verdict::Reply;
-use crate::ingest::Incoming;
 
 /// Batches read in one go before other streams get their turn.
 const BATCHES_IN_A_ROW: u32 = 32;
@@ -51,6 +53,7 @@ pub struct StreamBody {
     // While a message has begun and is not whole: when patience ends.
     message_due: Option<Pin<Box<Sleep>>>,
     phase: Phase,
+    _call: OpenCall,
 }
 
 enum Phase {
@@ -72,9 +75,11 @@ impl StreamBody {
         reader: MessageReader<RequestBody>,
         leave: Waiting<Leave>,
         affinity: usize,
+        call: OpenCall,
     ) -> Self {
-        let answers = Arc::new(Answers::new(&shared.clock));
-        shared.streams.add(&answers);
+        let answers = Answers::new(&shared.clock, KillSwitch::of_this_call());
+        let slow_reader: Weak<Answers> = Arc::downgrade(&answers);
+        shared.streams.add(slow_reader);
         shared.metrics.streams.inc();
         shared.metrics.streams_opened.inc();
         let revoked = {
@@ -93,6 +98,7 @@ impl StreamBody {
             leaving: None,
             message_due: None,
             phase: Phase::Reading,
+            _call: call,
         }
     }
 
@@ -112,8 +118,8 @@ impl StreamBody {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Phase::Done = self.phase {
-            return Poll::Ready(None);
+        if let Phase::Reading = self.phase {
+            self.watch(cx);
         }
         let mut batches = 0;
         loop {
@@ -140,8 +146,8 @@ impl StreamBody {
                 }
                 Phase::Reading => {}
             }
-            self.watch(cx);
-            if !matches!(self.phase, Phase::Reading) {
+            if let Some(revoked) = self.grant.revocation() {
+                self.finish(revoked);
                 continue;
             }
             if batches == BATCHES_IN_A_ROW {
@@ -157,7 +163,7 @@ impl StreamBody {
         }
     }
 
-    /// Looks at what may end the reading: the key, the connection, the client's grace, a message that does not arrive.
+    /// Looks at what may end the reading, once each time the task is woken: the key, the connection, the client's grace.
     fn watch(&mut self, cx: &mut Context<'_>) {
         if self.revoked.as_mut().poll(cx).is_ready() {
             return self.finish(self.grant.revocation().unwrap_or(Refusal::KeyUnknown));
@@ -171,12 +177,7 @@ impl StreamBody {
         if let Some(leaving) = &mut self.leaving
             && leaving.as_mut().poll(cx).is_ready()
         {
-            return self.finish(Refusal::Draining);
-        }
-        if let Some(due) = &mut self.message_due
-            && due.as_mut().poll(cx).is_ready()
-        {
-            self.finish(Refusal::MessageTimeout { limit: self.shared.message_timeout });
+            self.finish(Refusal::Draining);
         }
     }
 
@@ -219,22 +220,25 @@ impl StreamBody {
                 self.phase = Phase::Finishing(Ok(()));
                 Turn::Again
             }
-            Poll::Pending => {
-                if self.reader.is_mid_message() && self.message_due.is_none() {
-                    let mut due = Box::pin(tokio::time::sleep_until(self.after(self.shared.message_timeout)));
-                    // Registers the waker; it is not due yet.
-                    let _ = due.as_mut().poll(cx);
-                    self.message_due = Some(due);
+            Poll::Pending if self.reader.is_mid_message() => {
+                // Judged only once everything that has come is read: a message that waited for the gateway is in time.
+                let limit = self.shared.message_timeout;
+                let due = self.shared.clock.now() + limit;
+                let due = self.message_due.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+                if due.as_mut().poll(cx).is_pending() {
+                    return Turn::Wait;
                 }
-                Turn::Wait
+                self.finish(Refusal::MessageTimeout { limit });
+                Turn::Again
             }
+            Poll::Pending => Turn::Wait,
         }
     }
 
-    fn take(&mut self, message: Bytes, permit: Permit) {
+    fn take(&mut self, message: Bytes, mut permit: Permit) {
         let arrived: Instant = self.shared.clock.now();
         let app = self.grant.app();
-        match self.shared.admit(app, &message, Envelope::Stream) {
+        match self.shared.admit(app, &message, &mut permit, Envelope::Stream) {
             Ok(head) => {
                 self.answers.begin_batch();
                 self.shared.ingest.take(Incoming {
