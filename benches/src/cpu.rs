@@ -1,6 +1,7 @@
 //! CPU time of processes, from the kernel's own books. Linux only.
 
 use std::fs;
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -17,8 +18,8 @@ pub struct CpuClock {
 /// CPU time at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct CpuReading {
-    /// User and system time of all threads, ended ones included, in nanoseconds.
-    pub total_ns: u64,
+    // User and system time of all threads, ended ones included.
+    total: Duration,
     // Ticks: too coarse to measure with, good enough for the proportion of the two.
     user_ticks: u64,
     system_ticks: u64,
@@ -40,19 +41,18 @@ impl CpuClock {
     /// If the process has ended.
     pub fn read(&self) -> Result<CpuReading> {
         let time = clock_gettime(self.clock)?;
-        let total_ns = u64::try_from(time.tv_sec())? * 1_000_000_000 + u64::try_from(time.tv_nsec())?;
+        let total = Duration::from(time);
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
         let (user_ticks, system_ticks) = ticks(&stat).ok_or("/proc/PID/stat has an unknown form")?;
-        Ok(CpuReading { total_ns, user_ticks, system_ticks })
+        Ok(CpuReading { total, user_ticks, system_ticks })
     }
 }
 
 impl CpuReading {
     /// Seconds from `earlier` to this reading.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "nanoseconds of minutes")]
     pub fn seconds_since(&self, earlier: &Self) -> f64 {
-        self.total_ns.saturating_sub(earlier.total_ns) as f64 / 1e9
+        self.total.saturating_sub(earlier.total).as_secs_f64()
     }
 
     /// The part of it that was spent in the kernel, 0 to 1.
@@ -71,6 +71,13 @@ fn ticks(stat: &str) -> Option<(u64, u64)> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(14 - 3);
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// The CPU time of this thread so far.
+#[must_use]
+pub fn thread_time() -> Duration {
+    // The clock exists since Linux 2.6.12 and takes no argument that could be wrong.
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// How busy the whole machine was.

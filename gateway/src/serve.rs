@@ -224,7 +224,8 @@ impl Gateway {
         };
         drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));
         let listener = Arc::new(listener);
-        background.supervise("listener", &stop, move || Arc::clone(&listener).run());
+        // Among the calls: a drain waits for the connections that it accepts last.
+        calls.supervise("listener", &stop, move || Arc::clone(&listener).run());
 
         data_dir.publish(grpc_address, operate_address)?;
         let _ = started.disarm();

@@ -3,13 +3,16 @@
 //!
 //! [`write_record`] runs for every event and neither allocates nor checks: what it is given was validated before.
 //! [`read_record`] is as strict as AWS's own consumers: a key that is not in the shape is an error, and so is a missing
-//! one. What one writes the other reads back without loss, to the nanosecond.
+//! one. What one writes the other reads back without loss, to the nanosecond. [`split_record`] is for lines whose origin
+//! is known, such as the lake's own log.
 
 mod read;
+mod split;
 mod timestamp;
 mod write;
 
 pub use read::{Record, RecordError, RecordEvent, read_record};
+pub use split::{SplitRecord, split_record};
 pub use timestamp::{TimestampError, parse_timestamp};
 pub use write::{EventFields, RecordTail, record_len, write_record};
 

@@ -37,12 +37,13 @@ async fn acknowledged_events_survive_power_cuts_at_full_load() {
         let data = tempfile::tempdir().expect("a folder");
         let mut oracle = None;
         for cut in 0..CUTS {
-            let survival = if (cut + folder).is_multiple_of(2) { Survival::Nothing } else { Survival::Some(draw.next()) };
+            let survival =
+                if (cut + folder).is_multiple_of(2) { Survival::Nothing } else { Survival::Some(draw.any()) };
             let files = PowerCutFiles::new(data.path(), survival).expect("the folder can be used");
             let gateway = InProcess::start(data.path(), Arc::new(files.clone()), busy).await;
             let (demo, target) = gateway.demo();
-            let oracle = oracle.get_or_insert_with(|| Arc::new(Oracle::new(draw.next(), &[demo])));
-            let load = Load::start(oracle, &[target], &Shape::default(), draw.next());
+            let oracle = oracle.get_or_insert_with(|| Arc::new(Oracle::new(draw.any(), &[demo])));
+            let load = Load::start(oracle, &[target], &Shape::default(), draw.any());
             load.acknowledge(draw.within(300..=3_000), PATIENCE).await;
             files.cut_at(draw.within(1..=60));
             poll::until("the power to be cut", PATIENCE, async || (!files.is_powered()).then_some(())).await;

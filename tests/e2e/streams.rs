@@ -244,6 +244,8 @@ async fn a_client_that_reads_no_answers_is_given_up_and_holds_nothing() {
     other.requests.send(batch(1, 10)).await.expect("it is sent");
     assert_eq!(accepted(&answer(&mut other).await), 1);
     poll::until("nothing is held for it any more", PATIENCE, async || (held.get() == 0).then_some(())).await;
+    let streams = house.gateway.metrics().gauge(Gauge::Streams, &[]);
+    poll::until("its stream is reset", PATIENCE, async || (streams.get() == 1).then_some(())).await;
     driver.abort();
 }
 

@@ -34,7 +34,7 @@ pub enum Failure {
         /// When to try again (`google.rpc.RetryInfo`).
         retry_after: Option<Duration>,
     },
-    /// A GOAWAY came before the call was looked at.
+    /// The call was surely not looked at: a GOAWAY came before it, or the connection was closed before it was sent.
     GoAway,
     /// No connection could be made.
     Unreachable,
@@ -60,6 +60,9 @@ impl Failure {
                 let untouched =
                     error.is_go_away() && reason == Some(Reason::NO_ERROR) || reason == Some(Reason::REFUSED_STREAM);
                 return if untouched { Self::GoAway } else { Self::BrokenOff(error.to_string()) };
+            }
+            if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+                return Self::GoAway;
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 let refused = error.kind() == io::ErrorKind::ConnectionRefused;

@@ -11,13 +11,13 @@ use headgate::config::Settings;
 use headgate::delivery::lake::FileLayer;
 use headgate::metrics::Metrics;
 use headgate::registry::Registry;
-use headgate::serve::{Gateway, Ground, Stopped};
+use headgate::serve::{Gateway, Ground, ServeError, Stopped};
 use http::{Method, StatusCode};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use crate::client::Target;
-use crate::http as operators;
+use crate::{http as operators, poll};
 
 /// How long dropping a gateway may take: its tasks end at their next step.
 const DROP_PATIENCE: Duration = Duration::from_secs(10);
@@ -49,12 +49,20 @@ impl InProcess {
         settings.operate.listen.set_port(0);
         adjust(&mut settings);
         let runtime = OwnRuntime::new();
-        let started = runtime.get().spawn(async move {
-            let gateway = Gateway::start(settings, ground).await.expect("the gateway starts");
-            let applications = gateway.registry().list_applications().await.expect("the registry answers");
-            (gateway, applications)
-        });
-        let (gateway, applications) = started.await.expect("the start does not panic");
+        let gateway = poll::until("the data folder's lock", DROP_PATIENCE, async || {
+            let Ground { clock, files, destination } = &ground;
+            let ground = Ground { clock: clock.clone(), files: Arc::clone(files), destination: destination.clone() };
+            let started = runtime.get().spawn(Gateway::start(settings.clone(), ground));
+            match started.await.expect("the start does not panic") {
+                Ok(gateway) => Some(gateway),
+                // A process that another test starts has the lock of a gateway that is gone, as a fork has all files,
+                // until it has become another program.
+                Err(ServeError::DataDir { .. }) => None,
+                Err(error) => panic!("the gateway does not start: {error}"),
+            }
+        })
+        .await;
+        let applications = gateway.registry().list_applications().await.expect("the registry answers");
         let demo = applications.first().expect("the first start makes the demo application");
         let key = fs::read_to_string(data_dir.join("demo-api-key")).expect("and its key");
         Self { application: demo.application_id, key: key.trim().to_owned(), gateway, runtime }

@@ -28,15 +28,15 @@ impl Draw {
         Self(mix(seed) ^ mix(purpose.wrapping_add(1)))
     }
 
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn any(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number in a range, ends included.
     pub fn within(&mut self, range: std::ops::RangeInclusive<u64>) -> u64 {
-        range.start() + self.next() % (range.end() - range.start() + 1)
+        range.start() + self.any() % (range.end() - range.start() + 1)
     }
 }
 

@@ -166,4 +166,4 @@ fn verify_shown(report: &VerifyReport) -> Result<Report, CliError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

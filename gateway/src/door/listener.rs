@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::operate::tasks::Tasks;
 /// How long accepting pauses after an error of the system's, such as too many open files: the error would come back at
 /// once and burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many connections the system holds for a listener, as tokio asks of it.
+const MAX_WAITING: u32 = 1_024;
 
 /// The listener of the gRPC door.
 pub struct Listener {
@@ -102,20 +106,40 @@ impl Listener {
     pub async fn run(self: Arc<Self>) {
         loop {
             let accepted = tokio::select! {
-                () = self.door.draining.cancelled() => return,
+                () = self.door.draining.cancelled() => return self.accept_waiting(),
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((socket, _)) => {
-                    let door = Arc::clone(&self.door);
-                    drop(self.door.tasks.spawn("connection", door.welcome(socket)));
-                }
+                Ok((socket, _)) => self.accepted(socket),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
+    }
+
+    /// Accepts whoever the system has connected already, to be told to go elsewhere: with the socket closed, the system
+    /// would reset them.
+    fn accept_waiting(&self) {
+        // The runtime knows of a connection only after its next look at the system; this asks the system itself.
+        let Ok(socket) = self.socket.as_fd().try_clone_to_owned() else { return };
+        let socket = std::net::TcpListener::from(socket);
+        for _ in 0..MAX_WAITING {
+            let accepted = socket.accept().and_then(|(socket, _)| {
+                socket.set_nonblocking(true)?;
+                TcpStream::from_std(socket)
+            });
+            match accepted {
+                Ok(socket) => self.accepted(socket),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn accepted(&self, socket: TcpStream) {
+        let door = Arc::clone(&self.door);
+        drop(self.door.tasks.spawn("connection", door.welcome(socket)));
     }
 }
 

@@ -49,6 +49,8 @@ enum Incoming {
     Lost {
         carrier: Carrier,
         why: Option<String>,
+        /// The gateway had asked for it: no trouble, unless batches are unanswered.
+        asked: bool,
     },
     /// A connection could not be opened; the link tries again by itself.
     Trouble(String),

@@ -199,9 +199,9 @@ impl GameServer {
                 Some(flight) => self.settle(flight, answer),
                 None => self.problem("an answer to no batch in flight".to_owned(), 1),
             },
-            Incoming::Lost { carrier, why } => {
+            Incoming::Lost { carrier, why, asked } => {
                 let lost = self.flights.lost(carrier);
-                if let Some(why) = why {
+                if let Some(why) = why.filter(|_| !asked || !lost.is_empty()) {
                     self.problem(why, 1);
                 }
                 for mut flight in lost {

@@ -135,9 +135,10 @@ impl StreamLink {
                     }
                 }
                 Item::End(status) => {
-                    self.current.take_if(|current| current.carrier == carrier);
+                    let current = self.current.take_if(|current| current.carrier == carrier);
+                    let asked = current.is_none_or(|current| current.move_by.is_some());
                     let why = status.map(|status| describe("stream broken", &status));
-                    return Incoming::Lost { carrier, why };
+                    return Incoming::Lost { carrier, why, asked };
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::split::SplitRecord;
 use super::timestamp::{TimestampError, parse_timestamp};
 
 /// A stream record, read.
@@ -20,6 +21,25 @@ pub struct Record<'a> {
     pub request_time_ms: i64,
     /// The application that sent it.
     pub application_id: Cow<'a, str>,
+}
+
+impl<'a> From<&'a Record<'_>> for SplitRecord<'a> {
+    fn from(record: &'a Record<'_>) -> Self {
+        let event = &record.event;
+        Self {
+            event_id: &event.event_id,
+            event_type: &event.event_type,
+            event_name: &event.event_name,
+            seconds: event.seconds,
+            nanos: event.nanos,
+            event_version: event.event_version.as_deref(),
+            app_version: event.app_version.as_deref(),
+            event_data: event.event_data.map(RawValue::get),
+            request_id: &record.request_id,
+            request_time_ms: record.request_time_ms,
+            application_id: &record.application_id,
+        }
+    }
 }
 
 /// The event of a stream record.

@@ -2,13 +2,17 @@
 
 use super::timestamp::Timestamp;
 
-const EVENT_ID: &[u8] = br#"{"event":{"event_id":""#;
-const EVENT_TYPE: &[u8] = br#"","event_type":""#;
-const EVENT_NAME: &[u8] = br#"","event_name":""#;
-const EVENT_TIMESTAMP: &[u8] = br#"","event_timestamp":"#;
-const EVENT_VERSION: &[u8] = br#","event_version":""#;
-const APP_VERSION: &[u8] = br#","app_version":""#;
-const EVENT_DATA: &[u8] = br#","event_data":"#;
+// What stands between the values, quotes included. `split` takes lines apart at the same places.
+pub(super) const EVENT_ID: &str = r#"{"event":{"event_id":""#;
+pub(super) const EVENT_TYPE: &str = r#"","event_type":""#;
+pub(super) const EVENT_NAME: &str = r#"","event_name":""#;
+pub(super) const EVENT_TIMESTAMP: &str = r#"","event_timestamp":"#;
+pub(super) const EVENT_VERSION: &str = r#","event_version":""#;
+pub(super) const APP_VERSION: &str = r#","app_version":""#;
+pub(super) const EVENT_DATA: &str = r#","event_data":"#;
+pub(super) const REQUEST_ID: &str = r#"},"aws_ga_api_validated_flag":true,"aws_ga_api_requestId":"#;
+pub(super) const REQUEST_TIME: &str = r#","aws_ga_api_requestTimeEpoch":"#;
+pub(super) const APPLICATION_ID: &str = r#","application_id":"#;
 
 /// One event, validated: the names hold only characters that JSON takes as they are, `event_data` is a JSON object.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +46,11 @@ impl RecordTail {
     /// `request_time_ms` counts from 1970-01-01 UTC.
     #[must_use]
     pub fn new(request_id: &str, request_time_ms: i64, application_id: &str) -> Self {
-        let mut tail = br#"},"aws_ga_api_validated_flag":true,"aws_ga_api_requestId":"#.to_vec();
+        let mut tail = REQUEST_ID.as_bytes().to_vec();
         push_json_string(&mut tail, request_id);
-        tail.extend_from_slice(br#","aws_ga_api_requestTimeEpoch":"#);
+        tail.extend_from_slice(REQUEST_TIME.as_bytes());
         tail.extend_from_slice(itoa::Buffer::new().format(request_time_ms).as_bytes());
-        tail.extend_from_slice(br#","application_id":"#);
+        tail.extend_from_slice(APPLICATION_ID.as_bytes());
         push_json_string(&mut tail, application_id);
         tail.extend_from_slice(b"}\n");
         Self(tail)
@@ -57,7 +61,7 @@ impl RecordTail {
 #[must_use]
 pub fn record_len(event: &EventFields<'_>, tail: &RecordTail) -> usize {
     let optional =
-        |key: &[u8], value: &[u8], quote: usize| if value.is_empty() { 0 } else { key.len() + value.len() + quote };
+        |key: &str, value: &[u8], quote: usize| if value.is_empty() { 0 } else { key.len() + value.len() + quote };
     EVENT_ID.len()
         + event.event_id.len()
         + EVENT_TYPE.len()
@@ -75,26 +79,26 @@ pub fn record_len(event: &EventFields<'_>, tail: &RecordTail) -> usize {
 /// Appends one record with its newline.
 pub fn write_record(out: &mut Vec<u8>, event: &EventFields<'_>, tail: &RecordTail) {
     out.reserve(record_len(event, tail));
-    out.extend_from_slice(EVENT_ID);
+    out.extend_from_slice(EVENT_ID.as_bytes());
     out.extend_from_slice(event.event_id);
-    out.extend_from_slice(EVENT_TYPE);
+    out.extend_from_slice(EVENT_TYPE.as_bytes());
     out.extend_from_slice(event.event_type);
-    out.extend_from_slice(EVENT_NAME);
+    out.extend_from_slice(EVENT_NAME.as_bytes());
     out.extend_from_slice(event.event_name);
-    out.extend_from_slice(EVENT_TIMESTAMP);
+    out.extend_from_slice(EVENT_TIMESTAMP.as_bytes());
     Timestamp::new(event.seconds, event.nanos).write(out);
     if !event.event_version.is_empty() {
-        out.extend_from_slice(EVENT_VERSION);
+        out.extend_from_slice(EVENT_VERSION.as_bytes());
         out.extend_from_slice(event.event_version);
         out.push(b'"');
     }
     if !event.app_version.is_empty() {
-        out.extend_from_slice(APP_VERSION);
+        out.extend_from_slice(APP_VERSION.as_bytes());
         out.extend_from_slice(event.app_version);
         out.push(b'"');
     }
     if !event.event_data.is_empty() {
-        out.extend_from_slice(EVENT_DATA);
+        out.extend_from_slice(EVENT_DATA.as_bytes());
         let start = out.len();
         out.extend_from_slice(event.event_data);
         if event.data_has_line_breaks {

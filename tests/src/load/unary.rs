@@ -6,6 +6,7 @@ use crate::client::{Connection, Failure};
 impl Worker {
     pub(super) async fn unary(mut self) {
         let mut connection = None;
+        let mut n = 0;
         while self.has_work() {
             let Some(open) = &mut connection else {
                 match Connection::open(&self.target).await {
@@ -14,7 +15,13 @@ impl Worker {
                 }
                 continue;
             };
-            if !self.call(open).await {
+            n += 1;
+            let t0 = headgate::clock::Clock::system().wall_ms();
+            let before = self.shared.tally.lock().unwrap().broken_off;
+            let good = self.call(open).await;
+            if self.shared.tally.lock().unwrap().broken_off > before { eprintln!("DBG broken n={n} start={t0} now={}", headgate::clock::Clock::system().wall_ms()); }
+            if !good { n = 0; }
+            if !good {
                 connection = None;
             }
         }

@@ -92,7 +92,7 @@ impl Books {
                 self.bad_answers.push(format!("event {serial} {what} and its verdict is {code:?}"));
             }
         }
-        (!again.is_empty()).then(|| Batch { application: batch.application, serials: again })
+        if again.is_empty() { None } else { Some(Batch { application: batch.application, serials: again }) }
     }
 
     fn entry(&mut self, serial: u64) -> &mut Entry {

@@ -84,7 +84,6 @@ impl Oracle {
     }
 
     /// Judges the rows of a lake.
-    #[must_use]
     pub fn judge<'a>(&self, rows: impl IntoIterator<Item = &'a Row>) -> Judgement {
         Judgement::of(&self.events, &self.applications, &self.books(), rows)
     }

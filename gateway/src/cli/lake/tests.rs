@@ -18,7 +18,7 @@ use crate::gather::testing::bucket;
 use crate::gather::{BucketSink, InFlight, Outcome};
 
 /// A lake that a gateway has left with ten events in its log.
-async fn data_dir() -> TempDir {
+pub(in crate::cli) async fn data_dir() -> TempDir {
     let dir = tempfile::tempdir().expect("makes a folder");
     let clock = Clock::system();
     let parts = LakeParts {
@@ -37,10 +37,10 @@ async fn data_dir() -> TempDir {
             event_type: b"login",
             event_name: b"login",
             seconds: 1_700_000_000,
-            nanos: 0,
+            nanos: 250_000_000,
             event_version: b"",
             app_version: b"",
-            event_data: b"",
+            event_data: br#"{"level": 7}"#,
             data_has_line_breaks: false,
         };
         write_record(&mut payload, &event, &tail);

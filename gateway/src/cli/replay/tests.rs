@@ -121,10 +121,12 @@ impl Rig {
         Self { dir }
     }
 
+    /// Arguments for the bad rows, unless `more` asks for the lake.
     fn args(&self, more: &[&str]) -> ReplayArgs {
         let (rows, key) = (self.dir.path().join("bad_rows"), self.dir.path().join("key"));
         let (rows, key) = (rows.to_str().expect("is text"), key.to_str().expect("is text"));
-        let args = [&["replay", "--bad-rows", rows, "--api-key-file", key], more].concat();
+        let source: &[&str] = if more.contains(&"--lake") { &[] } else { &["--bad-rows", rows] };
+        let args = [&["replay", "--api-key-file", key], source, more].concat();
         Cli::try_parse_from(args).expect("parses").args
     }
 
@@ -250,6 +252,32 @@ async fn a_dry_run_sends_nothing_and_several_applications_are_not_mixed() {
     let (result, calls) = rig.replay(&gateway, &["--app", &app]).await;
     result.expect("sends");
     assert_eq!(calls, [["a", "b"]]);
+}
+
+#[tokio::test]
+async fn a_range_of_the_lake_is_sent_as_it_was_stored() {
+    let dir = crate::cli::lake::tests::data_dir().await;
+    fs::write(dir.path().join("key"), "hg_secret").expect("writes");
+    let rig = Rig { dir };
+    let gateway = Gateway::default();
+    let lake = |day| ["--lake", "--from", day, "--to", day, "--batch", "6"];
+    let (result, calls) = rig.replay(&gateway, &lake("2023-11-14")).await;
+    result.expect("there is nothing to do");
+    assert_eq!(calls.len(), 0, "its events are still in the log");
+
+    crate::cli::lake::run(crate::cli::lake::LakeCommand::Compact, &rig.context()).await.expect("compacts");
+    let (result, calls) = rig.replay(&gateway, &lake("2023-11-14")).await;
+    result.expect("everything is accepted");
+    assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [6, 4]);
+    let expected: Vec<String> = (0..10).map(|id| format!("00000000-0000-4000-8000-{id:012x}")).collect();
+    assert_eq!(calls.concat(), expected);
+    let event = gateway.seen.lock().expect("is not poisoned")[0][0].clone();
+    assert_eq!(event.event_timestamp, Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 250_000_000 }));
+    assert_eq!((event.event_type.as_str(), &*event.event_data), ("login", &b"{\"level\": 7}"[..]));
+
+    let (result, calls) = rig.replay(&gateway, &lake("2023-11-15")).await;
+    result.expect("there is nothing to do");
+    assert_eq!(calls.len(), 2);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use headgate_proto::record::read_record;
+use headgate_proto::record::{RecordError, SplitRecord, read_record, split_record};
 use tracing::warn;
 
 use super::files::{self, FileLayer, parent_of, temporary_name};
@@ -183,26 +183,40 @@ impl<'a> OpenPartitions<'a> {
     }
 
     fn add_frame(&mut self, frame: Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
-        for line in frame.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            lines.lines += 1;
-            match read_record(line) {
-                Ok(record) => {
-                    let place = self.partitions.place(event_time_ms(&record), record.request_time_ms);
-                    if place == self.open.len() {
-                        self.open.push((Rows::default(), None));
-                    }
-                    self.open[place].0.push(&record, &frame, requests.values(&record));
-                }
-                Err(error) => {
-                    warn!(segment = self.number.0, %error, "a line of the log is no stream record; it is set aside");
-                    lines.bad_line_count += 1;
-                    lines.bad_lines.extend_from_slice(line);
-                    lines.bad_lines.push(b'\n');
+        let text = simdutf8::basic::from_utf8(&frame).ok();
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', &frame).chain([frame.len()]) {
+            if start < end {
+                lines.lines += 1;
+                // The log's own lines can be taken apart as they were put together; whatever else a line may be, the
+                // strict reader tells.
+                match text.and_then(|text| split_record(text.get(start..end)?)) {
+                    Some(record) => self.add_row(&record, &frame, requests),
+                    None => match read_record(&frame[start..end]) {
+                        Ok(record) => self.add_row(&SplitRecord::from(&record), &frame, requests),
+                        Err(error) => self.set_line_aside(&frame[start..end], &error, lines),
+                    },
                 }
             }
+            start = end + 1;
         }
         self.buffered += frame.len();
         if self.buffered >= ROW_GROUP_BYTES { self.write_row_groups() } else { Ok(()) }
+    }
+
+    fn add_row(&mut self, record: &SplitRecord<'_>, frame: &Bytes, requests: &mut Requests<'_>) {
+        let place = self.partitions.place(event_time_ms(record), record.request_time_ms);
+        if place == self.open.len() {
+            self.open.push((Rows::default(), None));
+        }
+        self.open[place].0.push(record, frame, requests.values(record));
+    }
+
+    fn set_line_aside(&self, line: &[u8], error: &RecordError, lines: &mut Lines) {
+        warn!(segment = self.number.0, %error, "a line of the log is no stream record; it is set aside");
+        lines.bad_line_count += 1;
+        lines.bad_lines.extend_from_slice(line);
+        lines.bad_lines.push(b'\n');
     }
 
     fn write_row_groups(&mut self) -> Result<(), LakeError> {

@@ -104,19 +104,22 @@ pub fn write_atomically(files: &dyn FileLayer, path: &Path, content: &[u8]) -> i
     files.sync_dir(parent_of(path))
 }
 
-/// The name under which a file is written before it gets its own: `.tmp-NAME` in the same folder. Derived from the name,
-/// so that a second try replaces what a crash has left of the first.
+/// The name under which a file is written before it gets its own: `.NAME.tmp` in the same folder. Derived from the name,
+/// so that a second try replaces what a crash has left of the first; and with another ending, because DuckDB's
+/// `*.parquet` matches names that begin with a point too.
 #[must_use]
 pub fn temporary_name(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".tmp-");
+    let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
     path.with_file_name(name)
 }
 
 /// Whether a name is that of a temporary file.
 #[must_use]
 pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".tmp-")
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(b".tmp")
 }
 
 /// The operating system's files.

@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(path, Path::new("raw_events/year=1970/month=01/day=01/00000000000000000042-07.parquet"));
         assert_eq!(SegmentNumber::of_parquet(path.file_name().expect("has a name")), Some(number));
         for foreign in
-            ["42.log", "0000000000000000004x.log", "00000000000000000042.log.gz", ".tmp-00000000000000000042.log"]
+            ["42.log", "0000000000000000004x.log", "00000000000000000042.log.gz", ".00000000000000000042.log.tmp"]
         {
             assert_eq!(SegmentNumber::of_name(OsStr::new(foreign), ".log"), None, "{foreign}");
         }

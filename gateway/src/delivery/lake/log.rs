@@ -184,9 +184,9 @@ impl<R: Read + Seek> SegmentReader<R> {
         if header[..4] != FRAME_MAGIC || u64::from(len) > left - FRAME_HEADER as u64 {
             return Ok(None);
         }
-        let mut payload = vec![0; len as usize];
-        self.source.read_exact(&mut payload)?;
-        if frame_checksum(self.number, len, events, &payload) != checksum {
+        let mut payload = Vec::with_capacity(len as usize);
+        (&mut self.source).take(u64::from(len)).read_to_end(&mut payload)?;
+        if payload.len() != len as usize || frame_checksum(self.number, len, events, &payload) != checksum {
             return Ok(None);
         }
         let end = self.offset + FRAME_HEADER as u64 + u64::from(len);

@@ -9,7 +9,7 @@ use parquet::record::{Row, RowAccessor};
 
 use super::LakeError;
 use super::day::Day;
-use super::files::{FileLayer, OsFiles, is_temporary};
+use super::files::{FileLayer, OsFiles};
 use super::layout::Layout;
 
 /// One row of the lake, as far as it is the client's.
@@ -56,10 +56,8 @@ impl LakeFiles {
                 continue;
             }
             let entries = OsFiles.list(&dir).map_err(|source| LakeError::file("list", &dir, source))?;
-            let names = entries.into_iter().map(|entry| entry.name).filter(|name| !is_temporary(name));
-            paths.extend(
-                names.map(|name| dir.join(name)).filter(|path| path.extension().is_some_and(|e| e == "parquet")),
-            );
+            let files = entries.into_iter().map(|entry| dir.join(entry.name));
+            paths.extend(files.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")));
         }
         Ok(Self { paths, waiting_segments })
     }

@@ -3,10 +3,8 @@
 //! A value is a slice of the frame it was read from, not a copy; what the events of one request have in common is made
 //! once and shared.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use headgate_proto::record::Record;
+use headgate_proto::record::SplitRecord;
 use parquet::data_type::ByteArray;
 
 use super::ApplicationNames;
@@ -80,17 +78,16 @@ impl Rows {
     }
 
     /// Adds a row. `frame` is the memory that `record` was read from.
-    pub(super) fn push(&mut self, record: &Record<'_>, frame: &Bytes, request: &RequestValues) {
-        let event = &record.event;
-        self.event_id.push(value(frame, &event.event_id));
-        self.event_type.push(value(frame, &event.event_type));
-        self.event_name.push(value(frame, &event.event_name));
-        self.event_version.push(event.event_version.as_ref().map(|text| value(frame, text)));
-        self.event_timestamp.push(event.seconds);
-        self.app_version.push(event.app_version.as_ref().map(|text| value(frame, text)));
+    pub(super) fn push(&mut self, record: &SplitRecord<'_>, frame: &Bytes, request: &RequestValues) {
+        self.event_id.push(value(frame, record.event_id));
+        self.event_type.push(value(frame, record.event_type));
+        self.event_name.push(value(frame, record.event_name));
+        self.event_version.push(record.event_version.map(|text| value(frame, text)));
+        self.event_timestamp.push(record.seconds);
+        self.app_version.push(record.app_version.map(|text| value(frame, text)));
         self.application_id.push(request.application_id.clone());
         self.application_name.push(request.application_name.clone());
-        self.event_data.push(event.event_data.map(|data| frame.slice_ref(data.get().as_bytes()).into()));
+        self.event_data.push(record.event_data.map(|text| value(frame, text)));
         self.metadata.push(request.metadata.clone());
         self.event_time_ms.push(event_time_ms(record));
     }
@@ -139,16 +136,18 @@ impl Rows {
     }
 }
 
-fn value(frame: &Bytes, text: &Cow<'_, str>) -> ByteArray {
-    match text {
-        Cow::Borrowed(text) => frame.slice_ref(text.as_bytes()).into(),
-        Cow::Owned(text) => text.clone().into_bytes().into(),
+/// A slice of the frame where the text lies in it; a text that had escapes was copied out of it.
+fn value(frame: &Bytes, text: &str) -> ByteArray {
+    if frame.as_ptr_range().contains(&text.as_ptr()) {
+        frame.slice_ref(text.as_bytes()).into()
+    } else {
+        text.as_bytes().to_vec().into()
     }
 }
 
 /// When the event happened, milliseconds since 1970-01-01 UTC, rounded down.
-pub(super) fn event_time_ms(record: &Record<'_>) -> i64 {
-    record.event.seconds.saturating_mul(1_000).saturating_add(i64::from(record.event.nanos / 1_000_000))
+pub(super) fn event_time_ms(record: &SplitRecord<'_>) -> i64 {
+    record.seconds.saturating_mul(1_000).saturating_add(i64::from(record.nanos / 1_000_000))
 }
 
 /// The values that the events of one request share.
@@ -172,7 +171,7 @@ impl<'a> Requests<'a> {
         Self { names, request_id: String::new(), request_time_ms: 0, application_id: String::new(), values: None }
     }
 
-    pub(super) fn values(&mut self, record: &Record<'_>) -> &RequestValues {
+    pub(super) fn values(&mut self, record: &SplitRecord<'_>) -> &RequestValues {
         let same = self.request_time_ms == record.request_time_ms
             && self.request_id == record.request_id
             && self.application_id == record.application_id;
@@ -183,26 +182,26 @@ impl<'a> Requests<'a> {
         self.values.insert(values)
     }
 
-    fn make(&mut self, record: &Record<'_>, before: Option<RequestValues>) -> RequestValues {
+    fn make(&mut self, record: &SplitRecord<'_>, before: Option<RequestValues>) -> RequestValues {
         // The application mostly stays when the request changes.
         let (application_id, application_name) = match before {
             Some(before) if self.application_id == record.application_id => {
                 (before.application_id, before.application_name)
             }
             _ => {
-                let name = self.names.name(&record.application_id);
+                let name = self.names.name(record.application_id);
                 (record.application_id.as_bytes().to_vec().into(), name.map(|name| name.into_bytes().into()))
             }
         };
-        record.request_id.as_ref().clone_into(&mut self.request_id);
-        record.application_id.as_ref().clone_into(&mut self.application_id);
+        record.request_id.clone_into(&mut self.request_id);
+        record.application_id.clone_into(&mut self.application_id);
         self.request_time_ms = record.request_time_ms;
         RequestValues { application_id, application_name, metadata: metadata(record) }
     }
 }
 
-fn metadata(record: &Record<'_>) -> ByteArray {
-    let ingestion_id = serde_json::Value::from(record.request_id.as_ref());
+fn metadata(record: &SplitRecord<'_>) -> ByteArray {
+    let ingestion_id = serde_json::Value::from(record.request_id);
     let received = iso_ms(record.request_time_ms);
     let text = format!(
         r#"{{"ingestion_id":{ingestion_id},"processing_timestamp":"{received}","api":"headgate","processing_result":"ok"}}"#
@@ -234,7 +233,7 @@ mod tests {
         let line = line(r#""a\"\\\n""#, "app-1");
         let record = read_record(line.as_bytes()).expect("reads");
         let mut requests = Requests::new(&Names);
-        let metadata = requests.values(&record).metadata.clone();
+        let metadata = requests.values(&SplitRecord::from(&record)).metadata.clone();
         let json: serde_json::Value = serde_json::from_slice(metadata.data()).expect("is JSON");
         assert_eq!(json["ingestion_id"], "a\"\\\n");
         assert_eq!(json["processing_timestamp"], "2023-11-14T22:13:20.123Z");
@@ -250,7 +249,8 @@ mod tests {
         let mut rows = Rows::default();
         for line in &lines {
             let frame = Bytes::copy_from_slice(line.as_bytes());
-            let record = read_record(&frame).expect("reads");
+            let read = read_record(&frame).expect("reads");
+            let record = SplitRecord::from(&read);
             let request = requests.values(&record);
             rows.push(&record, &frame, request);
         }

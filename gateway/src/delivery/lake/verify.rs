@@ -217,7 +217,7 @@ fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), LakeErr
         let relative = dir.join(&entry.name);
         if entry.is_dir {
             walk(root, &relative, found)?;
-        } else if !is_temporary(&entry.name) && relative.extension().is_some_and(|extension| extension == "parquet") {
+        } else if relative.extension().is_some_and(|extension| extension == "parquet") {
             found.push(relative);
         }
     }

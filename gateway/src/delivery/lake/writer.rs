@@ -16,7 +16,7 @@ use tracing::{debug, error, warn};
 use super::backoff::Backoff;
 use super::compact::Sealed;
 use super::compactor::Compactor;
-use super::files::FileLayer;
+use super::files::{FileLayer, temporary_name};
 use super::health::{Concern, LakeHealth};
 use super::layout::{Layout, SegmentNumber};
 use super::log::{SEGMENT_HEADER, SegmentEnd, SegmentHeader};
@@ -267,7 +267,7 @@ impl Writer {
 
     /// Writes a little and takes it away again: with nobody sending, nothing else would show that the disk works.
     fn probe(&mut self) {
-        let path = self.parts.layout.log.join(".tmp-probe");
+        let path = temporary_name(&self.parts.layout.log.join("probe"));
         self.parts.queue.operating(true);
         let written = self.parts.files.create(&path).and_then(|mut file| {
             file.write_all(&PROBE_BYTES)?;

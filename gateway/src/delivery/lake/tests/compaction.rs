@@ -114,6 +114,10 @@ fn compaction_done_again_with_other_settings_comes_to_the_same_files() {
         let _ = compact_offline(&rig.data_dir, &rig.settings, &rig.parts(files.clone()), |_| {});
         let finished = files.is_powered();
         files.cut().expect("cuts");
+        // Whoever queries at this moment finds whole files only.
+        for path in rig.parquet_files().iter().filter(|path| path.extension().is_some_and(|end| end == "parquet")) {
+            assert!(reader(path).metadata().file_metadata().num_rows() > 0);
+        }
         // Every event time is outside this window.
         rig.settings.event_time_past = Duration::ZERO;
         rig.settings.event_time_future = Duration::ZERO;

@@ -143,8 +143,8 @@ fn segments_without_events_leave_nothing_behind() {
     for (number, content) in [(2, header.as_slice()), (3, b""), (4, b"torn"), (5, &[0; 5_000])] {
         fs::write(rig.segment(number), content).expect("writes");
     }
-    fs::write(rig.data_dir.join("lake/log/.tmp-probe"), b"x").expect("writes");
-    fs::write(rig.data_dir.join("lake/manifest/.tmp-x.json"), b"x").expect("writes");
+    fs::write(rig.data_dir.join("lake/log/.probe.tmp"), b"x").expect("writes");
+    fs::write(rig.data_dir.join("lake/manifest/.x.json.tmp"), b"x").expect("writes");
     rig.assert_holds(0..1);
     for dir in ["log", "damaged"] {
         assert_eq!(fs::read_dir(rig.data_dir.join("lake").join(dir)).expect("lists").count(), 0, "{dir}");
@@ -156,7 +156,7 @@ fn segments_without_events_leave_nothing_behind() {
 fn numbers_are_not_used_again_after_their_segments_are_gone() {
     let rig = Rig::new();
     for round in 0..3 {
-        rig.log(&[round..round + 1]);
+        rig.log(&one_event_buckets(round..round + 1));
         assert!(rig.segment(round + 1).exists(), "round {round}");
         rig.compact();
         assert!(!rig.segment(round + 1).exists(), "round {round}");
