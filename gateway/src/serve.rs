@@ -318,9 +318,11 @@ impl Gateway {
         };
         let flushed = tokio::time::timeout_at(deadline.into(), flush).await;
         self.lifecycle.enter(Phase::Stopped);
-        self.data_dir.release();
         match flushed {
-            Ok(()) => stopped,
+            Ok(()) => {
+                self.data_dir.release();
+                stopped
+            }
             Err(_) => {
                 tracing::error!("the destination did not take everything before the drain's deadline");
                 Stopped::CutOff

@@ -18,6 +18,9 @@ use crate::{NO_RATE_LIMIT, PATIENCE};
 const KILLS: u32 = 5;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
 
+/// What is torn, made from the segment as it is.
+type Tear = fn(&[u8]) -> Vec<u8>;
+
 /// Streams and unary calls of two applications, as many as the gateway takes, while it is killed again and again at
 /// moments that chance picks. Small segments, so that kills hit sealing and compaction too.
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +60,7 @@ async fn a_torn_tail_is_cut_off_and_told_and_costs_no_acknowledged_event() {
     let mut gateway = GatewayProcess::start(data.path(), &NO_RATE_LIMIT).await;
     let (demo, target) = gateway.demo();
     let oracle = Arc::new(Oracle::new(seed, &[demo]));
-    let tears: [fn(&[u8]) -> Vec<u8>; 3] = [
+    let tears: [Tear; 3] = [
         |_| b"\0\xff{\"event\":{\"event_id\":\"".repeat(40),
         |segment| last_frame(segment)[..7].to_vec(),
         |segment| {

@@ -24,7 +24,7 @@ async fn sigterm_at_full_load_loses_nothing_and_leaves_no_call_without_an_answer
     let seed = seed("drain");
     let mut draw = Draw::new(seed, 1_000_000);
     let data = tempfile::tempdir().expect("a folder");
-    let mut gateway = GatewayProcess::start(data.path(), &[&NO_RATE_LIMIT[..], &["operate.log=info,headgate::door=debug"]].concat()).await;
+    let mut gateway = GatewayProcess::start(data.path(), &NO_RATE_LIMIT).await;
     let (demo, target) = gateway.demo();
     let oracle = Arc::new(Oracle::new(seed, &[demo]));
     let shape = Shape { streams: 6, stubborn: 2, unary: 6, ..Shape::default() };
@@ -34,7 +34,7 @@ async fn sigterm_at_full_load_loses_nothing_and_leaves_no_call_without_an_answer
         let started = tokio::time::Instant::now();
         let status = gateway.terminate(DRAIN_DEADLINE).await;
         let took = started.elapsed();
-        println!("drained in {took:?} at {}", headgate::clock::Clock::system().wall_ms());
+        println!("drained in {took:?}");
         assert!(took < ENOUGH, "a client that stays may use up its grace, not the drain's deadline: {took:?}");
         assert_eq!(status.code(), Some(0), "the drain was clean");
         gateway.start_again().await;

@@ -118,7 +118,10 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         .thread_name("headgate")
         .build()
         .map_err(|error| CliError::failed(format!("the runtime can't start: {error}")))?;
-    runtime.block_on(execute(command, loaded, global.output))
+    let result = runtime.block_on(execute(command, loaded, global.output));
+    // Whatever still runs on other threads by now hangs on a disk; waiting for it would break the drain's deadline.
+    runtime.shutdown_background();
+    result
 }
 
 async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(), CliError> {

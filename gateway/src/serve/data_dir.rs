@@ -1,6 +1,6 @@
 //! The data folder: one gateway at a time, and where to find it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::ServeError;
+use crate::delivery::lake::OsFiles;
+use crate::delivery::lake::files::create_dirs;
 
 /// The lock's file, in the data folder.
 const LOCK: &str = "lock";
@@ -32,7 +34,8 @@ pub(super) struct DataDir {
 impl DataDir {
     /// Makes the folder if need be and locks it.
     pub(super) fn lock(dir: &Path) -> Result<Self, ServeError> {
-        fs::create_dir_all(dir).map_err(|error| cannot(dir, &error))?;
+        // Durably: the names of what the lake makes in it are worth no more than the folder's own.
+        create_dirs(&OsFiles, dir, Path::new("")).map_err(|error| cannot(dir, &error))?;
         let path = dir.join(LOCK);
         let mut lock = OpenOptions::new()
             .read(true)

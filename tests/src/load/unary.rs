@@ -6,7 +6,6 @@ use crate::client::{Connection, Failure};
 impl Worker {
     pub(super) async fn unary(mut self) {
         let mut connection = None;
-        let mut n = 0;
         while self.has_work() {
             let Some(open) = &mut connection else {
                 match Connection::open(&self.target).await {
@@ -15,13 +14,7 @@ impl Worker {
                 }
                 continue;
             };
-            n += 1;
-            let t0 = headgate::clock::Clock::system().wall_ms();
-            let before = self.shared.tally.lock().unwrap().broken_off;
-            let good = self.call(open).await;
-            if self.shared.tally.lock().unwrap().broken_off > before { eprintln!("DBG broken n={n} start={t0} now={}", headgate::clock::Clock::system().wall_ms()); }
-            if !good { n = 0; }
-            if !good {
+            if !self.call(open).await {
                 connection = None;
             }
         }

@@ -20,6 +20,7 @@ use super::log::{Next, SegmentReader};
 use super::manifest::{Manifest, ManifestFile, SetAside};
 use super::parquet_file::ParquetFile;
 use super::partition::{EventWindow, Partitions};
+use super::retire::remove_segment;
 use super::rows::{Requests, Rows, event_time_ms};
 use super::{ApplicationNames, LakeError};
 
@@ -152,11 +153,7 @@ impl Compaction {
     }
 
     fn remove(&self, number: SegmentNumber) -> Result<(), LakeError> {
-        let path = self.layout.segment(number);
-        self.files
-            .remove(&path)
-            .and_then(|()| self.files.sync_dir(&self.layout.log))
-            .map_err(|source| LakeError::file("remove", &path, source))
+        remove_segment(&*self.files, &self.layout, number)
     }
 }
 

@@ -149,6 +149,7 @@ impl Compactor {
                 let pause = segment.backoff.next();
                 warn!(segment = number.0, ?pause, "the segment is tried again");
                 segment.not_before = self.clock.now() + pause;
+                state.pause_others(error, segment.not_before);
                 state.waiting.insert(number, segment);
             }
         }
@@ -181,6 +182,20 @@ impl Compactor {
 }
 
 impl State {
+    /// What a disk refuses one segment it refuses the others too: trying each of them would burn a core.
+    fn pause_others(&mut self, error: &LakeError, until: Instant) {
+        let of_the_disk = match error {
+            LakeError::File { .. } | LakeError::Parquet { .. } | LakeError::Manifest { .. } => true,
+            LakeError::Damaged { .. } | LakeError::Panic(_) | LakeError::Closed | LakeError::Thread(_) => false,
+        };
+        // Someone who asked gets an answer for each.
+        if of_the_disk && self.requests.is_empty() {
+            for waiting in self.waiting.values_mut() {
+                waiting.not_before = waiting.not_before.max(until);
+            }
+        }
+    }
+
     fn answer(&mut self, number: SegmentNumber, result: &Result<Compacted, LakeError>) {
         for request in &mut self.requests {
             if request.pending.remove(&number) {

@@ -23,6 +23,7 @@ pub mod power_cut;
 mod queue;
 mod read_rows;
 mod recover;
+mod retire;
 mod rows;
 mod segment;
 mod verify;
@@ -125,6 +126,7 @@ impl Lake {
             compactor.add(sealed);
         }
 
+        let watch_metrics = Arc::clone(&metrics);
         let queue = Arc::new(Queue::new(clock.clone()));
         let health = Arc::new(LakeHealth::new(&metrics));
         let writer = Writer::new(WriterParts {
@@ -151,7 +153,7 @@ impl Lake {
             ended: channel(0).0,
             threads: Mutex::default(),
         };
-        lake.start("lake-watch", move || watch::run(&queue, &health, &clock))?;
+        lake.start("lake-watch", move || watch::run(&queue, &health, &clock, &watch_metrics))?;
         lake.start("lake-compactor", move || compactor.run())?;
         lake.start("lake-writer", move || writer.run())?;
         Ok(lake)

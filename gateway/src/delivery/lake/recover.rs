@@ -1,6 +1,6 @@
 //! Brings the log into order at the start, after whatever stopped the process or the machine.
 //!
-//! A torn tail, the rest of a write that was never acknowledged, is cut off. Damage before good frames, or in what the
+//! A torn tail, the rest of a write that was cut short, is cut off. Damage before good frames, or in what the
 //! next segment's header says was durable, is set aside in `lake/damaged` and the good frames are kept. Both are
 //! reported. A segment that can't be put in order now keeps its place in the queue; the start goes on.
 
@@ -18,6 +18,7 @@ use super::layout::{Layout, SegmentNumber};
 use super::log::{Next, SEGMENT_HEADER, SegmentEnd, SegmentHeader, SegmentReader};
 use super::manifest::Manifest;
 use super::partition::EventWindow;
+use super::retire::remove_segment;
 use crate::metrics::{Counter, Metrics};
 
 /// What was found at the start.
@@ -27,7 +28,7 @@ pub struct RecoveryReport {
     pub segments: u64,
     /// Events in them.
     pub events: u64,
-    /// Bytes of torn tails that were cut off; none of them was acknowledged.
+    /// Bytes of torn tails that were cut off; a write that is cut short was not acknowledged.
     pub torn_bytes: u64,
     /// Bytes that were damaged or are missing.
     pub damaged_bytes: u64,
@@ -136,7 +137,7 @@ impl Recovery<'_> {
         }
         let torn_bytes = len - end + (torn_tail.end - torn_tail.start);
         if torn_bytes > 0 {
-            warn!(segment = number.0, torn_bytes, "the end of a write that was never acknowledged is cut off");
+            warn!(segment = number.0, torn_bytes, "the end of a write that was cut short is cut off");
             self.metrics.counter(Counter::LakeTornBytes, &[]).inc_by(torn_bytes);
             report.torn_bytes += torn_bytes;
         }
@@ -189,11 +190,7 @@ impl Recovery<'_> {
     }
 
     fn remove(&self, number: SegmentNumber) -> Result<(), LakeError> {
-        let path = self.layout.segment(number);
-        self.files
-            .remove(&path)
-            .and_then(|()| self.files.sync_dir(&self.layout.log))
-            .map_err(|source| LakeError::file("remove", &path, source))
+        remove_segment(self.files, self.layout, number)
     }
 
     fn set_aside(&self, number: SegmentNumber, bad: &Range<u64>) -> io::Result<()> {

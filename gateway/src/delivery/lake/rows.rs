@@ -8,7 +8,6 @@ use headgate_proto::record::SplitRecord;
 use parquet::data_type::ByteArray;
 
 use super::ApplicationNames;
-use super::day::iso_ms;
 
 /// The table's schema: the columns of AWS's Game Analytics Pipeline, and `event_time_ms`.
 pub(super) const SCHEMA: &str = "message raw_events {
@@ -201,10 +200,12 @@ impl<'a> Requests<'a> {
 }
 
 fn metadata(record: &SplitRecord<'_>) -> ByteArray {
-    let ingestion_id = serde_json::Value::from(record.request_id);
-    let received = iso_ms(record.request_time_ms);
+    // The AWS solution's shape, so that its queries find their way in it.
+    let request_id = serde_json::Value::from(record.request_id);
+    let received_ms = record.request_time_ms;
+    let received = received_ms.div_euclid(1_000);
     let text = format!(
-        r#"{{"ingestion_id":{ingestion_id},"processing_timestamp":"{received}","api":"headgate","processing_result":"ok"}}"#
+        r#"{{"ingestion_id":{request_id},"processing_timestamp":{received},"api":{{"request_id":{request_id},"request_time_epoch":{received_ms}}},"processing_result":{{"status":"ok"}}}}"#
     );
     text.into_bytes().into()
 }
@@ -236,9 +237,10 @@ mod tests {
         let metadata = requests.values(&SplitRecord::from(&record)).metadata.clone();
         let json: serde_json::Value = serde_json::from_slice(metadata.data()).expect("is JSON");
         assert_eq!(json["ingestion_id"], "a\"\\\n");
-        assert_eq!(json["processing_timestamp"], "2023-11-14T22:13:20.123Z");
-        assert_eq!(json["api"], "headgate");
-        assert_eq!(json["processing_result"], "ok");
+        assert_eq!(json["processing_timestamp"], 1_700_000_000);
+        assert_eq!(json["api"]["request_id"], "a\"\\\n");
+        assert_eq!(json["api"]["request_time_epoch"], 1_700_000_000_123_i64);
+        assert_eq!(json["processing_result"]["status"], "ok");
     }
 
     #[test]

@@ -2,19 +2,30 @@
 //! for as long as the disk likes.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+use tracing::error;
 
 use super::health::{Concern, LakeHealth};
 use super::queue::Queue;
 use crate::clock::Clock;
+use crate::metrics::{Counter, Metrics};
 
 /// How often it looks while anything is on its way; a verdict is late by this much at most.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// A file operation that takes longer makes the lake count as down.
 const STALLED_AFTER: Duration = Duration::from_secs(3);
 
-/// Runs until the writer has ended.
-pub(super) fn run(queue: &Queue, health: &LakeHealth, clock: &Clock) {
+/// Runs until the writer has ended. A panic, of a waiter that is told its outcome, ends one look and not the watch.
+pub(super) fn run(queue: &Queue, health: &LakeHealth, clock: &Clock, metrics: &Metrics) {
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| watch(queue, health, clock))) {
+        error!(panic = panic_text(&*panic), "a bug in the lake's watch; it goes on");
+        metrics.counter(Counter::Panics, &["lake-watch"]).inc();
+    }
+}
+
+fn watch(queue: &Queue, health: &LakeHealth, clock: &Clock) {
     let mut was_stalled = false;
     while !queue.watch(INTERVAL, was_stalled) {
         let since = queue.expire();
