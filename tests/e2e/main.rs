@@ -1,5 +1,7 @@
 //! End to end: real gateways, real sockets, real clients, and faults.
 
+#![allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime")]
+
 mod crash;
 mod disk_faults;
 mod drain;

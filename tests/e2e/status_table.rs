@@ -24,6 +24,9 @@ use uuid::Uuid;
 
 use crate::PATIENCE;
 
+/// A name, headers, the pieces of a body, and the row of the table that they belong to.
+type BadMessage = (&'static str, Vec<(&'static str, &'static str)>, Vec<Bytes>, &'static str);
+
 /// A gateway with a destination that does as it is told.
 struct House {
     gateway: InProcess,
@@ -249,7 +252,7 @@ async fn messages_that_cannot_be_read_are_invalid_and_the_connection_goes_on() {
         Bytes::from(bytes)
     };
     let bomb = vec![0; 8 << 20];
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<Bytes>, &str)> = vec![
+    let cases: Vec<BadMessage> = vec![
         ("really too large", vec![], vec![framed(false, &vec![0; 65 << 10])], "message_too_large"),
         ("a length of 4 GiB", vec![], vec![declared(u32::MAX)], "message_too_large"),
         ("a zstd bomb", vec![("grpc-encoding", "zstd")], vec![framed(true, &zstd(&bomb))], "decompressed_too_large"),

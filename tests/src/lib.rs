@@ -2,6 +2,8 @@
 //! load that goes on through faults, a reader of the lake, a stock Python client, and the oracle that judges what all of
 //! them leave behind. Nothing here is skipped where something is missing: the test fails and says what to install.
 
+#![allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime")]
+
 pub mod binary;
 pub mod client;
 pub mod destination;

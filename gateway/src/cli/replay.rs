@@ -2,6 +2,7 @@
 //! was stored before is not stored twice within the gateway's dedupe window, and queries that count distinct ids count
 //! right in any case.
 
+mod lines;
 mod send;
 mod source;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use self::send::Sender;
+use self::send::{Counts, Sender};
 use self::source::{Selected, Source};
 use super::progress::ProgressLine;
 use super::report::{Report, properties, table};
@@ -68,7 +69,7 @@ fn date(text: &str) -> Result<Day, String> {
 struct Outcome {
     /// Events that were selected.
     events: u64,
-    /// Rows whose event can't be sent: its bytes are no event, and it was not repaired.
+    /// Rows that can't be sent: the line is damaged, or the event's bytes are no event, and it was not repaired.
     unreadable: u64,
     accepted: u64,
     rejected: u64,
@@ -93,11 +94,37 @@ struct ReasonCount {
     events: u64,
 }
 
+impl Outcome {
+    /// Events that are not known to be stored.
+    fn refused(&self) -> u64 {
+        self.rejected + self.retry + self.unknown + self.not_sent
+    }
+
+    /// Why the command fails, if it does.
+    fn failure(&self) -> Option<String> {
+        let refused = (self.refused() > 0).then(|| format!("{} events were not accepted", self.refused()));
+        let unreadable = (self.unreadable > 0).then(|| format!("{} rows can't be read", self.unreadable));
+        let mut failure = refused.into_iter().chain(unreadable).collect::<Vec<_>>().join("; ");
+        if let Some(why) = &self.stopped {
+            let separator = if failure.is_empty() { "stopped: " } else { ": " };
+            failure.push_str(separator);
+            failure.push_str(why);
+        }
+        (!failure.is_empty()).then_some(failure)
+    }
+}
+
 /// Runs the command and shows its result.
 ///
 /// # Errors
 /// If something can't be read, several applications are mixed, or an event was not accepted.
 pub async fn run(args: ReplayArgs, context: &Context) -> Result<(), CliError> {
+    let outcome = replay(&args, context).await?;
+    shown(&outcome, args.dry_run)?.show(context.output)?;
+    outcome.failure().map_or(Ok(()), |why| Err(CliError::failed(why)))
+}
+
+async fn replay(args: &ReplayArgs, context: &Context) -> Result<Outcome, CliError> {
     let clock = Clock::system();
     let source = match (args.from, args.to) {
         (Some(from), Some(to)) if args.lake => {
@@ -116,59 +143,63 @@ pub async fn run(args: ReplayArgs, context: &Context) -> Result<(), CliError> {
     }
     let mut line = ProgressLine::new(clock.clone());
     let selected = source.survey(args.app.as_deref(), |read| line.show(|| format!("{read} events read")))?;
-    let outcome = if args.dry_run {
-        Outcome { events: selected.events, unreadable: selected.unreadable, ..Outcome::default() }
-    } else {
-        let mut sender = Sender::connect(&args, clock).await?;
-        send_all(&source, &args, &selected, &mut sender, &mut line).await?
-    };
     drop(line);
-    shown(&outcome, args.dry_run)?.show(context.output)?;
-    let refused = outcome.events - outcome.accepted;
-    if !args.dry_run && (refused > 0 || outcome.unreadable > 0) {
-        let why = outcome.stopped.map(|why| format!(": {why}")).unwrap_or_default();
-        let missed = refused + outcome.unreadable;
-        return Err(CliError::failed(format!("{missed} events were not accepted{why}")));
+    for problem in &selected.problems {
+        eprintln!("headgate: left out: {problem}");
     }
-    Ok(())
+    if selected.unreadable > selected.problems.len() as u64 {
+        eprintln!("headgate: left out: {} rows in all", selected.unreadable);
+    }
+    if args.dry_run {
+        return Ok(Outcome { events: selected.events, unreadable: selected.unreadable, ..Outcome::default() });
+    }
+    let mut sender = Sender::connect(args, clock.clone()).await?;
+    let stopped = send_all(&source, args, &selected, &mut sender, &mut ProgressLine::new(clock)).await;
+    Ok(outcome(&selected, sender.counts, stopped))
 }
 
+/// Returns why it stopped before the end, if it did.
 async fn send_all(
     source: &Source,
     args: &ReplayArgs,
     selected: &Selected,
     sender: &mut Sender,
     line: &mut ProgressLine,
-) -> Result<Outcome, CliError> {
-    let mut stopped = None;
+) -> Option<String> {
     for batch in source.batches(args.app.as_deref(), args.batch as usize) {
-        if let Err(why) = sender.send(batch?).await {
-            stopped = Some(why.to_string());
-            break;
+        let sent = match batch {
+            Ok(batch) => sender.send(batch).await.map_err(|why| why.to_string()),
+            // What was sent before has to be reported all the same.
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = sent {
+            return Some(why);
         }
         line.show(|| format!("{} of {} events sent", sender.counts.settled(), selected.events));
     }
-    let counts = &sender.counts;
-    Ok(Outcome {
-        events: selected.events,
+    None
+}
+
+fn outcome(selected: &Selected, counts: Counts, stopped: Option<String>) -> Outcome {
+    // Somebody may have added rows to a file between the two times that it was read.
+    let events = selected.events.max(counts.settled());
+    Outcome {
+        events,
         unreadable: selected.unreadable,
+        not_sent: events - counts.settled(),
         accepted: counts.accepted,
         rejected: counts.rejected,
         retry: counts.retry,
         unknown: counts.unknown,
-        not_sent: selected.events.saturating_sub(counts.settled()),
         calls: counts.calls,
         calls_repeated: counts.calls_repeated,
-        reasons: reasons(&counts.reasons),
+        reasons: reasons(counts.reasons),
         stopped,
-    })
+    }
 }
 
-fn reasons(counted: &BTreeMap<(&'static str, String), u64>) -> Vec<ReasonCount> {
-    counted
-        .iter()
-        .map(|((verdict, reason), events)| ReasonCount { verdict, reason: reason.clone(), events: *events })
-        .collect()
+fn reasons(counted: BTreeMap<(&'static str, String), u64>) -> Vec<ReasonCount> {
+    counted.into_iter().map(|((verdict, reason), events)| ReasonCount { verdict, reason, events }).collect()
 }
 
 fn shown(outcome: &Outcome, dry_run: bool) -> Result<Report, CliError> {

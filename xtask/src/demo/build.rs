@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::Stop;
+use super::group::Group;
 
 /// What cargo says of each thing it made; the other messages have none of these.
 #[derive(Deserialize)]
@@ -41,19 +42,18 @@ fn shortened(path: PathBuf) -> PathBuf {
 /// Builds the gateway, and says where its binary is.
 pub(super) async fn gateway(profile: &str) -> Result<PathBuf, Stop> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command
         .current_dir(workspace())
         .args(["build", "--package", "headgate", "--bin", "headgate", "--message-format", "json-render-diagnostics"])
         .args(["--profile", profile])
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| format!("can't run cargo: {error}"))?;
-    if !output.status.success() {
+        .stdout(Stdio::piped());
+    let building = async { Group::start(&mut command)?.finish().await };
+    let (status, output) = building.await.map_err(|error| format!("can't run cargo: {error}"))?;
+    if !status.success() {
         return Err(Stop::Failed("the gateway does not build (cargo's messages are above)".to_owned()));
     }
-    let messages = String::from_utf8_lossy(&output.stdout);
+    let messages = String::from_utf8_lossy(&output);
     let executable = messages
         .lines()
         .filter_map(|message| serde_json::from_str::<Artifact>(message).ok())

@@ -5,6 +5,7 @@
 
 mod build;
 mod gateway;
+mod group;
 mod http;
 mod interrupt;
 mod lake;

@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::group::Group;
 use super::lake::Contents;
 use super::terminal::{Line, Screen};
 use super::{Folders, Stop, words};
@@ -109,10 +110,11 @@ pub(super) async fn find_duckdb(folders: &Folders) -> Result<DuckDb, String> {
 async fn quiet(command: &mut Command, log: &File, within: Duration) -> Result<(), String> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     let to_log = || log.try_clone().map(Stdio::from).map_err(|error| error.to_string());
-    command.stdin(Stdio::null()).stdout(to_log()?).stderr(to_log()?).kill_on_drop(true);
-    match timeout(within, command.status()).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("{name}: {status}")),
+    command.stdout(to_log()?).stderr(to_log()?);
+    let running = async { Group::start(command)?.finish().await };
+    match timeout(within, running).await {
+        Ok(Ok((status, _))) if status.success() => Ok(()),
+        Ok(Ok((status, _))) => Err(format!("{name}: {status}")),
         Ok(Err(error)) => Err(format!("{name}: {error}")),
         Err(_) => Err(format!("{name} took longer than {}", words::duration(within))),
     }

@@ -1,4 +1,5 @@
-//! Sends batches through `PublishEvents`, again as long as the gateway says so, and counts what became of the events.
+//! Sends batches through `PublishEvents`, again as long as the gateway says so or a call gets lost, and counts what became
+//! of the events. All of them have ids, so that one that is sent twice is the same event to the gateway and to queries.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -77,6 +78,8 @@ impl Sender {
     /// Sends a batch until each of its events has a verdict that is not "try again".
     pub(super) async fn send(&mut self, mut events: Vec<Event>) -> Result<(), Stop> {
         self.last_success = self.clock.now();
+        // Whether a call got lost, so that the gateway may have stored what is sent again.
+        let mut maybe_stored = false;
         while !events.is_empty() {
             let mut request = Request::new(PublishEventsRequest { events: events.clone() });
             request.set_timeout(CALL_TIMEOUT);
@@ -89,16 +92,20 @@ impl Sender {
                         self.last_success = self.clock.now();
                     }
                     self.counts.accepted += u64::from(verdict.accepted);
+                    self.count_unanswered(events.len(), u64::from(verdict.accepted), verdict.not_accepted.len());
                     let Some((pause, why)) = self.settle(&mut events, &verdict.not_accepted) else { return Ok(()) };
                     (pause, format!("retry, {why}"))
                 }
-                Err(status) => match hint(&status) {
-                    Some(pause) => (pause, status.message().to_owned()),
-                    None => return Err(self.refused(&status, &events)),
-                },
+                Err(status) => {
+                    maybe_stored |= is_lost(status.code());
+                    match pause_after(&status) {
+                        Some(pause) => (pause, format!("{:?}: {}", status.code(), status.message())),
+                        None => return Err(self.refused(&status, &events, maybe_stored)),
+                    }
+                }
             };
             if self.last_success + self.patience < self.clock.now() + pause {
-                self.give_up(&events);
+                self.give_up(&events, maybe_stored);
                 return Err(Stop::Patience(self.patience, last_answer));
             }
             self.counts.calls_repeated += 1;
@@ -141,21 +148,35 @@ impl Sender {
         pause.map(|pause| (pause, why))
     }
 
-    fn refused(&mut self, status: &Status, events: &[Event]) -> Stop {
+    /// Events that an answer leaves out; a gateway has to say something about each.
+    fn count_unanswered(&mut self, sent: usize, accepted: u64, not_accepted: usize) {
+        let unanswered = (sent as u64).saturating_sub(accepted.saturating_add(not_accepted as u64));
+        self.count_unknown(unanswered, "no verdict");
+    }
+
+    fn count_unknown(&mut self, events: u64, why: &str) {
+        if events > 0 {
+            self.counts.unknown += events;
+            *self.counts.reasons.entry(("unknown", why.to_owned())).or_default() += events;
+        }
+    }
+
+    fn refused(&mut self, status: &Status, events: &[Event], maybe_stored: bool) -> Stop {
         let nothing_stored = matches!(
             status.code(),
             Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented
         );
-        if !nothing_stored {
-            let events = events.len() as u64;
-            self.counts.unknown += events;
-            *self.counts.reasons.entry(("unknown", status.code().description().to_owned())).or_default() += events;
+        if maybe_stored || !nothing_stored {
+            self.count_unknown(events.len() as u64, status.code().description());
         }
         Stop::Refused(status.code(), status.message().to_owned())
     }
 
-    fn give_up(&mut self, events: &[Event]) {
+    fn give_up(&mut self, events: &[Event], maybe_stored: bool) {
         let events = events.len() as u64;
+        if maybe_stored {
+            return self.count_unknown(events, "patience");
+        }
         self.counts.retry += events;
         *self.counts.reasons.entry(("retry", "patience".to_owned())).or_default() += events;
     }
@@ -178,13 +199,21 @@ fn endpoint(args: &ReplayArgs) -> Result<Endpoint, CliError> {
     }
 }
 
-/// When a refused call may be made again; `None`: making it again can't help.
-fn hint(status: &Status) -> Option<Duration> {
-    if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
-        return None;
+/// When a failed call may be made again; `None`: making it again can't help.
+fn pause_after(status: &Status) -> Option<Duration> {
+    match status.code() {
+        Code::Unavailable | Code::ResourceExhausted => {
+            let hint = status.get_details_retry_info().and_then(|info| info.retry_delay);
+            Some(hint.unwrap_or(PAUSE).min(LONGEST_PAUSE))
+        }
+        code => is_lost(code).then_some(PAUSE),
     }
-    let hint = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    Some(hint.unwrap_or(PAUSE).min(LONGEST_PAUSE))
+}
+
+/// Whether nobody can tell what became of the call: it ran out of time, or its connection was lost, for which tonic 0.14
+/// has these three codes, depending on how the connection went.
+fn is_lost(code: Code) -> bool {
+    matches!(code, Code::DeadlineExceeded | Code::Unknown | Code::Internal | Code::Cancelled)
 }
 
 fn reason(reason: Reason) -> String {

@@ -1,15 +1,17 @@
 //! Where a replay's events come from: files of bad rows, or the lake's Parquet files. They are read twice, first to count
-//! them and to see whose they are, then to send them; nothing is held in memory but the batch in hand.
+//! them and to see whose they are, then to send them; nothing is held in memory but the batch in hand. Rows that can't be
+//! read are counted and left out; a file that can't be read ends the replay.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use headgate_proto::v1::Event;
 use prost::Message;
 use prost_types::Timestamp;
 
+use super::lines::{Line, Lines, MAX_LINE};
 use crate::cli::CliError;
 use crate::delivery::lake::day::Day;
 use crate::delivery::lake::{EventRow, LakeFiles, read_rows};
@@ -17,18 +19,25 @@ use crate::delivery::rejects::BadRowLine;
 
 /// Below the 4 MiB that a gateway takes by default.
 const BATCH_BYTES: usize = 3 << 20;
+/// So many rows that can't be read are named; a file of nothing else would bury the report.
+const PROBLEMS_NAMED: usize = 100;
 
 pub(super) struct Source {
-    paths: Vec<PathBuf>,
-    kind: Kind,
+    files: Files,
     /// Log segments of the lake whose events are in no file yet.
     pub(super) waiting_segments: u64,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    BadRows,
-    Lake,
+enum Files {
+    BadRows(Vec<RowFile>),
+    Lake(Vec<PathBuf>),
+}
+
+#[derive(Clone)]
+struct RowFile {
+    path: PathBuf,
+    /// What it held when it was chosen. A gateway that rejects what is sent appends that here.
+    len: u64,
 }
 
 /// What there is to send.
@@ -36,12 +45,15 @@ enum Kind {
 pub(super) struct Selected {
     pub(super) events: u64,
     pub(super) unreadable: u64,
+    /// The first of the rows that can't be read, each with its place and what is wrong with it.
+    pub(super) problems: Vec<String>,
 }
 
 struct Read {
-    application_id: String,
-    /// `None`: the row holds nothing that can be sent.
-    event: Option<Event>,
+    /// `None`: nobody can tell whose it is.
+    application_id: Option<String>,
+    /// If the row holds nothing that can be sent, where it is and why.
+    event: Result<Event, String>,
 }
 
 type Reads = Box<dyn Iterator<Item = Result<Read, CliError>> + Send>;
@@ -51,14 +63,14 @@ impl Source {
     pub(super) fn bad_rows(paths: &[PathBuf]) -> Result<Self, CliError> {
         let mut files = Vec::new();
         for path in paths {
-            collect(path, &mut files).map_err(|error| CliError::failed(format!("{}: {error}", path.display())))?;
+            collect(path, &mut files).map_err(|error| failed(path, &error))?;
         }
-        Ok(Self { paths: files, kind: Kind::BadRows, waiting_segments: 0 })
+        Ok(Self { files: Files::BadRows(files), waiting_segments: 0 })
     }
 
     pub(super) fn lake(data_dir: &Path, from: Day, to: Day) -> Result<Self, CliError> {
         let files = LakeFiles::between(data_dir, from, to).map_err(CliError::failed)?;
-        Ok(Self { paths: files.paths, kind: Kind::Lake, waiting_segments: files.waiting_segments })
+        Ok(Self { files: Files::Lake(files.paths), waiting_segments: files.waiting_segments })
     }
 
     /// Counts what there is of an application, or, without one, of the only one there is.
@@ -68,12 +80,19 @@ impl Source {
         for read in self.reads(app) {
             let read = read?;
             match read.event {
-                Some(_) => selected.events += 1,
-                None => selected.unreadable += 1,
+                Ok(_) => selected.events += 1,
+                Err(problem) => {
+                    selected.unreadable += 1;
+                    if selected.problems.len() < PROBLEMS_NAMED {
+                        selected.problems.push(problem);
+                    }
+                }
             }
-            match applications.get_mut(&read.application_id) {
-                Some(count) => *count += 1,
-                None => drop(applications.insert(read.application_id, 1)),
+            if let Some(id) = read.application_id {
+                match applications.get_mut(&id) {
+                    Some(count) => *count += 1,
+                    None => drop(applications.insert(id, 1)),
+                }
             }
             progress(selected.events);
         }
@@ -93,19 +112,18 @@ impl Source {
         app: Option<&str>,
         events: usize,
     ) -> impl Iterator<Item = Result<Vec<Event>, CliError>> + Send + use<> {
-        let reads = self.reads(app).filter_map(|read| read.map(|read| read.event).transpose());
+        let reads = self.reads(app).filter_map(|read| read.map(|read| read.event.ok()).transpose());
         Batches { reads: Box::new(reads), next: None, events }
     }
 
     fn reads(&self, app: Option<&str>) -> Reads {
-        let kind = self.kind;
         let app = app.map(str::to_owned);
-        let reads = self.paths.clone().into_iter().flat_map(move |path| match kind {
-            Kind::BadRows => bad_rows_of(path),
-            Kind::Lake => lake_rows_of(path),
-        });
+        let reads: Reads = match &self.files {
+            Files::BadRows(files) => Box::new(files.clone().into_iter().flat_map(bad_rows_of)),
+            Files::Lake(paths) => Box::new(paths.clone().into_iter().flat_map(lake_rows_of)),
+        };
         Box::new(reads.filter(move |read| match (read, &app) {
-            (Ok(read), Some(app)) => read.application_id.eq_ignore_ascii_case(app),
+            (Ok(Read { application_id: Some(id), .. }), Some(app)) => id.eq_ignore_ascii_case(app),
             _ => true,
         }))
     }
@@ -140,14 +158,17 @@ impl Iterator for Batches {
     }
 }
 
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn collect(path: &Path, files: &mut Vec<RowFile>) -> io::Result<()> {
     if !path.is_dir() {
         // Said by name, so it is taken whatever it is called; opening it tells if it is not there.
-        File::open(path)?;
-        files.push(path.to_owned());
+        let metadata = File::open(path)?.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it has to be read twice, save it as a file"));
+        }
+        files.push(RowFile { path: path.to_owned(), len: metadata.len() });
         return Ok(());
     }
-    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     for entry in entries {
         if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "jsonl") {
@@ -157,35 +178,43 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn bad_rows_of(path: PathBuf) -> Reads {
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) => return failed(&path, &error),
+fn bad_rows_of(file: RowFile) -> Reads {
+    match Lines::open(&file.path, file.len) {
+        Ok(lines) => Box::new(lines.map(move |line| match line {
+            Ok(line) => Ok(bad_row(&file.path, &line)),
+            Err(error) => Err(failed(&file.path, &error)),
+        })),
+        Err(error) => Box::new(std::iter::once(Err(failed(&file.path, &error)))),
+    }
+}
+
+fn bad_row(path: &Path, line: &Line) -> Read {
+    let at = |problem: &dyn std::fmt::Display| format!("{}, line {}: {problem}", path.display(), line.number);
+    let Some(text) = &line.text else {
+        let problem = format!("longer than {} MiB", MAX_LINE >> 20);
+        return Read { application_id: None, event: Err(at(&problem)) };
     };
-    let lines = BufReader::new(file).lines().enumerate();
-    let lines = lines.filter(|(_, line)| line.as_ref().map_or(true, |line| !line.trim().is_empty()));
-    Box::new(lines.map(move |(number, line)| {
-        let at = |problem: &dyn std::fmt::Display| {
-            CliError::failed(format!("{}, line {}: {problem}", path.display(), number + 1))
-        };
-        let line = line.map_err(|error| at(&error))?;
-        let row: BadRowLine = serde_json::from_str(&line).map_err(|error| at(&error))?;
-        Ok(Read { event: row.event_to_send(), application_id: row.application_id })
-    }))
+    match serde_json::from_slice::<BadRowLine>(text) {
+        Ok(row) => Read {
+            event: row.event_to_send().ok_or_else(|| at(&"its bytes are no event, and it was not repaired")),
+            application_id: Some(row.application_id),
+        },
+        Err(error) => Read { application_id: None, event: Err(at(&error)) },
+    }
 }
 
 fn lake_rows_of(path: PathBuf) -> Reads {
     match read_rows(&path) {
         Ok(rows) => Box::new(rows.map(|row| {
             let row = row.map_err(CliError::failed)?;
-            Ok(Read { application_id: row.application_id.clone(), event: Some(event_of(row)) })
+            Ok(Read { application_id: Some(row.application_id.clone()), event: Ok(event_of(row)) })
         })),
         Err(error) => Box::new(std::iter::once(Err(CliError::failed(error)))),
     }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Reads {
-    Box::new(std::iter::once(Err(CliError::failed(format!("{}: {error}", path.display())))))
+fn failed(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed(format!("{}: {error}", path.display()))
 }
 
 fn event_of(row: EventRow) -> Event {

@@ -11,16 +11,17 @@ use headgate_proto::v1::{
     StreamEventsResponse, VerdictCode,
 };
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
 use crate::cli::Output;
 use crate::config::{LakeSettings, Settings};
-use crate::delivery::lake::{FileLayer, OsFiles};
+use crate::delivery::lake::{FileLayer, LakeFiles, OsFiles};
 use crate::delivery::rejects::{BadRow, BadRowLine, Rejects};
 use crate::metrics::Metrics;
 
@@ -31,6 +32,8 @@ const APP: u128 = 0xf000_0000_0000_4000_8000_0000_0000_0001;
 struct Gateway {
     answers: Arc<Mutex<VecDeque<Answer>>>,
     seen: Arc<Mutex<Vec<Vec<Event>>>>,
+    /// A file to which every call appends a bad row.
+    rejects_into: Option<PathBuf>,
 }
 
 enum Answer {
@@ -48,6 +51,10 @@ impl IngestService for Gateway {
         assert_eq!(request.metadata().get("x-api-key").expect("has a key"), "hg_secret");
         let events = request.into_inner().events;
         self.seen.lock().expect("is not poisoned").push(events.clone());
+        if let Some(path) = &self.rejects_into {
+            let text = fs::read_to_string(path).expect("reads");
+            fs::write(path, format!("{text}{}\n", text.lines().next().expect("has a row"))).expect("writes");
+        }
         let answer = self.answers.lock().expect("is not poisoned").pop_front();
         let verdicts = match answer {
             Some(Answer::Status(status)) => return Err(status),
@@ -135,8 +142,28 @@ impl Rig {
         Context { settings, output: Output::Json }
     }
 
+    /// The only file of bad rows.
+    fn file(&self) -> PathBuf {
+        let only = |dir: PathBuf| fs::read_dir(dir).expect("lists").next().expect("holds one").expect("reads").path();
+        only(only(self.dir.path().join("bad_rows")))
+    }
+
     /// Runs the command against the gateway. Returns its result and the ids that each call carried.
     async fn replay(&self, gateway: &Gateway, more: &[&str]) -> (Result<(), CliError>, Vec<Vec<String>>) {
+        self.with(gateway, more, async |args, context| run(args, context).await).await
+    }
+
+    /// As [`Self::replay`], for what the command counts.
+    async fn outcome(&self, gateway: &Gateway, more: &[&str]) -> (Outcome, Vec<Vec<String>>) {
+        self.with(gateway, more, async |args, context| replay(&args, context).await.expect("runs")).await
+    }
+
+    async fn with<T>(
+        &self,
+        gateway: &Gateway,
+        more: &[&str],
+        command: impl AsyncFnOnce(ReplayArgs, &Context) -> T,
+    ) -> (T, Vec<Vec<String>>) {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("is an address")).expect("listens");
         let endpoint = format!("http://{}", incoming.local_addr().expect("has an address"));
         let args = self.args(&[&["--to-endpoint", &endpoint], more].concat());
@@ -146,7 +173,7 @@ impl Rig {
             .serve_with_incoming_shutdown(incoming, async { drop(when_done.await) });
         let context = self.context();
         let replayed = async {
-            let result = run(args, &context).await;
+            let result = command(args, &context).await;
             drop(done);
             result
         };
@@ -159,7 +186,7 @@ impl Rig {
 }
 
 fn answers(answers: impl IntoIterator<Item = Answer>) -> Gateway {
-    Gateway { answers: Arc::new(Mutex::new(answers.into_iter().collect())), seen: Arc::default() }
+    Gateway { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Gateway::default() }
 }
 
 #[tokio::test]
@@ -167,8 +194,8 @@ async fn refusals_with_a_hint_are_tried_again_and_only_what_was_not_taken_is_sen
     let rig = Rig::new(&[APP], &["a", "b", "c"]).await;
     let hint = ErrorDetails::with_retry_info(Some(Duration::from_millis(5)));
     let gateway = answers([
-        Answer::Status(Status::with_error_details(tonic::Code::Unavailable, "down", hint.clone())),
-        Answer::Status(Status::with_error_details(tonic::Code::ResourceExhausted, "too fast", hint)),
+        Answer::Status(Status::with_error_details(Code::Unavailable, "down", hint.clone())),
+        Answer::Status(Status::with_error_details(Code::ResourceExhausted, "too fast", hint)),
         Answer::Verdicts(vec![("b", VerdictCode::Retry, Reason::DestinationUnavailable)]),
     ]);
     let (result, calls) = rig.replay(&gateway, &[]).await;
@@ -213,11 +240,103 @@ async fn patience_ends_where_nobody_answers() {
 }
 
 #[tokio::test]
+async fn a_call_that_gets_lost_is_made_again_with_the_same_events() {
+    let rig = Rig::new(&[APP], &["a", ""]).await;
+    let codes = [Code::Unknown, Code::Internal, Code::Cancelled, Code::DeadlineExceeded];
+    let gateway = answers(codes.map(|code| Answer::Status(Status::new(code, "the connection is gone"))));
+    let (outcome, calls) = rig.outcome(&gateway, &[]).await;
+    assert_eq!((outcome.accepted, outcome.calls_repeated, outcome.failure()), (2, 4, None));
+    assert!(calls.len() == 5 && calls.iter().all(|ids| *ids == calls[0] && !ids[1].is_empty()), "{calls:?}");
+}
+
+// Scenario: the connection ends after the request went out, with no answer. The next one gets through.
+#[tokio::test]
+async fn a_connection_that_breaks_during_a_call_does_not_end_the_replay() {
+    let rig = Rig::new(&[APP], &["a"]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let endpoint = format!("http://{}", listener.local_addr().expect("has an address"));
+    let gateway = Gateway::default();
+    let (done, when_done) = oneshot::channel::<()>();
+    let server = async {
+        let (mut broken, _) = listener.accept().await.expect("accepts");
+        broken.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("greets with empty settings");
+        let mut read = Vec::new();
+        while !read.windows(8).any(|bytes| bytes == b"bad name") {
+            assert!(broken.read_buf(&mut read).await.expect("reads") > 0, "the call did not come");
+        }
+        drop(broken);
+        let server = Server::builder().add_service(IngestServiceServer::new(gateway.clone()));
+        let served = server.serve_with_incoming_shutdown(TcpIncoming::from(listener), async { drop(when_done.await) });
+        served.await.expect("serves");
+    };
+    let (args, context) = (rig.args(&["--to-endpoint", &endpoint]), rig.context());
+    let replayed = async {
+        let outcome = replay(&args, &context).await.expect("runs");
+        drop(done);
+        outcome
+    };
+    let ((), outcome) = tokio::join!(server, replayed);
+    assert_eq!((outcome.accepted, outcome.calls, outcome.failure()), (1, 2, None));
+}
+
+#[tokio::test]
+async fn events_of_lost_calls_are_not_called_unstored_when_patience_ends() {
+    let rig = Rig::new(&[APP], &["a"]).await;
+    let lost = || Answer::Status(Status::internal("the connection is gone"));
+    let gateway = answers([lost(), lost(), lost()]);
+    let (outcome, _) = rig.outcome(&gateway, &["--patience", "600ms"]).await;
+    assert_eq!((outcome.unknown, outcome.retry, outcome.not_sent), (1, 0, 0));
+    let gateway = answers([lost(), Answer::Status(Status::unauthenticated("unknown key"))]);
+    let (outcome, _) = rig.outcome(&gateway, &[]).await;
+    assert_eq!((outcome.unknown, outcome.not_sent), (1, 0));
+}
+
+#[tokio::test]
+async fn rows_that_the_gateway_adds_meanwhile_are_not_sent() {
+    let rig = Rig::new(&[APP], &["a", "b"]).await;
+    let gateway = Gateway { rejects_into: Some(rig.file()), ..Gateway::default() };
+    let (outcome, calls) = rig.outcome(&gateway, &["--batch", "1"]).await;
+    assert_eq!(calls, [["a"], ["b"]]);
+    assert_eq!((outcome.events, outcome.accepted, outcome.failure()), (2, 2, None));
+    assert_eq!(fs::read_to_string(rig.file()).expect("reads").lines().count(), 4);
+}
+
+#[tokio::test]
+async fn a_damaged_line_is_named_and_left_out_and_fails_the_command() {
+    let rig = Rig::new(&[APP], &["a", "b"]).await;
+    let text = fs::read_to_string(rig.file()).expect("reads");
+    let lines: Vec<&str> = text.lines().collect();
+    let damaged = [lines[0].as_bytes(), b"\n\xff\0\0\n", lines[1].as_bytes(), b"\n", &lines[0].as_bytes()[..40]];
+    fs::write(rig.file(), damaged.concat()).expect("writes");
+    let gateway = Gateway::default();
+    let (outcome, calls) = rig.outcome(&gateway, &[]).await;
+    assert_eq!(calls, [["a", "b"]]);
+    assert_eq!((outcome.accepted, outcome.unreadable), (2, 2));
+    assert_eq!(outcome.failure().as_deref(), Some("2 rows can't be read"));
+
+    let selected = Source::bad_rows(&[rig.file()]).expect("is there").survey(None, |_| {}).expect("reads");
+    for (problem, number) in selected.problems.iter().zip([2, 4]) {
+        assert!(problem.starts_with(&format!("{}, line {number}: ", rig.file().display())), "{problem}");
+    }
+}
+
+#[test]
+fn whatever_was_not_accepted_fails_the_command_even_where_the_counts_do_not_add_up() {
+    let selected = Selected { events: 3, ..Selected::default() };
+    let counts = Counts { accepted: 5, rejected: 1, ..Counts::default() };
+    assert_eq!(outcome(&selected, counts, None).failure().as_deref(), Some("1 events were not accepted"));
+    let counts = Counts { accepted: 2, ..Counts::default() };
+    assert_eq!(outcome(&selected, counts, None).failure().as_deref(), Some("1 events were not accepted"));
+    let counts = Counts { accepted: 3, ..Counts::default() };
+    let stopped = Some("x.jsonl: no such file".to_owned());
+    assert_eq!(outcome(&selected, counts, stopped).failure().as_deref(), Some("stopped: x.jsonl: no such file"));
+}
+
+#[tokio::test]
 async fn a_repaired_row_is_sent_as_repaired() {
     let rig = Rig::new(&[APP], &["a", "b"]).await;
     let gateway = Gateway::default();
-    let day = fs::read_dir(rig.dir.path().join("bad_rows")).expect("lists").next().expect("has a day").expect("reads");
-    let file = fs::read_dir(day.path()).expect("lists").next().expect("has a file").expect("reads").path();
+    let file = rig.file();
     let mut lines: Vec<BadRowLine> = fs::read_to_string(&file)
         .expect("reads")
         .lines()
@@ -229,7 +348,7 @@ async fn a_repaired_row_is_sent_as_repaired() {
     fs::write(&file, text.join("\n")).expect("writes");
     let (result, _) = rig.replay(&gateway, &[]).await;
     let error = result.expect_err("one row can't be read").to_string();
-    assert_eq!(error, "1 events were not accepted");
+    assert_eq!(error, "1 rows can't be read");
     let seen = gateway.seen.lock().expect("is not poisoned");
     let names: Vec<&str> = seen[0].iter().map(|event| event.event_name.as_str()).collect();
     assert_eq!(names, ["bad name", "good_name"]);
@@ -278,6 +397,33 @@ async fn a_range_of_the_lake_is_sent_as_it_was_stored() {
     let (result, calls) = rig.replay(&gateway, &lake("2023-11-15")).await;
     result.expect("there is nothing to do");
     assert_eq!(calls.len(), 2);
+}
+
+// Scenario: every fifth byte of a Parquet file is changed in turn. Whatever the library makes of it, a panic included, the
+// result is the rows or an error that names the file.
+#[tokio::test]
+async fn a_damaged_file_of_the_lake_fails_the_command_and_is_named() {
+    let rig = Rig { dir: crate::cli::lake::tests::data_dir().await };
+    crate::cli::lake::run(crate::cli::lake::LakeCommand::Compact, &rig.context()).await.expect("compacts");
+    let day = Day::parse("2023-11-14").expect("is a day");
+    let [path] = &LakeFiles::between(rig.dir.path(), day, day).expect("lists").paths[..] else {
+        panic!("not one file")
+    };
+    let whole = fs::read(path).expect("reads");
+    let mut panics = 0;
+    for place in (0..whole.len()).step_by(5) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0xff;
+        fs::write(path, damaged).expect("writes");
+        let source = Source::lake(rig.dir.path(), day, day).expect("lists");
+        if let Err(error) = source.survey(None, |_| {}) {
+            let text = error.to_string();
+            // Or the byte is one of the application's id, and there are two.
+            assert!(text.contains(path.to_str().expect("is text")) || error.exit_code() == 2, "byte {place}: {text}");
+            panics += usize::from(text.contains("damaged, can't be decoded"));
+        }
+    }
+    assert!(panics > 0, "no damage to {} bytes made the library panic", whole.len());
 }
 
 #[test]

@@ -153,9 +153,12 @@ impl Lake {
             ended: channel(0).0,
             threads: Mutex::default(),
         };
-        lake.start("lake-watch", move || watch::run(&queue, &health, &clock, &watch_metrics))?;
-        lake.start("lake-compactor", move || compactor.run())?;
-        lake.start("lake-writer", move || writer.run())?;
+        let given_up = Arc::clone(&queue);
+        lake.start("lake-watch", move || watch::run(&queue, &health, &clock, &watch_metrics))
+            .and_then(|()| lake.start("lake-compactor", move || compactor.run()))
+            .and_then(|()| lake.start("lake-writer", move || writer.run()))
+            // Without its writer the watch would wait for ever.
+            .inspect_err(|_| given_up.finish())?;
         Ok(lake)
     }
 

@@ -74,7 +74,12 @@ impl Queue {
     }
 
     /// Adds a bucket; a closed queue settles it at once.
-    pub(super) fn submit(&self, bucket: ClosedBucket) {
+    pub(super) fn submit(&self, mut bucket: ClosedBucket) {
+        // While the disk stalls, buckets that lingered come by the thousand, each with room for a full one: their memory
+        // must be in proportion to the bytes that admission counted.
+        if bucket.payload.len() < bucket.payload.capacity() / 4 {
+            bucket.payload.shrink_to_fit();
+        }
         let mut state = self.lock();
         if state.closing {
             drop(state);

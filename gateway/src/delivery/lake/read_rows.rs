@@ -1,16 +1,20 @@
-//! Reads events back out of the lake's Parquet files, for replay.
+//! Reads events back out of the lake's Parquet files, for replay. A damaged file is an error that names it, also where the
+//! Parquet library panics: its row iterator unwraps what it decodes.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::reader::RowIter;
 use parquet::record::{Row, RowAccessor};
 
 use super::LakeError;
 use super::day::Day;
 use super::files::{FileLayer, OsFiles};
 use super::layout::Layout;
+use super::watch::panic_text;
 
 /// One row of the lake, as far as it is the client's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +73,42 @@ impl LakeFiles {
 /// If the file can't be read; each row can fail too.
 pub fn read_rows(path: &Path) -> Result<impl Iterator<Item = Result<EventRow, LakeError>> + use<>, LakeError> {
     let file = File::open(path).map_err(|source| LakeError::file("open", path, source))?;
-    let path = path.to_owned();
-    let reader = SerializedFileReader::new(file).map_err(|source| LakeError::parquet(&path, source))?;
-    let columns = Columns::find(&reader).map_err(|source| LakeError::parquet(&path, source))?;
-    Ok(reader
-        .into_iter()
-        .map(move |row| row.and_then(|row| columns.read(&row)).map_err(|source| LakeError::parquet(&path, source))))
+    let (rows, columns) = guarded(path, || {
+        let reader = SerializedFileReader::new(file)?;
+        let columns = Columns::find(&reader)?;
+        Ok((reader.into_iter(), columns))
+    })?;
+    Ok(Rows { path: path.to_owned(), rows: Some(rows), columns })
+}
+
+struct Rows {
+    path: PathBuf,
+    /// `None` after an error: what the library's iterator does then is not said.
+    rows: Option<RowIter<'static>>,
+    columns: Columns,
+}
+
+impl Iterator for Rows {
+    type Item = Result<EventRow, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rows = self.rows.as_mut()?;
+        let columns = &self.columns;
+        let row = guarded(&self.path, || rows.next().map(|row| columns.read(&row?)).transpose());
+        if row.is_err() {
+            self.rows = None;
+        }
+        row.transpose()
+    }
+}
+
+/// Turns a panic of the Parquet library into an error.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, LakeError> {
+    // Nothing that `read` has changed is used after a panic.
+    let result = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        Err(ParquetError::General(format!("damaged, can't be decoded: {}", panic_text(&*panic))))
+    });
+    result.map_err(|source| LakeError::parquet(path, source))
 }
 
 /// Where the columns stand.

@@ -10,9 +10,7 @@ use super::log::{SegmentEnd, SegmentReader};
 /// Removes a segment. Trying again after an error is safe.
 pub(super) fn remove_segment(files: &dyn FileLayer, layout: &Layout, number: SegmentNumber) -> Result<(), LakeError> {
     // The manifest's name may be there and yet not be durable: then a power cut would take both.
-    files
-        .sync_dir(&layout.manifest)
-        .map_err(|source| LakeError::file("sync", &layout.manifest, source))?;
+    files.sync_dir(&layout.manifest).map_err(|source| LakeError::file("sync", &layout.manifest, source))?;
     cut_previous(files, layout, number)?;
     let path = layout.segment(number);
     files

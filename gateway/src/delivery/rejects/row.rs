@@ -7,6 +7,8 @@ use headgate_proto::v1::Event;
 use prost::Message;
 use prost_types::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::BadRow;
 use crate::delivery::lake::day::iso_ms;
@@ -97,11 +99,41 @@ impl BadRowLine {
 
     /// The event to send again: the one in `event` if it was changed, else the original. `None` if there is neither one
     /// that was changed nor an original that can be decoded.
+    ///
+    /// An event without an id gets one, the same each time: the gateway would give it another one each time that it is
+    /// sent, and nobody could tell that it is the same event.
     #[must_use]
     pub fn event_to_send(&self) -> Option<Event> {
+        let mut event = self.event_as_it_is()?;
+        if event.event_id.is_empty() {
+            event.event_id = self.derived_id(&event).to_string();
+        }
+        Some(event)
+    }
+
+    /// An id of where the event came in, which no repair changes: a request's id is the gateway's and unique. A row that
+    /// names no request was not written by a gateway; there it is an id of what the event holds.
+    fn derived_id(&self, event: &Event) -> Uuid {
+        let place = match self.request_id.as_str() {
+            "" => event.encode_to_vec(),
+            request_id => request_id.as_bytes().to_vec(),
+        };
+        let mut hash = Sha256::new();
+        for part in [b"headgate bad row", self.application_id.to_ascii_lowercase().as_bytes(), &place] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(self.index.to_be_bytes());
+        let hash: [u8; 32] = hash.finalize().into();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        Uuid::new_v8(bytes)
+    }
+
+    fn event_as_it_is(&self) -> Option<Event> {
         let original = self.original().and_then(|bytes| Event::decode(&*bytes).ok());
         match (&self.event, original) {
-            // Sent as it was, byte for byte where that is possible, unless somebody changed it.
+            // As it was, byte for byte where that is possible, unless somebody changed it.
             (Some(event), Some(original)) if *event == BadRowEvent::of(&original) => Some(original),
             (Some(event), _) => Some(event.clone().into_event()),
             (None, original) => original,

@@ -1,6 +1,8 @@
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use headgate_proto::v1::Event;
@@ -10,7 +12,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Size;
-use crate::delivery::lake::OsFiles;
+use crate::delivery::lake::day::Day;
+use crate::delivery::lake::files::{Entry, OsFiles, WriteFile};
 use crate::delivery::lake::power_cut::{PowerCutFiles, Survival};
 
 struct Rig {
@@ -137,6 +140,30 @@ fn a_repaired_event_is_sent_and_an_untouched_one_as_it_was() {
 }
 
 #[test]
+fn an_event_without_an_id_is_sent_with_the_same_one_each_time() {
+    let line = |index, name: &str| {
+        let event = Event { event_id: String::new(), event_name: name.to_owned(), ..event() };
+        BadRowLine::new(&row(index, event.encode_to_vec()))
+    };
+    let id = |line: &BadRowLine| line.event_to_send().expect("can be sent").event_id;
+    let first = line(0, "a");
+    // It must stay the same in all versions, or rows that were sent before are stored again.
+    assert_eq!(id(&first), "2fdf0553-15ee-8b45-b0b6-d7cb3754bd6b");
+    let mut repaired = first.clone();
+    repaired.event.as_mut().expect("can be decoded").event_name = "b".to_owned();
+    assert_eq!(id(&repaired), id(&first), "a repair makes no other event of it");
+    let others = [
+        line(1, "a"),
+        BadRowLine { request_id: "other".to_owned(), ..first.clone() },
+        BadRowLine { application_id: Uuid::from_u128(8).to_string(), ..first.clone() },
+        BadRowLine { request_id: String::new(), ..first.clone() },
+        BadRowLine { request_id: String::new(), ..line(0, "b") },
+    ];
+    let ids: BTreeSet<String> = others.iter().chain([&first]).map(id).collect();
+    assert_eq!(ids.len(), 6, "{ids:?}");
+}
+
+#[test]
 fn bad_rows_survive_a_power_cut_after_their_fsync() {
     let rig = Rig::new();
     let files = PowerCutFiles::new(rig.dir.path(), Survival::Nothing).expect("opens");
@@ -218,4 +245,89 @@ fn the_oldest_files_go_when_there_are_too_many() {
         .collect();
     assert_eq!(names.len(), 2, "{names:?}");
     assert_eq!(names[0], "2023-02-01");
+}
+
+/// Files whose names in the folder of a day can't be made durable.
+#[derive(Clone, Default)]
+struct UnsyncedDays {
+    failing: Arc<AtomicBool>,
+    created: Arc<AtomicU64>,
+}
+
+impl FileLayer for UnsyncedDays {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        self.created.fetch_add(1, Ordering::Relaxed);
+        OsFiles.create_new(path)
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        OsFiles.create(path)
+    }
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
+        OsFiles.open_append(path)
+    }
+    fn open_read(&self, path: &Path) -> io::Result<File> {
+        OsFiles.open_read(path)
+    }
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        OsFiles.len(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        OsFiles.list(dir)
+    }
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        OsFiles.create_dir(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let is_day = dir.file_name().and_then(|name| Day::parse(name.to_str()?)).is_some();
+        if is_day && self.failing.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the folder can't be synced"));
+        }
+        OsFiles.sync_dir(dir)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsFiles.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        OsFiles.remove(path)
+    }
+    fn free_space(&self, dir: &Path) -> io::Result<u64> {
+        OsFiles.free_space(dir)
+    }
+}
+
+#[test]
+fn while_no_file_can_be_opened_rows_are_dropped_without_a_try_for_each_and_no_file_is_left() {
+    let rig = Rig::new();
+    let files = UnsyncedDays::default();
+    files.failing.store(true, Ordering::Relaxed);
+    let rejects = rig.open(files.clone());
+    let clock = Clock::system();
+    let start = clock.now();
+    let until = start + Duration::from_secs(20);
+    let wait_for = |settled: &dyn Fn() -> bool| {
+        while !settled() {
+            assert!(clock.now() < until, "nothing happened");
+            std::thread::yield_now();
+        }
+    };
+    for index in 0..1_000 {
+        rejects.submit(row(index, event().encode_to_vec()));
+    }
+    wait_for(&|| rig.count(Counter::BadRowsDropped) == 1_000);
+    let tries = files.created.load(Ordering::Relaxed);
+    assert!((1..=1 + (clock.now() - start).as_secs()).contains(&tries), "{tries} tries");
+    assert_eq!(rig.files(), Vec::<PathBuf>::new());
+
+    files.failing.store(false, Ordering::Relaxed);
+    let mut sent = 1_000;
+    while rig.files().is_empty() {
+        let dropped = rig.count(Counter::BadRowsDropped);
+        rejects.submit(row(sent, event().encode_to_vec()));
+        sent += 1;
+        wait_for(&|| rig.count(Counter::BadRowsDropped) > dropped || !rig.files().is_empty());
+    }
+    close(&rejects);
+    assert_eq!(rig.count(Counter::BadRowsWritten) + rig.count(Counter::BadRowsDropped), u64::from(sent));
+    assert_eq!(rig.lines().len() as u64, rig.count(Counter::BadRowsWritten));
+    assert!(!rig.lines().is_empty());
 }

@@ -1,5 +1,6 @@
 //! The thread that writes bad rows: as they come, with an fsync at most once a second, into files that do not grow for
-//! ever and of which the oldest go when there are too many.
+//! ever and of which the oldest go when there are too many. While no file can be opened, rows are dropped and counted, and
+//! one is tried once a second: a flood of rejected events must not become a flood of file operations and log lines.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -20,6 +21,10 @@ use crate::delivery::lake::files::{self, FileLayer, WriteFile};
 use crate::metrics::{Counter, CounterHandle, Metrics};
 
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// After a file could not be opened.
+const OPEN_PAUSE: Duration = Duration::from_secs(1);
+/// Between two log lines about rows that can't be written.
+const WARN_INTERVAL: Duration = Duration::from_secs(1);
 /// A file is closed at this size, so that the oldest rows can go without taking all the others along.
 const FILE_BYTES: u64 = 16 << 20;
 const FOLDER: &str = "bad_rows";
@@ -124,6 +129,9 @@ pub(super) struct Writer {
     clock: Clock,
     queue: Arc<Queue>,
     file: Option<OpenFile>,
+    /// No file could be opened; rows are dropped until then.
+    next_open: Option<Instant>,
+    next_warning: Option<Instant>,
     next_sync: Option<Instant>,
     files_made: u64,
     line: Vec<u8>,
@@ -148,6 +156,8 @@ impl Writer {
             clock,
             queue,
             file: None,
+            next_open: None,
+            next_warning: None,
             next_sync: None,
             files_made: 0,
             line: Vec::new(),
@@ -199,12 +209,20 @@ impl Writer {
     }
 
     fn write(&mut self, row: &BadRow) {
+        if self.next_open.is_some_and(|next| self.clock.now() < next) {
+            self.dropped.inc();
+            return;
+        }
         self.line.clear();
         let encoded = serde_json::to_writer(&mut self.line, &BadRowLine::new(row)).map_err(io::Error::from);
         self.line.push(b'\n');
         if let Err(error) = encoded.and_then(|()| self.append()) {
-            warn!(%error, "a bad row can't be written; it is dropped");
             self.dropped.inc();
+            let now = self.clock.now();
+            if self.next_warning.is_none_or(|next| next <= now) {
+                self.next_warning = Some(now + WARN_INTERVAL);
+                warn!(%error, dropped = self.dropped.get(), "bad rows can't be written; they are dropped");
+            }
         }
     }
 
@@ -217,13 +235,15 @@ impl Writer {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let opened = self.open_file(day)?;
-                self.file.insert(opened)
+                let opened = self.open_file(day);
+                self.next_open = opened.is_err().then(|| self.clock.now() + OPEN_PAUSE);
+                self.file.insert(opened?)
             }
         };
         if let Err(error) = file.file.write_all(&self.line) {
             // A torn line would spoil the one after it.
             if file.file.truncate(file.bytes).is_err() {
+                self.sync();
                 self.file = None;
             }
             return Err(error);
@@ -247,7 +267,12 @@ impl Writer {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 created => {
                     let file = created?;
-                    self.files.sync_dir(&dir)?;
+                    if let Err(error) = self.files.sync_dir(&dir) {
+                        drop(file);
+                        // The next try makes another one.
+                        let _ = self.files.remove(&path);
+                        return Err(error);
+                    }
                     return Ok(OpenFile { path, day, file, bytes: 0, unsynced: 0 });
                 }
             }
