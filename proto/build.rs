@@ -15,8 +15,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptor_file = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(descriptor_file, descriptors.encode_to_vec())?;
 
-    tonic_prost_build::configure()
-        .bytes(".headgate.v1.Event.event_data")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".headgate.v1.Event.event_data").compile_fds(descriptors)?;
     Ok(())
 }

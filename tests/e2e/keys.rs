@@ -51,7 +51,10 @@ async fn a_key_disabled_while_its_stream_is_open_ends_that_stream_within_five_se
     println!("ended {:?} after it was disabled", disabled.elapsed());
     assert!(disabled.elapsed() < REVOKED_WITHIN, "{:?}", disabled.elapsed());
     assert_eq!(status.code(), Code::Unauthenticated);
-    assert_eq!(status.get_error_details().error_info().map(|info| info.reason.clone()).as_deref(), Some("key_disabled"));
+    assert_eq!(
+        status.get_error_details().error_info().map(|info| info.reason.clone()).as_deref(),
+        Some("key_disabled")
+    );
     let status = connection.publish(vec![event()]).await.expect_err("new calls are refused too");
     assert_eq!(status.code(), Code::Unauthenticated);
 

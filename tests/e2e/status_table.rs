@@ -425,7 +425,8 @@ async fn a_draining_gateway_answers_what_it_took_and_ends_streams_with_a_hint() 
     let mut unary = connection.clone();
     let call = tokio::spawn(async move { unary.publish(events(1)).await });
     poll::until("both batches are held", PATIENCE, async || (destination.held() >= 1).then_some(())).await;
-    let in_flight = gateway.metrics().counter(headgate::metrics::Counter::BatchesReceived, &[&gateway.demo().0.to_string()]);
+    let in_flight =
+        gateway.metrics().counter(headgate::metrics::Counter::BatchesReceived, &[&gateway.demo().0.to_string()]);
     poll::until("both batches are in", PATIENCE, async || (in_flight.get() == 2).then_some(())).await;
     let stopping = tokio::spawn(gateway.stop());
 

@@ -267,10 +267,12 @@ async fn connections_past_the_limit_are_closed_and_counted() {
     let house = House::with(|settings| settings.grpc.max_connections = 2).await;
     let first = house.stream().await;
     let _second = house.stream().await;
-    assert!(Connection::open(&house.target).await.is_err() || {
-        let mut third = Connection::open(&house.target).await.expect("opened a moment ago");
-        third.publish(vec![event(1)]).await.is_err()
-    });
+    assert!(
+        Connection::open(&house.target).await.is_err() || {
+            let mut third = Connection::open(&house.target).await.expect("opened a moment ago");
+            third.publish(vec![event(1)]).await.is_err()
+        }
+    );
     assert!(house.gateway.metrics().counter(Counter::ConnectionsRefused, &["limit"]).get() >= 1);
     drop(first);
     poll::until("a place is free again", PATIENCE, async || {

@@ -86,7 +86,8 @@ fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(workspace())
-        .args(["build", "--package", "headgate", "--bin", "headgate", "--profile", profile])
+        // The workspace as a whole, so that the features of dependencies are those that the tests were built with.
+        .args(["build", "--workspace", "--bin", "headgate", "--profile", profile])
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target_dir)
         .stderr(Stdio::inherit())

@@ -1,8 +1,12 @@
 //! A client with raw control: one connection, its calls, and an exact answer to how a call ended.
 
+mod socket;
+
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
@@ -14,6 +18,8 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt;
+
+use self::socket::Connector;
 
 /// A gateway and a key for it.
 #[derive(Clone, Debug)]
@@ -36,7 +42,7 @@ pub enum Failure {
     },
     /// The call was surely not looked at: a GOAWAY came before it, or the connection was closed before it was sent.
     GoAway,
-    /// No connection could be made.
+    /// No connection could be made, or none that the gateway has accepted.
     Unreachable,
     /// The connection or the call broke off: a reset, an end without a status.
     BrokenOff(String),
@@ -91,6 +97,7 @@ impl Failure {
 pub struct Connection {
     client: IngestServiceClient<Channel>,
     key: MetadataValue<Ascii>,
+    heard: Arc<AtomicBool>,
 }
 
 /// One `StreamEvents` call.
@@ -111,10 +118,21 @@ impl Connection {
     /// If the key is no header value.
     pub async fn open(target: &Target) -> Result<Self, Failure> {
         let endpoint = Endpoint::from_shared(format!("http://{}", target.address)).expect("an address is a URI");
+        let connector = Connector::new(target.address);
+        let heard = connector.heard();
         // Whatever goes wrong before there is a connection, there is none.
-        let channel = endpoint.tcp_nodelay(true).connect().await.map_err(|_| Failure::Unreachable)?;
+        let channel = endpoint.connect_with_connector(connector).await.map_err(|_| Failure::Unreachable)?;
         let key = target.key.parse().expect("a key is ASCII");
-        Ok(Self { client: IngestServiceClient::new(channel), key })
+        Ok(Self { client: IngestServiceClient::new(channel), key, heard })
+    }
+
+    /// Says how a call ended. On a connection on which the gateway has not said a word, it has not heard one either.
+    #[must_use]
+    pub fn failure(&self, status: &Status) -> Failure {
+        match Failure::of(status) {
+            Failure::BrokenOff(_) if !self.heard.load(Ordering::Relaxed) => Failure::Unreachable,
+            failure => failure,
+        }
     }
 
     /// Publishes one batch.

@@ -46,7 +46,8 @@ impl RawConnection {
     pub async fn open(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).await.expect("the gateway listens");
         socket.set_nodelay(true).expect("a socket has the option");
-        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(socket)).await.expect("it speaks HTTP/2");
+        let (sender, connection) =
+            handshake(TokioExecutor::new(), TokioIo::new(socket)).await.expect("it speaks HTTP/2");
         drop(tokio::spawn(connection));
         Self { address, sender }
     }

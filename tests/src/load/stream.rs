@@ -37,7 +37,8 @@ impl Worker {
 
     async fn open(&self) -> Result<EventStream, Failure> {
         let mut connection = Connection::open(&self.target).await?;
-        connection.stream(self.shape.window).await.map_err(|status| Failure::of(&status))
+        let stream = connection.stream(self.shape.window).await;
+        stream.map_err(|status| connection.failure(&status))
     }
 
     async fn converse(&mut self, stream: EventStream, stubborn: bool) {

@@ -32,7 +32,7 @@ impl Worker {
             }
             Err(status) => status,
         };
-        let failure = Failure::of(&status);
+        let failure = connection.failure(&status);
         self.note(|tally| tally.call_ended(&failure));
         let good = match &failure {
             Failure::Refused { retry_after, .. } => {
