@@ -22,6 +22,8 @@ struct FileState {
     durable_len: u64,
     /// Durable bytes behind that, which were cut off and would come back.
     cut_off: Vec<u8>,
+    /// Bytes behind `durable_len` that were written and cut off again: the kernel may have saved them meanwhile.
+    ghost: Vec<u8>,
     /// A `sync_data` failed: nothing more of it becomes durable, whatever later ones answer.
     lost: bool,
 }
@@ -128,6 +130,7 @@ impl Disk {
         if !file.lost {
             file.durable_len = file.len;
             file.cut_off.clear();
+            file.ghost.clear();
         }
     }
 
@@ -138,6 +141,9 @@ impl Disk {
     /// To be called before the real file is cut.
     pub(super) fn truncate(&mut self, id: FileId, len: u64) -> io::Result<()> {
         let file = self.file(id);
+        if len < file.len && file.durable_len < file.len {
+            file.ghost = read_range(&file.place, file.durable_len, file.len)?;
+        }
         if len < file.durable_len {
             let mut cut_off = read_range(&file.place, len, file.durable_len)?;
             cut_off.append(&mut file.cut_off);
@@ -196,6 +202,12 @@ impl Disk {
             }
             return Ok(content);
         }
+        if !file.ghost.is_empty() && chance.one_in(2) {
+            let survived = usize::try_from(chance.below(file.ghost.len() as u64 + 1)).unwrap_or(0);
+            let survived = if chance.one_in(2) { file.ghost.len() } else { survived };
+            content.extend_from_slice(&file.ghost[..survived]);
+            return Ok(content);
+        }
         let survived = chance.below(file.len - file.durable_len + 1);
         content.extend(read_range(&file.place, file.durable_len, file.durable_len + survived)?);
         if survived > 0 && chance.one_in(2) {
@@ -235,7 +247,14 @@ impl Disk {
     fn add(&mut self, path: &Path, len: u64) -> FileId {
         let id = FileId(self.next_id);
         self.next_id += 1;
-        let state = FileState { place: path.to_owned(), len, durable_len: len, cut_off: Vec::new(), lost: false };
+        let state = FileState {
+            place: path.to_owned(),
+            len,
+            durable_len: len,
+            cut_off: Vec::new(),
+            ghost: Vec::new(),
+            lost: false,
+        };
         self.files.insert(id, state);
         id
     }

@@ -136,3 +136,27 @@ fn some_of_what_was_not_durable_survives_and_a_seed_repeats_it() {
     assert!(outcomes.iter().any(|content| content.ends_with(&[0])));
     assert_eq!(outcomes, (0..40).map(outcome).collect::<Vec<_>>());
 }
+
+#[test]
+fn bytes_that_were_cut_off_may_come_back_until_the_cut_is_synced() {
+    let outcome = |seed, synced| {
+        let root = root();
+        let files = PowerCutFiles::new(root.path(), Survival::Some(seed)).expect("opens");
+        let mut file = files.create_new(&root.path().join("log")).expect("creates");
+        file.write_all(b"durable").expect("writes");
+        file.sync_data().expect("syncs");
+        files.sync_dir(root.path()).expect("syncs");
+        file.write_all(b" and not").expect("writes");
+        file.truncate(7).expect("cuts");
+        if synced {
+            file.sync_data().expect("syncs");
+        }
+        files.cut().expect("cuts");
+        fs::read(root.path().join("log")).expect("reads")
+    };
+    let unsynced: Vec<Vec<u8>> = (0..40).map(|seed| outcome(seed, false)).collect();
+    assert!(unsynced.iter().all(|content| content.starts_with(b"durable")));
+    assert!(unsynced.iter().any(|content| content == b"durable"));
+    assert!(unsynced.iter().any(|content| content == b"durable and not"));
+    assert!((0..40).all(|seed| outcome(seed, true) == b"durable"));
+}
