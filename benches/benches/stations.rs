@@ -111,7 +111,7 @@ fn reading(c: &mut Criterion) {
     group.bench_function("scan and validate", |b| {
         let limits = Limits::from(&IngestSettings::default());
         let mut next = in_turn(&encoded);
-        b.iter(|| scan::event(black_box(next())).is_ok_and(|event| validate(&event, &limits).is_ok()));
+        b.iter(|| scan::event(black_box(next())).is_ok_and(|event| validate(&event, None, &limits).is_ok()));
     });
     group.bench_function("to compare: decode with prost", |b| {
         let mut next = in_turn(&encoded);

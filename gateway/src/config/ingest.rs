@@ -17,7 +17,8 @@ pub struct IngestSettings {
     pub max_name: Size,
     /// How deep `event_data` may be nested. 1 to 512, default 64.
     pub max_depth: u32,
-    /// Event ids remembered for dedupe, about 40 bytes each; 0 turns dedupe off. At most 100,000,000, default 1,000,000.
+    /// Event ids remembered for dedupe, 64 bytes each; 0 turns dedupe off. At most 100,000,000, default 1,000,000. Of the
+    /// ids within the window up to 1 in 200 may be forgotten early.
     pub dedupe_window: u32,
 }
 

@@ -70,7 +70,7 @@ impl Checker<'_> {
     }
 
     /// Reads a scalar or opens a container. Says whether a value is complete (a scalar or an empty container).
-    #[inline]
+    #[inline(always)]
     fn value(&mut self) -> Result<bool, Fault> {
         match self.peek() {
             Some(b'"') => self.string()?,
@@ -101,7 +101,7 @@ impl Checker<'_> {
     }
 
     /// After a complete value: moves to the next one, closing what closes. Says whether the document is complete.
-    #[inline]
+    #[inline(always)]
     fn after_value(&mut self) -> Result<bool, Fault> {
         while self.depth > 0 {
             self.skip_white_space();
@@ -123,7 +123,7 @@ impl Checker<'_> {
         Ok(true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Result<(), Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.fault());
@@ -164,7 +164,7 @@ impl Checker<'_> {
     }
 
     /// Reads a string from its opening quote.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<(), Fault> {
         self.at += 1;
         loop {
@@ -183,7 +183,7 @@ impl Checker<'_> {
 
     /// Moves over eight characters at a time while none of them is a quote, a backslash or a control character; stops at
     /// the first that is, or where fewer than eight bytes are left.
-    #[inline]
+    #[inline(always)]
     fn skip_plain_characters(&mut self) {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -269,7 +269,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip_white_space(&mut self) {
         while let Some(byte @ (b' ' | b'\n' | b'\r' | b'\t')) = self.peek() {
             self.line_breaks |= matches!(byte, b'\n' | b'\r');
@@ -277,7 +277,7 @@ impl Checker<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.input.get(self.at).copied()
     }

@@ -143,8 +143,19 @@ impl Ingest {
             run: None,
         };
         self.lanes.with_lane(affinity, |lane| {
-            for (index, event) in (0_u32..).zip(scan::events(&message, envelope)) {
-                reader.read(lane, index, event);
+            let mut events = (0_u32..).zip(scan::events(&message, envelope));
+            let mut ahead = [const { None }; LOOK_AHEAD];
+            loop {
+                // The dedupe window lies in memory, not in a cache: its loads for the next events run side by side.
+                for slot in &mut ahead {
+                    *slot = events.next().map(|(index, event)| (index, event, reader.peek(event)));
+                }
+                for (index, event, peeked) in ahead.iter().flatten() {
+                    reader.read(lane, *index, event, *peeked);
+                }
+                if ahead[LOOK_AHEAD - 1].is_none() {
+                    break;
+                }
             }
             reader.end_run(lane);
         });
@@ -162,6 +173,16 @@ impl Ingest {
     }
 }
 
+/// Events whose ids are looked at before the first of them is read.
+const LOOK_AHEAD: usize = 16;
+
+/// What a look at an event's id told.
+#[derive(Clone, Copy)]
+struct Peeked {
+    event_id: Uuid,
+    key: dedupe::Key,
+}
+
 /// A batch while it is read into one lane.
 struct BatchReader<'a> {
     ingest: &'a Ingest,
@@ -177,13 +198,29 @@ struct BatchReader<'a> {
 }
 
 impl BatchReader<'_> {
-    fn read(&mut self, lane: &mut OpenLane<'_>, index: u32, bytes: &[u8]) {
+    /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
+    #[inline]
+    fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
+        let event_id = Uuid::try_parse_ascii(scan::leading_id(bytes)?).ok()?;
+        let key = Dedupe::key(self.salt, event_id);
+        self.ingest.dedupe.touch(key);
+        Some(Peeked { event_id, key })
+    }
+
+    #[inline]
+    fn read(&mut self, lane: &mut OpenLane<'_>, index: u32, bytes: &[u8], peeked: Option<Peeked>) {
         let checked = scan::event(bytes)
             .map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
-            .and_then(|event| validate(&event, &self.ingest.limits).map(|checked| (event, checked)));
+            .and_then(|event| {
+                // Of a field that is sent twice the last counts: then another id than the one that was looked at.
+                let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
+                let peeked = peeked.filter(|_| first);
+                let known_id = peeked.map(|peeked| peeked.event_id);
+                validate(&event, known_id, &self.ingest.limits).map(|checked| (event, checked, peeked))
+            });
         match checked {
-            Ok((event, checked)) => {
-                if let Err(invalid) = self.write(lane, index, &event, &checked) {
+            Ok((event, checked, peeked)) => {
+                if let Err(invalid) = self.write(lane, index, &event, &checked, peeked) {
                     self.reject(index, bytes, &invalid);
                 }
             }
@@ -197,6 +234,7 @@ impl BatchReader<'_> {
         index: u32,
         event: &RawEvent<'_>,
         checked: &Checked,
+        peeked: Option<Peeked>,
     ) -> Result<(), Invalid> {
         let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
         let mut id_text = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -221,7 +259,7 @@ impl BatchReader<'_> {
             lane.close_full();
         }
         if checked.event_id.is_some() {
-            let key = Dedupe::key(self.salt, event_id);
+            let key = peeked.map_or_else(|| Dedupe::key(self.salt, event_id), |peeked| peeked.key);
             let bucket = lane.bucket_id();
             let mut seen = self.ingest.dedupe.claim(key, bucket);
             while let Some(seen_in) = seen {

@@ -147,6 +147,18 @@ pub struct Timestamp {
     pub nanos: i32,
 }
 
+/// The event's id, if it is the first field and has the length of a hyphenated UUID.
+#[must_use]
+#[inline]
+pub fn leading_id(event: &[u8]) -> Option<&[u8]> {
+    const ID_TAG: u8 = 1 << 3 | 2;
+    const LENGTH: u8 = 36;
+    match event {
+        [ID_TAG, LENGTH, rest @ ..] => rest.get(..LENGTH as usize),
+        _ => None,
+    }
+}
+
 /// Finds an event's fields.
 ///
 /// # Errors
@@ -202,7 +214,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    #[inline]
+    #[inline(always)]
     fn next_field(&mut self) -> Result<Option<(u64, Value<'a>)>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -234,7 +246,7 @@ impl<'a> Fields<'a> {
         Ok(Value::Fixed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, Malformed> {
         if let [byte, rest @ ..] = self.rest
             && *byte < 0x80

@@ -185,12 +185,15 @@ pub struct Checked {
     pub data_has_line_breaks: bool,
 }
 
-/// Holds an event to the rules.
+/// Holds an event to the rules. `known_id` is its id, where that was read before.
 ///
 /// # Errors
 /// The first rule that is broken, in the order of the fields.
-pub fn validate(event: &RawEvent<'_>, limits: &Limits) -> Result<Checked, Invalid> {
-    let event_id = event_id(event.event_id)?;
+pub fn validate(event: &RawEvent<'_>, known_id: Option<Uuid>, limits: &Limits) -> Result<Checked, Invalid> {
+    let event_id = match known_id {
+        Some(known) => Some(known),
+        None => event_id(event.event_id)?,
+    };
     required(Field::EventType, event.event_type)?;
     name(Field::EventType, event.event_type, limits)?;
     required(Field::EventName, event.event_name)?;
@@ -312,13 +315,13 @@ mod tests {
     fn broken(change: impl FnOnce(&mut RawEvent<'static>)) -> (Field, Problem) {
         let mut event = good();
         change(&mut event);
-        let invalid = validate(&event, &limits()).expect_err("breaks a rule");
+        let invalid = validate(&event, None, &limits()).expect_err("breaks a rule");
         (invalid.field, invalid.problem)
     }
 
     #[test]
     fn a_good_event_passes_with_and_without_its_optional_fields() {
-        let checked = validate(&good(), &limits()).expect("good");
+        let checked = validate(&good(), None, &limits()).expect("good");
         assert_eq!((checked.seconds, checked.nanos), (1_700_000_000, 5));
         assert_eq!(checked.event_id.map(|id| id.to_string()).as_deref(), Some("0198f2a0-0000-7000-8000-00000000000a"));
         let bare = RawEvent {
@@ -329,7 +332,7 @@ mod tests {
             partition_key: b"",
             ..good()
         };
-        assert_eq!(validate(&bare, &limits()).expect("good").event_id, None);
+        assert_eq!(validate(&bare, None, &limits()).expect("good").event_id, None);
     }
 
     #[test]

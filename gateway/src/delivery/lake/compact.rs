@@ -110,6 +110,10 @@ impl Compaction {
     fn read(&self, segment: Sealed, open: &mut OpenPartitions<'_>) -> Result<Lines, LakeError> {
         let path = self.layout.segment(segment.number);
         let failed = |source| LakeError::file("read", &path, source);
+        let present = self.files.len(&path).map_err(failed)?;
+        if present < segment.len {
+            return Err(LakeError::Damaged { path, offset: present });
+        }
         let file = self.files.open_read(&path).map_err(failed)?;
         let mut reader = SegmentReader::open(file, segment.number, segment.len).map_err(failed)?;
         if let Some(header) = reader.header {

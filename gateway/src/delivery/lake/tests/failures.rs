@@ -71,11 +71,12 @@ fn a_full_disk_refuses_and_heals_by_itself_when_there_is_room() {
     rig.assert_holds((0..10).chain(20..30));
 }
 
-/// Two buckets of one group, and room for the first and a part of the second. Both are said not to be stored, so neither
-/// may be there after a power cut, however much of them the kernel saved before they were taken back; and nothing is left
-/// between the frames that count.
+/// Two buckets of one group, and room for the first and a part of the second. What is said not to be stored may not be
+/// there after a power cut, however much of it the kernel saved before it was taken back; and nothing is left between the
+/// frames that count.
 #[test]
 fn what_was_taken_back_does_not_come_back_and_leaves_no_hole() {
+    let mut not_stored = 0;
     for seed in 0..40 {
         let rig = Rig::new();
         let files = rig.power_cut_files(Survival::Some(seed));
@@ -85,26 +86,32 @@ fn what_was_taken_back_does_not_come_back_and_leaves_no_hole() {
         let operations = files.operations();
         let first = rig.submit(&lake, 5..6);
         eventually("the first bucket is written", || files.operations() == operations + 3);
-        let refused = [
-            rig.submit_within(&lake, 10..12, Duration::from_millis(60)),
-            rig.submit_within(&lake, 12..20, Duration::from_millis(60)),
-        ];
+        let refused =
+            [10..12, 12..20].map(|ids| (ids.clone(), rig.submit_within(&lake, ids, Duration::from_millis(60))));
         files.set_room(Some(2_000));
         files.hold_syncs(false);
         assert_eq!(first.wait(), Outcome::Stored);
-        for verdict in refused {
-            let outcome = verdict.wait();
-            assert!(matches!(outcome, Outcome::NotStored { .. }), "seed {seed}: {outcome:?}");
-        }
+        // A deadline that comes between a write and its taking back leaves it unknown.
+        let absent: Vec<u64> = refused
+            .into_iter()
+            .filter(|(_, verdict)| matches!(verdict.wait(), Outcome::NotStored { .. }))
+            .flat_map(|(ids, _)| ids)
+            .collect();
         files.set_room(None);
         if seed % 2 == 0 {
             rig.store(&lake, 20..25);
         }
         files.cut().expect("cuts");
         wait_for(lake.close());
-        rig.assert_holds((0..6).chain(if seed % 2 == 0 { 20..25 } else { 0..0 }));
-        assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), 0);
+        let held = rig.holds();
+        assert!(absent.iter().all(|id| !held.contains_key(id)), "seed {seed}: {held:?}");
+        assert!((0..6).all(|id| held.contains_key(&id)), "seed {seed}: {held:?}");
+        assert!(seed % 2 != 0 || (20..25).all(|id| held.contains_key(&id)), "seed {seed}: {held:?}");
+        assert!(held.values().all(|count| *count == 1), "seed {seed}: {held:?}");
+        assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), 0, "seed {seed}");
+        not_stored += absent.len();
     }
+    assert!(not_stored > 100, "{not_stored}");
 }
 
 /// A bucket that waits through the trouble is stored when it ends, if its deadline allows.
