@@ -5,6 +5,7 @@
 
 mod data_dir;
 mod demo;
+mod names;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
-use uuid::Uuid;
 
 use self::data_dir::DataDir;
 pub use self::demo::{Demo, DemoError};
+use self::names::Names;
 use crate::admission::app::Apps;
 use crate::admission::key_cache::KeyCache;
 use crate::clock::Clock;
 use crate::config::{DestinationKind, Settings};
-use crate::delivery::lake::{ApplicationNames, FileLayer, Lake, LakeParts, OsFiles};
+use crate::delivery::lake::{FileLayer, Lake, LakeParts, OsFiles};
 use crate::delivery::rejects::Rejects;
 use crate::delivery::{Destination, Discard};
 use crate::door::grpc::{Parts, Shared};
@@ -415,27 +416,5 @@ async fn refresh_keys(keys: Arc<KeyCache>, every: Duration) {
     loop {
         ticks.tick().await;
         keys.refresh().await;
-    }
-}
-
-/// Names of applications for the lake: those that have sent something, and those that were registered at the start (the
-/// lake may hold events of theirs from before).
-struct Names {
-    at_start: std::collections::HashMap<Uuid, String>,
-    apps: Arc<Apps>,
-}
-
-impl Names {
-    async fn load(registry: &dyn Registry, apps: &Arc<Apps>) -> Result<Arc<Self>, ServeError> {
-        let known = registry.list_applications().await.map_err(|error| ServeError::part("registry", error))?;
-        let at_start = known.into_iter().map(|application| (application.application_id, application.name)).collect();
-        Ok(Arc::new(Self { at_start, apps: Arc::clone(apps) }))
-    }
-}
-
-impl ApplicationNames for Names {
-    fn name(&self, application_id: &str) -> Option<String> {
-        let id = Uuid::try_parse(application_id).ok()?;
-        self.apps.name(id).map(|name| name.to_string()).or_else(|| self.at_start.get(&id).cloned())
     }
 }

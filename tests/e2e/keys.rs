@@ -2,30 +2,20 @@
 
 use std::time::Duration;
 
+use headgate_proto::v1::StreamEventsRequest;
 use headgate_proto::v1::stream_events_response::Answer;
-use headgate_proto::v1::{Event, StreamEventsRequest};
 use headgate_tests::binary;
 use headgate_tests::client::Connection;
+use headgate_tests::events::login as event;
 use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::poll;
 use tonic::Code;
 use tonic_types::StatusExt;
-use uuid::Uuid;
 
 use crate::PATIENCE;
 
 /// The promise; on top comes what a busy machine takes to notice.
 const REVOKED_WITHIN: Duration = Duration::from_secs(5);
-
-fn event() -> Event {
-    Event {
-        event_id: Uuid::new_v4().to_string(),
-        event_type: "login".to_owned(),
-        event_name: "player_login".to_owned(),
-        event_timestamp: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
-        ..Event::default()
-    }
-}
 
 /// The command line disables the key in another process; the stream, idle at that moment, is ended by the gateway.
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use headgate::serve::{Ground, Stopped};
 use headgate_proto::v1::{Event, PublishEventsRequest, Reason, VerdictCode};
 use headgate_tests::client::{Connection, Target};
 use headgate_tests::destination::Scripted;
+use headgate_tests::events::login as event;
 use headgate_tests::inproc::InProcess;
 use headgate_tests::poll;
 use headgate_tests::raw::{self, RawConnection, framed};
@@ -20,7 +21,6 @@ use prost::Message;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
-use uuid::Uuid;
 
 use crate::PATIENCE;
 
@@ -63,17 +63,6 @@ impl House {
 
     fn target_with(&self, key: &str) -> Target {
         Target { key: key.to_owned(), ..self.target.clone() }
-    }
-}
-
-fn event() -> Event {
-    Event {
-        event_id: Uuid::new_v4().to_string(),
-        event_type: "login".to_owned(),
-        event_name: "player_login".to_owned(),
-        event_timestamp: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
-        event_data: b"{\"player_id\":\"p\"}".as_slice().into(),
-        ..Event::default()
     }
 }
 

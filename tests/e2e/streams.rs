@@ -15,6 +15,7 @@ use headgate_proto::v1::stream_notice::Kind;
 use headgate_proto::v1::{Event, StreamEventsRequest, StreamEventsResponse};
 use headgate_tests::client::{Connection, EventStream, Target};
 use headgate_tests::destination::Scripted;
+use headgate_tests::events::login;
 use headgate_tests::inproc::InProcess;
 use headgate_tests::poll;
 use headgate_tests::raw::{self, RawConnection, framed};
@@ -22,7 +23,6 @@ use http::Method;
 use prost::Message;
 use tempfile::TempDir;
 use tonic::Code;
-use uuid::Uuid;
 
 use crate::{PATIENCE, no_rate_limit};
 
@@ -55,14 +55,7 @@ impl House {
 }
 
 fn event(bytes: usize) -> Event {
-    Event {
-        event_id: Uuid::new_v4().to_string(),
-        event_type: "login".to_owned(),
-        event_name: "player_login".to_owned(),
-        event_timestamp: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
-        event_data: format!("{{\"a\":\"{}\"}}", "x".repeat(bytes)).into_bytes().into(),
-        ..Event::default()
-    }
+    Event { event_data: format!("{{\"a\":\"{}\"}}", "x".repeat(bytes)).into_bytes().into(), ..login() }
 }
 
 fn batch(sequence: u64, bytes: usize) -> StreamEventsRequest {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use headgate::config::TlsSettings;
 use headgate::delivery::lake::OsFiles;
+use headgate_proto::v1::PublishEventsRequest;
 use headgate_proto::v1::ingest_service_client::IngestServiceClient;
-use headgate_proto::v1::{Event, PublishEventsRequest};
+use headgate_tests::events::login;
 use headgate_tests::inproc::InProcess;
 use headgate_tests::poll;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -60,13 +61,7 @@ async fn publish(gateway: &InProcess, tls: ClientTlsConfig) -> Result<u32, Strin
     let endpoint = Endpoint::from_shared(format!("https://localhost:{}", target.address.port())).expect("a URI");
     let endpoint = endpoint.tls_config(tls.domain_name("localhost")).map_err(|error| error.to_string())?;
     let channel: Channel = endpoint.connect().await.map_err(|error| format!("{error:?}"))?;
-    let event = Event {
-        event_type: "login".to_owned(),
-        event_name: "player_login".to_owned(),
-        event_timestamp: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
-        ..Event::default()
-    };
-    let mut request = Request::new(PublishEventsRequest { events: vec![event] });
+    let mut request = Request::new(PublishEventsRequest { events: vec![login()] });
     request.metadata_mut().insert("x-api-key", target.key.parse().expect("a key is ASCII"));
     let answer: Result<_, Status> = IngestServiceClient::new(channel).publish_events(request).await;
     let verdict = answer.map_err(|status| format!("{status:?}"))?.into_inner().verdict;

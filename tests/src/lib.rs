@@ -7,6 +7,7 @@
 pub mod binary;
 pub mod client;
 pub mod destination;
+pub mod events;
 pub mod gateway;
 pub mod http;
 pub mod inproc;
