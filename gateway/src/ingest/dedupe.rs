@@ -116,7 +116,7 @@ impl Dedupe {
     fn set(&self, key: Key) -> Option<&Set> {
         // The high half, spread over the sets without a division.
         #[allow(clippy::cast_possible_truncation, reason = "less than the number of sets")]
-        let index = ((key.0 >> 64) * self.sets.len() as u128 >> 64) as usize;
+        let index = (((key.0 >> 64) * self.sets.len() as u128) >> 64) as usize;
         self.sets.get(index)
     }
 }
