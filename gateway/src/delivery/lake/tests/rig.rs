@@ -164,7 +164,8 @@ impl Rig {
 
     pub(super) fn unblock_compaction(&self) {
         fs::remove_file(self.data_dir.join("lake/raw_events")).expect("removes");
-        fs::create_dir(self.data_dir.join("lake/raw_events")).expect("makes a folder");
+        // Compaction, which tries again by itself, may have made the folder in between.
+        fs::create_dir_all(self.data_dir.join("lake/raw_events")).expect("makes a folder");
     }
 
     pub(super) fn rows(&self) -> Vec<EventRow> {
