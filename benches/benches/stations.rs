@@ -17,7 +17,8 @@ use headgate::admission::rate::{RateLimit, Rates};
 use headgate::clock::Clock;
 use headgate::config::{AdmissionSettings, IngestSettings};
 use headgate::delivery::Discard;
-use headgate::gather::{BucketId, Lanes, Packing};
+use headgate::delivery::route::{Outlet, Routes};
+use headgate::gather::{BucketId, BucketSink, InFlight, Lanes, LanesParts, Packing};
 use headgate::ingest::dedupe::Dedupe;
 use headgate::ingest::scan::{self, Envelope, RawEvent};
 use headgate::ingest::validate::{Limits, validate};
@@ -225,6 +226,7 @@ fn app(metrics: &Arc<Metrics>) -> Arc<App> {
         name: "bench".to_owned(),
         description: None,
         limits: registry::Limits::default(),
+        route: None,
         created_at_ms: 0,
         updated_at_ms: 0,
     })
@@ -233,10 +235,16 @@ fn app(metrics: &Arc<Metrics>) -> Arc<App> {
 fn everything(c: &mut Criterion) {
     let (clock, metrics) = (Clock::system(), Metrics::new());
     let sink = Arc::new(Discard::new(BUCKET, Duration::from_secs(1)));
-    let packing = Packing { target_bytes: BUCKET, linger: Duration::from_secs(1) };
-    let lanes = Lanes::new(2, sink, packing, Duration::from_secs(10), &clock, &metrics);
-    let ingest =
-        Ingest::new(&IngestSettings::default(), Arc::clone(&lanes), None, &clock, &metrics).expect("randomness");
+    let parts = LanesParts {
+        sink: Arc::clone(&sink) as Arc<dyn BucketSink>,
+        packing: Packing::lines(BUCKET, Duration::from_secs(1)),
+        deadline: Duration::from_secs(10),
+        in_flight: InFlight::new(),
+        clock: clock.clone(),
+    };
+    let lanes = Lanes::sticky(2, parts, &metrics);
+    let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination: sink });
+    let ingest = Ingest::new(&IngestSettings::default(), routes, None, &clock, &metrics).expect("randomness");
     let app = app(&metrics);
     let reply: Arc<dyn Reply> = Arc::new(Accepted);
     let mut batches = Batches::new(STREAMS_OF_100, 1).expect("randomness");

@@ -5,6 +5,8 @@
 //! imports only what stands downstream of it or beneath it.
 
 pub mod admission;
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -19,6 +19,8 @@ type Labels = Vec<(&'static str, String)>;
 pub type CounterHandle = counter::Counter<u64, AtomicU64>;
 /// A handle on a gauge.
 pub type GaugeHandle = gauge::Gauge;
+/// A handle on a ratio.
+pub type RatioHandle = gauge::Gauge<f64, AtomicU64>;
 /// A handle on a histogram.
 pub type HistogramHandle = histogram::Histogram;
 type HistogramFamily = Family<Labels, HistogramHandle, fn() -> HistogramHandle>;
@@ -76,6 +78,7 @@ described! {
         KeyCacheHits = "headgate_key_cache_hits" ["kind"] "Keys answered from the cache (positive, negative, stale).";
         KeysRevoked = "headgate_keys_revoked" [] "Keys in use that were found disabled, expired or gone.";
         BucketsClosed = "headgate_buckets_closed" ["cause"] "Buckets closed, by cause (size, linger, drain).";
+        TailsKept = "headgate_bucket_tails_kept" [] "Buckets of several units cut after a whole one when their linger was over.";
         BucketsSettled = "headgate_buckets_settled" ["outcome"] "Buckets by outcome (stored, not_stored, unknown).";
         LakeWrittenBytes = "headgate_lake_log_written_bytes" [] "Bytes appended to the lake's log.";
         LakeSyncs = "headgate_lake_log_syncs" [] "Groups of buckets made durable by one fsync.";
@@ -85,7 +88,25 @@ described! {
         LakeTornBytes = "headgate_lake_torn_bytes" [] "Bytes of torn tails cut off at the start; none of them was acknowledged.";
         LakeDamagedBytes = "headgate_lake_damaged_bytes" [] "Bytes of damaged log, set aside for a look.";
         BadRowsWritten = "headgate_bad_rows_written" [] "Rejected events kept as bad rows.";
-        BadRowsDropped = "headgate_bad_rows_dropped" [] "Rejected events not kept because the queue was full or the disk refused.";
+        BadRowsDropped = "headgate_bad_rows_dropped" [] "Rejected events not kept because the queue was full, or because the disk or Firehose refused.";
+        DeliveryRecords = "headgate_delivery_records" ["destination"] "Records that Kinesis or Firehose took.";
+        DeliveryFailedRecords = "headgate_delivery_failed_records" ["destination", "code"] "Records that a call did not store, by error code; most are sent again.";
+        DeliveryAmbiguousRecords = "headgate_delivery_ambiguous_records" ["destination"] "Records of calls that were not answered: stored or not, nobody knows. Sent again, they may be there twice.";
+        DeliveryRetriedRecords = "headgate_delivery_retried_records" ["destination"] "Records sent once more.";
+        DeliveryCalls = "headgate_delivery_calls" ["destination", "result"] "Calls by result (ok: answered, though records of it may have failed; failed).";
+        DeliveryPayloadBytes = "headgate_delivery_payload_bytes" ["destination"] "Bytes of stream records that were stored, without envelope.";
+        DeliveryWireBytes = "headgate_delivery_wire_bytes" ["destination"] "Bytes of records that were stored, envelope and keys included.";
+        DeliveryBilledUnits = "headgate_delivery_billed_units" ["destination"] "Units that stored records are billed as (Kinesis 25,600 B provisioned, 1,024 B on demand; Firehose 5,120 B).";
+        DeliveryExpired = "headgate_delivery_expired_buckets" ["destination"] "Buckets that were not stored by their deadline.";
+        DeliveryOverflowed = "headgate_delivery_overflowed_buckets" ["destination"] "Buckets handed to the other destination of their route.";
+        DeliveryKept = "headgate_delivery_spilled_buckets" ["destination"] "Buckets kept in the spill after their deadline, to be delivered later.";
+        SpillDelivered = "headgate_spill_delivered_buckets" ["destination"] "Kept buckets that were delivered after all.";
+        SpillRefused = "headgate_spill_refused_buckets" ["destination"] "Buckets that the spill did not take: it is full, off or its disk refuses.";
+        SpillLost = "headgate_spill_lost_buckets" ["destination"] "Buckets that the spill took and could not write, or could not read back. The verdict of their events was unknown.";
+        SpillTornBytes = "headgate_spill_torn_bytes" ["destination"] "Bytes at the ends of spill files that could not be read at the start.";
+        ShardMapRefreshes = "headgate_shard_map_refreshes" ["result"] "Descriptions of the stream (ok, failed).";
+        WrongShard = "headgate_wrong_shard_records" [] "Records that landed in another shard than the map said: it had been split or merged. Nothing is lost by it.";
+        ShareExchanges = "headgate_share_exchanges" ["result"] "Exchanges of demand with the other gateways, one an application each time (ok, failed, skipped: not tried because others had just failed).";
         Panics = "headgate_panics" ["task"] "Panics caught in a task or a handler. Anything but 0 is a bug.";
         CertificateReloads = "headgate_tls_reloads" ["result"] "TLS files read again after a change (ok, failed).";
     }
@@ -103,7 +124,25 @@ described! {
         DestinationUp = "headgate_destination_up" ["destination"] "1 while the destination takes events, else 0.";
         LakeLogBytes = "headgate_lake_log_bytes" [] "Bytes in log segments not yet turned into Parquet.";
         LakeSegments = "headgate_lake_log_segments" [] "Log segments not yet turned into Parquet.";
+        DeliveryCallsInFlight = "headgate_delivery_calls_in_flight" ["destination"] "Calls without an answer.";
+        DeliveryQueuedBytes = "headgate_delivery_queued_bytes" ["destination"] "Bytes of buckets that wait or are on their way.";
+        SpillBuckets = "headgate_spill_buckets" ["destination"] "Buckets kept in the spill.";
+        SpillBytes = "headgate_spill_bytes" ["destination"] "Bytes of the spill's files, and of buckets on their way there.";
+        OpenShards = "headgate_open_shards" [] "Open shards of the Kinesis stream, as last described.";
+        ShardMapAge = "headgate_shard_map_age_seconds" [] "Since the stream was last described.";
+        ShareMembers = "headgate_share_members" [] "Gateways that share the applications' rates, this one included; 0 where rates are not shared.";
+        ShareAge = "headgate_share_exchange_age_seconds" [] "Since demand was last exchanged with the other gateways; while it rises, every gateway keeps its last shares.";
         Ready = "headgate_ready" [] "1 while the gateway takes events, else 0.";
+    }
+}
+
+described! {
+    /// Gauges of ratios and amounts that are not whole.
+    Ratio {
+        DeliveryEfficiency = "headgate_delivery_efficiency_ratio" ["destination", "part"] "Payload bytes over billed bytes since the start (total), and its factors envelope, rounding and duplication; 1 would be no loss at all.";
+        DeliveryDollars = "headgate_delivery_dollars_per_million_events" ["destination"] "US dollars for writing a million events, at the prices of the settings; shard-hours not included.";
+        RateShare = "headgate_rate_share_ratio" ["application", "unit"] "This gateway's part of an application's rate, by unit (events, bytes); over all gateways they add up to 1.";
+        ShardRate = "headgate_shard_rate_ratio" ["shard"] "Rate that a shard is sent at, over its limit; below 1 after it throttled. Shard all: the mean.";
     }
 }
 
@@ -115,6 +154,11 @@ described! {
         SyncSeconds = "headgate_lake_sync_seconds" [] "Duration of an fsync of the lake's log, seconds.";
         SyncBytes = "headgate_lake_sync_bytes" [] "Bytes made durable by one fsync.";
         CompactSeconds = "headgate_lake_compact_seconds" [] "Duration of turning a segment into Parquet, seconds.";
+        PutSeconds = "headgate_delivery_put_seconds" [] "Duration of a call to Kinesis or Firehose, seconds.";
+        DeliverySeconds = "headgate_delivery_seconds" [] "From a bucket's first event to its record being stored, seconds.";
+        CallRecords = "headgate_delivery_call_records" [] "Records in a call.";
+        RecordEvents = "headgate_delivery_record_events" [] "Events in a record that was stored.";
+        RecordFill = "headgate_delivery_record_fill_ratio" [] "Bytes of a stored record over those it is billed as.";
     }
 }
 
@@ -123,6 +167,7 @@ pub struct Metrics {
     registry: Registry,
     counters: Vec<Family<Labels, CounterHandle>>,
     gauges: Vec<Family<Labels, GaugeHandle>>,
+    ratios: Vec<Family<Labels, RatioHandle>>,
     histograms: Vec<HistogramFamily>,
 }
 
@@ -131,24 +176,9 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::default();
-        let counters = Counter::ALL
-            .iter()
-            .map(|metric| {
-                let family = Family::default();
-                let description = metric.description();
-                registry.register(description.name, description.help, family.clone());
-                family
-            })
-            .collect();
-        let gauges = Gauge::ALL
-            .iter()
-            .map(|metric| {
-                let family = Family::default();
-                let description = metric.description();
-                registry.register(description.name, description.help, family.clone());
-                family
-            })
-            .collect();
+        let counters = Counter::ALL.iter().map(|metric| family(&mut registry, metric.description())).collect();
+        let gauges = Gauge::ALL.iter().map(|metric| family(&mut registry, metric.description())).collect();
+        let ratios = Ratio::ALL.iter().map(|metric| family(&mut registry, metric.description())).collect();
         let histograms = Histogram::ALL
             .iter()
             .map(|metric| {
@@ -158,7 +188,7 @@ impl Metrics {
                 family
             })
             .collect();
-        let metrics = Self { registry, counters, gauges, histograms };
+        let metrics = Self { registry, counters, gauges, ratios, histograms };
         metrics.touch_unlabelled();
         Arc::new(metrics)
     }
@@ -173,6 +203,12 @@ impl Metrics {
     #[must_use]
     pub fn gauge(&self, metric: Gauge, labels: &[&str]) -> GaugeHandle {
         self.gauges[metric as usize].get_or_create(&named(metric.description(), labels)).clone()
+    }
+
+    /// A ratio's handle. `labels` are the values in the order of its description.
+    #[must_use]
+    pub fn ratio(&self, metric: Ratio, labels: &[&str]) -> RatioHandle {
+        self.ratios[metric as usize].get_or_create(&named(metric.description(), labels)).clone()
     }
 
     /// A histogram's handle.
@@ -205,6 +241,15 @@ impl Metrics {
     }
 }
 
+fn family<M>(registry: &mut Registry, description: Description) -> Family<Labels, M>
+where
+    Family<Labels, M>: prometheus_client::registry::Metric + Default + Clone,
+{
+    let family = Family::default();
+    registry.register(description.name, description.help, family.clone());
+    family
+}
+
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
@@ -214,9 +259,14 @@ impl fmt::Debug for Metrics {
 impl Histogram {
     fn constructor(self) -> fn() -> HistogramHandle {
         match self {
-            Self::BatchSeconds | Self::SyncSeconds | Self::CompactSeconds => seconds,
-            Self::BatchEvents => events,
+            Self::BatchSeconds
+            | Self::SyncSeconds
+            | Self::CompactSeconds
+            | Self::PutSeconds
+            | Self::DeliverySeconds => seconds,
+            Self::BatchEvents | Self::CallRecords | Self::RecordEvents => events,
             Self::SyncBytes => bytes,
+            Self::RecordFill => fill,
         }
     }
 }
@@ -231,6 +281,10 @@ fn events() -> HistogramHandle {
 
 fn bytes() -> HistogramHandle {
     HistogramHandle::new(histogram::exponential_buckets(1_024.0, 4.0, 9))
+}
+
+fn fill() -> HistogramHandle {
+    HistogramHandle::new([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0])
 }
 
 fn named(description: Description, labels: &[&str]) -> Labels {
@@ -252,7 +306,8 @@ pub fn reference() -> String {
          Generated by `headgate reference metrics`.\n",
     );
     let counters = Counter::ALL.iter().map(|metric| (metric.description(), "_total"));
-    let gauges = Gauge::ALL.iter().map(|metric| (metric.description(), ""));
+    let ratios = Ratio::ALL.iter().map(|metric| (metric.description(), ""));
+    let gauges = Gauge::ALL.iter().map(|metric| (metric.description(), "")).chain(ratios);
     let histograms = Histogram::ALL.iter().map(|metric| (metric.description(), ""));
     section(&mut page, "Counters", counters);
     section(&mut page, "Gauges", gauges);

@@ -6,40 +6,38 @@
 mod data_dir;
 mod demo;
 mod names;
+mod outlets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::service::Routes as Services;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use self::data_dir::DataDir;
 pub use self::demo::{Demo, DemoError};
 use self::names::Names;
+use self::outlets::Outlets;
 use crate::admission::app::Apps;
 use crate::admission::key_cache::KeyCache;
 use crate::clock::Clock;
-use crate::config::{DestinationKind, Settings};
-use crate::delivery::lake::{FileLayer, Lake, LakeParts, OsFiles};
+use crate::config::Settings;
+use crate::delivery::Destination;
+use crate::delivery::lake::{FileLayer, OsFiles};
 use crate::delivery::rejects::Rejects;
-use crate::delivery::{Destination, Discard};
+use crate::delivery::route::Routes;
 use crate::door::grpc::{Parts, Shared};
 use crate::door::listener::{Ends, Listener};
 use crate::door::tls::Tls;
-use crate::gather::Lanes;
 use crate::ingest::Ingest;
 use crate::metrics::{Gauge, Metrics};
 use crate::operate::http::{self, Operated};
 use crate::operate::lifecycle::{Lifecycle, Phase};
 use crate::operate::tasks::Tasks;
 use crate::registry::{self, Registry};
-
-/// Buckets of a discarding destination, as large as the lake's and lingering as long.
-const DISCARD_TARGET: usize = 256 << 10;
-const DISCARD_LINGER: Duration = Duration::from_millis(2);
 
 /// The end of a drain that is left for flushing, once the last call is cut off.
 const FLUSH_RESERVE: Duration = Duration::from_secs(2);
@@ -113,11 +111,14 @@ pub struct Gateway {
     lifecycle: Lifecycle,
     health: HealthReporter,
     registry: Arc<dyn Registry>,
-    lanes: Arc<Lanes>,
-    destination: Arc<dyn Destination>,
+    routes: Arc<Routes>,
+    // In the order in which they are closed: what one can't deliver may go to one after it.
+    destinations: Vec<Arc<dyn Destination>>,
     rejects: Arc<Rejects>,
     ends: Ends,
     stop: CancellationToken,
+    // Ends what delivers, once everything is delivered.
+    delivered: CancellationToken,
     calls: Tasks,
     background: Tasks,
     clock: Clock,
@@ -145,8 +146,8 @@ impl Gateway {
         let lifecycle = Lifecycle::new(&metrics);
         let data_dir = DataDir::lock(&settings.data_dir)?;
 
-        let registry = registry::open(&settings, &clock).map_err(|error| ServeError::part("registry", error))?;
-        let demo = if settings.registry.demo_application {
+        let registry = registry::open(&settings, &clock).await.map_err(|error| ServeError::part("registry", error))?;
+        let demo = if settings.registry.makes_demo_application() {
             let demo = demo::ensure_demo(registry.as_ref(), &settings.data_dir).await;
             demo.map_err(|error| ServeError::part("demo application", error))?
         } else {
@@ -154,29 +155,30 @@ impl Gateway {
         };
         let apps = Apps::new(&settings.admission, &metrics);
         let names = Names::load(registry.as_ref(), &apps).await?;
-        let (destination, lake) = match destination {
-            Some(destination) => (destination, None),
-            None => {
-                // Recovery reads what is left of the log, which may take a while.
-                let (settings, files, clock) = (settings.clone(), Arc::clone(&files), clock.clone());
-                let metrics = Arc::clone(&metrics);
-                tokio::task::spawn_blocking(move || destination_of(&settings, &files, names, &clock, &metrics))
-                    .await
-                    .map_err(|error| ServeError::part("destination", error))??
-            }
-        };
-        let rejects = Rejects::open(&files, &settings.data_dir, &settings.lake, &metrics, &clock)
-            .map_err(|error| ServeError::part("bad rows", error))?;
-
         let background = Tasks::new(&metrics);
         let calls = Tasks::new(&metrics);
         let stop = CancellationToken::new();
+        let delivered = CancellationToken::new();
         // A start that fails below ends what it has started.
-        let started = stop.clone().drop_guard();
+        let started = (stop.clone().drop_guard(), delivered.clone().drop_guard());
+        let outlets = outlets::Builder {
+            settings: &settings,
+            files: &files,
+            names,
+            clock: &clock,
+            metrics: &metrics,
+            background: &background,
+            stop: &stop,
+            delivered: &delivered,
+        };
+        let Outlets { routes, destinations, lake } = outlets.build(destination).await?;
+        run_lanes(&routes, &metrics, &background, &stop);
+        let rejects = Rejects::open(&files, &settings.data_dir, &settings.lake, &metrics, &clock)
+            .map_err(|error| ServeError::part("bad rows", error))?;
+
         let keys =
             KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
-        let lanes = start_lanes(&settings, &destination, &clock, &metrics, &background, &stop);
-        let ingest = Ingest::new(&settings.ingest, Arc::clone(&lanes), Some(Arc::clone(&rejects)), &clock, &metrics)
+        let ingest = Ingest::new(&settings.ingest, Arc::clone(&routes), Some(Arc::clone(&rejects)), &clock, &metrics)
             .map_err(|error| ServeError::part("ingest", error))?;
 
         let ends = Ends {
@@ -187,7 +189,7 @@ impl Gateway {
         let parts = Parts {
             ingest: Arc::new(ingest),
             keys: Arc::clone(&keys),
-            destination: Arc::clone(&destination),
+            routes: Arc::clone(&routes),
             clock: clock.clone(),
             tasks: calls.clone(),
             draining: ends.draining.clone(),
@@ -220,7 +222,7 @@ impl Gateway {
         let operated = Operated {
             metrics: Arc::clone(&metrics),
             lifecycle: lifecycle.clone(),
-            destination: Arc::clone(&destination),
+            routes: Arc::clone(&routes),
             lake,
         };
         drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));
@@ -229,7 +231,8 @@ impl Gateway {
         calls.supervise("listener", &stop, move || Arc::clone(&listener).run());
 
         data_dir.publish(grpc_address, operate_address)?;
-        let _ = started.disarm();
+        let (stop_guard, delivered_guard) = started;
+        let _ = (stop_guard.disarm(), delivered_guard.disarm());
         lifecycle.enter(Phase::Ready);
         Ok(Self {
             grpc: grpc_address,
@@ -240,11 +243,12 @@ impl Gateway {
             lifecycle,
             health,
             registry,
-            lanes,
-            destination,
+            routes,
+            destinations,
             rejects,
             ends,
             stop,
+            delivered,
             calls,
             background,
             clock,
@@ -310,10 +314,13 @@ impl Gateway {
             let _ = tokio::time::timeout(CUT_OFF_PATIENCE, self.calls.wait()).await;
         }
         self.stop.cancel();
-        self.lanes.close_all();
+        self.routes.outlets().for_each(|outlet| outlet.lanes.close_all());
         let flush = async {
-            self.destination.close().await;
+            for destination in &self.destinations {
+                destination.close().await;
+            }
             self.rejects.close().await;
+            self.delivered.cancel();
             self.background.close();
             self.background.wait().await;
         };
@@ -334,7 +341,7 @@ impl Gateway {
 
 const INGEST_SERVICE: &str = "headgate.v1.IngestService";
 
-async fn other_services() -> Result<(HealthReporter, Routes), ServeError> {
+async fn other_services() -> Result<(HealthReporter, Services), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE);
     health.set_service_status(INGEST_SERVICE, ServingStatus::Serving).await;
@@ -345,58 +352,19 @@ async fn other_services() -> Result<(HealthReporter, Routes), ServeError> {
     };
     let failed = |error| ServeError::part("reflection", error);
     // grpcurl and other tools still ask the older version.
-    let routes = Routes::new(health_service)
+    let services = Services::new(health_service)
         .add_service(reflection().build_v1().map_err(failed)?.max_decoding_message_size(MAX_OTHER_MESSAGE))
         .add_service(reflection().build_v1alpha().map_err(failed)?.max_decoding_message_size(MAX_OTHER_MESSAGE));
-    Ok((health, routes.prepare()))
+    Ok((health, services.prepare()))
 }
 
-type Destinations = (Arc<dyn Destination>, Option<Arc<Lake>>);
-
-fn destination_of(
-    settings: &Settings,
-    files: &Arc<dyn FileLayer>,
-    names: Arc<Names>,
-    clock: &Clock,
-    metrics: &Arc<Metrics>,
-) -> Result<Destinations, ServeError> {
-    match settings.delivery.destination {
-        DestinationKind::Lake => {
-            let parts =
-                LakeParts { files: Arc::clone(files), names, metrics: Arc::clone(metrics), clock: clock.clone() };
-            let lake = Lake::open(&settings.data_dir, &settings.lake, &settings.gather, parts)
-                .map_err(|error| ServeError::part("lake", error))?;
-            let lake = Arc::new(lake);
-            Ok((Arc::clone(&lake) as Arc<dyn Destination>, Some(lake)))
-        }
-        DestinationKind::Discard => {
-            tracing::warn!("delivery.destination is discard: events are acknowledged and dropped");
-            let gather = &settings.gather;
-            let target = gather.target.map_or(DISCARD_TARGET, |target| target.as_usize());
-            Ok((Arc::new(Discard::new(target, gather.linger.unwrap_or(DISCARD_LINGER))), None))
-        }
+/// Closes what lingers, and shows how much is on its way.
+fn run_lanes(routes: &Arc<Routes>, metrics: &Metrics, background: &Tasks, stop: &CancellationToken) {
+    for outlet in routes.outlets() {
+        let lanes = Arc::clone(&outlet.lanes);
+        background.supervise("linger", stop, move || Arc::clone(&lanes).linger());
     }
-}
-
-fn start_lanes(
-    settings: &Settings,
-    destination: &Arc<dyn Destination>,
-    clock: &Clock,
-    metrics: &Metrics,
-    background: &Tasks,
-    stop: &CancellationToken,
-) -> Arc<Lanes> {
-    let count = match settings.gather.lanes {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        lanes => lanes as usize,
-    };
-    let sink = Arc::clone(destination) as Arc<dyn crate::gather::BucketSink>;
-    let lanes = Lanes::new(count, sink, destination.packing(), settings.delivery.deadline, clock, metrics);
-    for lane in 0..lanes.len() {
-        let lanes = Arc::clone(&lanes);
-        background.supervise("linger", stop, move || Arc::clone(&lanes).linger(lane));
-    }
-    let (in_flight, gauge) = (Arc::clone(lanes.in_flight()), metrics.gauge(Gauge::BucketsInFlight, &[]));
+    let (in_flight, gauge) = (Arc::clone(routes.in_flight()), metrics.gauge(Gauge::BucketsInFlight, &[]));
     background.supervise("gauges", stop, move || {
         let (in_flight, gauge) = (Arc::clone(&in_flight), gauge.clone());
         async move {
@@ -407,7 +375,6 @@ fn start_lanes(
             }
         }
     });
-    lanes
 }
 
 async fn refresh_keys(keys: Arc<KeyCache>, every: Duration) {

@@ -1,6 +1,8 @@
 //! Everything that crosses a process boundary of Headgate, and nothing else: the gRPC messages (`headgate.v1`,
-//! `headgate.admin.v1`) and the stream record, the one JSON line in which an event travels to its destination.
+//! `headgate.admin.v1`), the stream record, the one JSON line in which an event travels to its destination, and the
+//! aggregated record, in which many of them travel through Kinesis.
 
+pub mod aggregate;
 pub mod record;
 
 /// The ingest API, generated from `proto/headgate/v1/ingest.proto`.

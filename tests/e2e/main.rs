@@ -5,8 +5,11 @@
 mod crash;
 mod disk_faults;
 mod drain;
+mod dynamodb;
 mod keys;
+mod kinesis;
 mod power_cut;
+mod shares;
 mod status_table;
 mod stock_client;
 mod streams;

@@ -189,6 +189,7 @@ async fn an_application_can_have_limits_of_its_own() {
         name: change.name,
         description: change.description,
         limits: change.limits,
+        route: change.route,
     };
     registry.update_application(application, change).await.expect("the registry takes it");
     let mut connection = house.connect().await;

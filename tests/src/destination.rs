@@ -112,7 +112,7 @@ impl Destination for Scripted {
     }
 
     fn packing(&self) -> Packing {
-        Packing { target_bytes: TARGET_BYTES, linger: LINGER }
+        Packing::lines(TARGET_BYTES, LINGER)
     }
 
     fn health(&self) -> Health {

@@ -38,6 +38,7 @@ struct Running {
 pub struct GatewayProcess {
     data_dir: PathBuf,
     settings: Vec<String>,
+    environment: Vec<(String, String)>,
     grpc: SocketAddr,
     operate: SocketAddr,
     child: Option<Child>,
@@ -49,9 +50,18 @@ impl GatewayProcess {
     /// # Panics
     /// If it does not get ready.
     pub async fn start(data_dir: &Path, settings: &[&str]) -> Self {
+        Self::start_in(data_dir, settings, &[]).await
+    }
+
+    /// As [`Self::start`], with more variables in its environment.
+    ///
+    /// # Panics
+    /// If it does not get ready.
+    pub async fn start_in(data_dir: &Path, settings: &[&str], environment: &[(String, String)]) -> Self {
         let mut gateway = Self {
             data_dir: data_dir.to_owned(),
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
+            environment: environment.to_vec(),
             grpc: free_address(),
             operate: free_address(),
             child: None,
@@ -74,6 +84,7 @@ impl GatewayProcess {
         }
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("the log can be written");
         let child = binary::command(&arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
@@ -130,7 +141,9 @@ impl GatewayProcess {
         id.parse().expect("an application's id is a UUID")
     }
 
-    fn target(&self, key: &str) -> Target {
+    /// Its gRPC door, with this key.
+    #[must_use]
+    pub fn target(&self, key: &str) -> Target {
         Target { address: self.grpc, key: key.to_owned() }
     }
 
@@ -169,6 +182,19 @@ impl GatewayProcess {
         let (status, text) = self.ask(Method::GET, "/metrics").await.expect("the gateway shows its metrics");
         assert_eq!(status, StatusCode::OK, "{text}");
         Scrape::parse(&text)
+    }
+
+    /// What it takes of memory now, bytes.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let child = self.child.as_ref().expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a process shows its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("and its memory");
+        let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("in kB");
+        kib << 10
     }
 
     /// Has the lake's log turned into Parquet now.
@@ -228,7 +254,7 @@ fn end_of(path: &Path) -> std::io::Result<String> {
 
 /// An address that is free now and that nobody gets by chance: the system draws the ports of outgoing connections from
 /// another range (so that a client which knocks while the gateway is down can't be given the very port it knocks at).
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -4,10 +4,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime")]
 
+pub mod aws;
 pub mod binary;
 pub mod client;
 pub mod destination;
 pub mod events;
+pub mod fault_proxy;
 pub mod gateway;
 pub mod http;
 pub mod inproc;
@@ -15,8 +17,10 @@ pub mod lake;
 pub mod load;
 pub mod lying_files;
 pub mod metrics;
+pub mod ministack;
 pub mod oracle;
 pub mod poll;
 pub mod python;
 pub mod raw;
 pub mod seed;
+pub mod stream;

@@ -21,7 +21,7 @@ pub fn interpreter() -> &'static Path {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| {
         let (target, _) = binary::target_dir();
-        find_or_make(&target.join("python")).unwrap_or_else(|problem| {
+        find_or_make(&target.join("python"), &PACKAGES).unwrap_or_else(|problem| {
             let packages = PACKAGES.map(|(_, package)| package).join(" ");
             panic!(
                 "no Python for the stock client: {problem}\n\
@@ -33,29 +33,34 @@ pub fn interpreter() -> &'static Path {
     })
 }
 
-fn find_or_make(environment: &Path) -> Result<PathBuf, String> {
+/// The interpreter of an environment in a folder, made where it is missing: with these modules, from these packages.
+///
+/// # Errors
+/// Why it can't be made.
+pub fn find_or_make(environment: &Path, packages: &[(&str, &str)]) -> Result<PathBuf, String> {
     let lock_file = environment.with_extension("lock");
     let lock = File::create(&lock_file).map_err(|error| format!("{}: {error}", lock_file.display()))?;
     // Given back when the file is closed. Another test process may be making the environment.
     lock.lock().map_err(|error| format!("{}: {error}", lock_file.display()))?;
     let python = environment.join("bin").join("python");
-    if !is_complete(&python) {
-        make(environment, &python)?;
+    if !is_complete(&python, packages) {
+        make(environment, &python, packages)?;
     }
     Ok(python)
 }
 
-fn is_complete(python: &Path) -> bool {
-    let import = format!("import {}", PACKAGES.map(|(module, _)| module).join(", "));
+fn is_complete(python: &Path, packages: &[(&str, &str)]) -> bool {
+    let modules: Vec<&str> = packages.iter().map(|(module, _)| *module).collect();
+    let import = format!("import {}", modules.join(", "));
     Command::new(python).args(["-c", &import]).output().is_ok_and(|output| output.status.success())
 }
 
-fn make(environment: &Path, python: &Path) -> Result<(), String> {
+fn make(environment: &Path, python: &Path, packages: &[(&str, &str)]) -> Result<(), String> {
     if !python.exists() {
         fs::create_dir_all(environment).map_err(|error| format!("{}: {error}", environment.display()))?;
         run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
     }
-    let packages = PACKAGES.map(|(_, package)| package);
+    let packages = packages.iter().map(|(_, package)| package);
     // Built packages only: building grpcio takes longer than the whole suite.
     let install = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:"];
     run(Command::new(python).args(install).args(packages)).map(|_| ())

@@ -1,16 +1,18 @@
 //! An application while the gateway runs: its rates, its share of the budget and its counters, one for all its keys.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use uuid::Uuid;
 
 use super::budget::{Budget, Permit, Share};
-use super::rate::{RateLimit, Rates};
+use super::rate::{Offered, Portion, RateLimit, Rates};
 use super::refusal::Refusal;
+use super::shares::Wakes;
 use crate::config::AdmissionSettings;
 use crate::metrics::{Counter, CounterHandle, Gauge, Metrics};
-use crate::registry::Application;
+use crate::registry::{Application, Route};
 
 /// An application's state, shared by everything it sends.
 #[derive(Debug)]
@@ -18,7 +20,11 @@ pub struct App {
     id: Uuid,
     id_text: String,
     name: RwLock<Arc<str>>,
-    rate: RwLock<Arc<RateLimit>>,
+    rate: RateLimit,
+    // Whether its next batch is news to the other gateways; never where its rates are this gateway's alone.
+    standby: AtomicBool,
+    wakes: Arc<Wakes>,
+    route: RwLock<Option<Route>>,
     share: Arc<Share>,
     budget: Arc<Budget>,
     counters: AppCounters,
@@ -64,6 +70,12 @@ impl App {
         Arc::clone(&self.name.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Where its events go, where that is not the gateway's default.
+    #[must_use]
+    pub fn route(&self) -> Option<Route> {
+        *self.route.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Its counters.
     #[must_use]
     pub fn counters(&self) -> &AppCounters {
@@ -83,17 +95,51 @@ impl App {
     /// # Errors
     /// As [`RateLimit::charge`].
     pub fn charge(&self, events: u32, bytes: usize) -> Result<(), Refusal> {
-        let rate = Arc::clone(&self.rate.read().unwrap_or_else(PoisonError::into_inner));
-        rate.charge(events, bytes)
+        let charged = self.rate.charge(events, bytes);
+        if self.standby.load(Ordering::Relaxed) && self.standby.swap(false, Ordering::AcqRel) {
+            self.wakes.wake(self.id);
+        }
+        charged
+    }
+
+    /// Its rates, of which this gateway has its portion.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        self.rate.rates()
+    }
+
+    /// What its clients asked this gateway for, refused or not.
+    #[must_use]
+    pub fn offered(&self) -> Offered {
+        self.rate.offered()
+    }
+
+    /// This gateway's portion of its rates.
+    #[must_use]
+    pub fn portion(&self) -> Portion {
+        self.rate.portion()
+    }
+
+    /// Gives this gateway another portion of its rates.
+    pub fn set_portion(&self, portion: Portion) {
+        self.rate.set_portion(portion);
+    }
+
+    /// Nothing has come for a while: goes on with this portion, and its next batch wakes the exchange of shares.
+    pub fn stand_by(&self, portion: Portion) {
+        self.rate.set_portion(portion);
+        self.standby.store(true, Ordering::Release);
     }
 
     fn update(&self, application: &Application, rates: Rates) {
         if self.name().as_ref() != application.name {
             *self.name.write().unwrap_or_else(PoisonError::into_inner) = application.name.as_str().into();
         }
-        // Only a change makes a new limit: a new one starts with full buckets.
-        if self.rate.read().unwrap_or_else(PoisonError::into_inner).rates() != rates {
-            *self.rate.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(RateLimit::new(rates));
+        if self.route() != application.route {
+            *self.route.write().unwrap_or_else(PoisonError::into_inner) = application.route;
+        }
+        if self.rate.rates() != rates {
+            self.rate.set_rates(rates);
         }
     }
 }
@@ -105,6 +151,10 @@ pub struct Apps {
     defaults: Rates,
     budget: Arc<Budget>,
     metrics: Arc<Metrics>,
+    wakes: Arc<Wakes>,
+    // The part of its rates that an application has here before this gateway has told the others of it. `None`: rates
+    // are not shared.
+    standby: Mutex<Option<Portion>>,
 }
 
 impl Apps {
@@ -120,7 +170,42 @@ impl Apps {
             bytes_per_second: settings.bytes_per_second.0,
             bytes_burst: settings.bytes_burst.0,
         };
-        Arc::new(Self { apps: RwLock::new(HashMap::new()), defaults, budget, metrics: Arc::clone(metrics) })
+        Arc::new(Self {
+            apps: RwLock::new(HashMap::new()),
+            defaults,
+            budget,
+            metrics: Arc::clone(metrics),
+            wakes: Arc::default(),
+            standby: Mutex::new(None),
+        })
+    }
+
+    /// From now on rates are shared with other gateways: an application that nothing was heard of has this portion.
+    pub fn share(&self, standby: Portion) {
+        let before = self.standby.lock().unwrap_or_else(PoisonError::into_inner).replace(standby);
+        if before == Some(standby) {
+            return;
+        }
+        for app in self.apps.read().unwrap_or_else(PoisonError::into_inner).values() {
+            // The first time there is no portion yet that anyone has agreed on.
+            if before.is_none() {
+                app.stand_by(standby);
+            } else if app.standby.load(Ordering::Acquire) {
+                app.set_portion(standby);
+            }
+        }
+    }
+
+    /// Where applications with traffic announce themselves, once rates are shared.
+    #[must_use]
+    pub fn wakes(&self) -> &Arc<Wakes> {
+        &self.wakes
+    }
+
+    /// An application that was seen.
+    #[must_use]
+    pub fn find(&self, id: Uuid) -> Option<Arc<App>> {
+        self.apps.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// The state of an application, made at the first call and brought up to date at each.
@@ -196,10 +281,14 @@ impl Apps {
             unknown: settled("unknown"),
             duplicates: counter(Counter::EventsDuplicate),
         };
+        let standby = *self.standby.lock().unwrap_or_else(PoisonError::into_inner);
         App {
             id,
             name: RwLock::new(application.name.as_str().into()),
-            rate: RwLock::new(Arc::new(RateLimit::new(rates))),
+            rate: RateLimit::with_portion(rates, standby.unwrap_or(Portion::WHOLE)),
+            standby: AtomicBool::new(standby.is_some()),
+            wakes: Arc::clone(&self.wakes),
+            route: RwLock::new(application.route),
             share: Arc::new(Share::default()),
             budget: Arc::clone(&self.budget),
             counters,
@@ -219,6 +308,7 @@ mod tests {
             name: "skyfall".to_owned(),
             description: None,
             limits,
+            route: None,
             created_at_ms: 0,
             updated_at_ms: 0,
         }

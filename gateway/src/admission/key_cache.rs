@@ -142,8 +142,11 @@ impl KeyCache {
             }
             None => {}
         }
-        let cache = Arc::clone(self);
-        match self.flights.run(hash, || async move { cache.find(hash).await }.boxed()).await {
+        let look_up = || {
+            let (cache, presented) = (Arc::clone(self), presented.to_owned());
+            async move { cache.find(hash, &presented).await }.boxed()
+        };
+        match self.flights.run(hash, look_up).await {
             Found::Key(entry) => self.answer(&entry, &hash),
             Found::NoKey => Err(Refusal::KeyUnknown),
             Found::NoAnswer => self.answer_without_registry(&hash),
@@ -157,12 +160,15 @@ impl KeyCache {
         for batch in entries.chunks(BATCH) {
             let hashes: Vec<KeyHash> = batch.iter().map(|entry| entry.hash()).collect();
             match self.lookup.ask(&hashes).await {
-                Ok((records, asked_at)) => {
-                    for (entry, record) in batch.iter().zip(&records) {
-                        self.take_in(entry, record.as_ref(), asked_at).await;
+                Ok((answers, asked_at)) => {
+                    for (entry, answer) in batch.iter().zip(&answers) {
+                        // A key whose row is bad ages, and the others do not.
+                        if let Ok(record) = answer {
+                            self.take_in(entry, record.as_ref(), asked_at).await;
+                        }
                     }
                 }
-                // One bad row must not keep the keys after it from being looked up.
+                // What is wrong with these keys must not keep those after them from being looked up.
                 Err(AskError::Failed) => {}
                 // A pass over a registry that hangs would take a time-out for each batch.
                 Err(AskError::TimedOut) => break,
@@ -191,7 +197,7 @@ impl KeyCache {
     }
 
     /// The one look-up of a key for all who wait for it.
-    async fn find(&self, hash: KeyHash) -> Found {
+    async fn find(&self, hash: KeyHash, presented: &str) -> Found {
         // An earlier look-up may have ended since the asker looked into the cache.
         let entry = self.known.revive(&hash).await;
         if let Some(entry) = &entry {
@@ -210,7 +216,7 @@ impl KeyCache {
                 Ok(Err(_)) | Err(_) => return Found::NoAnswer,
             },
         };
-        let (record, asked_at) = match self.lookup.ask_one(&hash).await {
+        let (record, asked_at) = match self.lookup.ask_one(&hash, presented).await {
             Ok(answered) => answered,
             Err(_) => return Found::NoAnswer,
         };

@@ -6,3 +6,4 @@ pub mod key;
 pub mod key_cache;
 pub mod rate;
 pub mod refusal;
+pub mod shares;

@@ -9,10 +9,11 @@ use super::find::{self, Named, refused};
 use super::keys::{KeyView, key_table};
 use super::limits::{LimitArgs, shown};
 use super::report::{Report, printable, properties, table, time, timestamp};
+use super::route::RouteArg;
 use super::{CliError, Context};
 use crate::clock::Clock;
 use crate::config::units::Size;
-use crate::registry::{self, Application, Authorization, Limits, NewApplication, Registry};
+use crate::registry::{self, Application, Authorization, Limits, NewApplication, Registry, Route};
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]
@@ -23,7 +24,7 @@ pub enum AppsCommand {
     List,
     /// Show one game, its limits and its keys
     Show(AppArgs),
-    /// Change a game's name, description or limits
+    /// Change a game's name, description, limits or route
     Update(UpdateArgs),
     /// Remove a game and its keys; the events it sent stay
     Delete(AppArgs),
@@ -37,6 +38,9 @@ pub struct CreateArgs {
     /// What it is, at most 1,024 characters
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
+    /// Where its events go, or `default` for the gateway's destination
+    #[arg(long, value_name = "ROUTE")]
+    pub route: Option<RouteArg>,
     /// What it may send.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -60,6 +64,9 @@ pub struct UpdateArgs {
     /// A new description, at most 1,024 characters; an empty one removes it
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
+    /// Where its events go, or `default` for the gateway's destination
+    #[arg(long, value_name = "ROUTE")]
+    pub route: Option<RouteArg>,
     /// What it may send.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -72,6 +79,8 @@ struct AppView<'a> {
     description: Option<&'a str>,
     // A missing one is the gateway's default.
     limits: Limits,
+    // A missing one is the gateway's destination.
+    route: Option<Route>,
     created_at: String,
     updated_at: String,
 }
@@ -102,7 +111,8 @@ struct DeletedView<'a> {
 /// If the registry can't be used, or what the command names is not there.
 pub async fn run(command: AppsCommand, context: &Context) -> Result<(), CliError> {
     let clock = Clock::system();
-    let registry = registry::open(&context.settings, &clock).map_err(refused)?;
+    context.show_warnings();
+    let registry = registry::open(&context.settings, &clock).await.map_err(refused)?;
     execute(command, registry.as_ref(), &clock).await?.show(context.output)
 }
 
@@ -118,7 +128,8 @@ async fn execute(command: AppsCommand, registry: &dyn Registry, clock: &Clock) -
 
 async fn create(args: CreateArgs, registry: &dyn Registry) -> Result<Report, CliError> {
     let limits = args.limits.over(Limits::default());
-    let new = NewApplication { name: args.name, description: non_empty(args.description), limits };
+    let route = RouteArg::over(args.route, None);
+    let new = NewApplication { name: args.name, description: non_empty(args.description), limits, route };
     let application = registry.create_application(new).await.map_err(refused)?;
     let text = format!(
         "registered\n\n{}\nnext: headgate keys create {} --name server\n",
@@ -134,7 +145,7 @@ async fn list(registry: &dyn Registry) -> Result<Report, CliError> {
         "no applications: make one with `headgate apps create NAME`".to_owned()
     } else {
         table(
-            ["NAME", "ID", "EVENTS/S", "BURST", "BYTES/S", "BURST", "CREATED"],
+            ["NAME", "ID", "EVENTS/S", "BURST", "BYTES/S", "BURST", "ROUTE", "CREATED"],
             applications.iter().map(|application| {
                 let limits = application.limits;
                 [
@@ -144,6 +155,7 @@ async fn list(registry: &dyn Registry) -> Result<Report, CliError> {
                     shown(limits.events_burst),
                     shown(limits.bytes_per_second.map(Size)),
                     shown(limits.bytes_burst.map(Size)),
+                    shown(application.route),
                     time(application.created_at_ms),
                 ]
             }),
@@ -169,14 +181,15 @@ async fn show(named: &str, registry: &dyn Registry, clock: &Clock) -> Result<Rep
 }
 
 async fn update(args: UpdateArgs, registry: &dyn Registry) -> Result<Report, CliError> {
-    if args.name.is_none() && args.description.is_none() && args.limits.is_empty() {
-        return Err(CliError::usage("nothing to change: give --name, --description or a limit"));
+    if args.name.is_none() && args.description.is_none() && args.route.is_none() && args.limits.is_empty() {
+        return Err(CliError::usage("nothing to change: give --name, --description, --route or a limit"));
     }
     let before = find::application(registry, &args.app).await?;
     let change = NewApplication {
         name: args.name.unwrap_or(before.name),
         description: if args.description.is_some() { non_empty(args.description) } else { before.description },
         limits: args.limits.over(before.limits),
+        route: RouteArg::over(args.route, before.route),
     };
     let application = registry.update_application(before.application_id, change).await.map_err(refused)?;
     Report::new(format!("changed\n\n{}", details(&application)), &AppView::of(&application))
@@ -213,6 +226,7 @@ fn details(application: &Application) -> String {
         ("events burst", shown(limits.events_burst)),
         ("bytes a second", shown(limits.bytes_per_second.map(Size))),
         ("bytes burst", shown(limits.bytes_burst.map(Size))),
+        ("route", shown(application.route)),
         ("created", time(application.created_at_ms)),
         ("changed", time(application.updated_at_ms)),
     ])
@@ -229,6 +243,7 @@ impl<'a> AppView<'a> {
             name: &application.name,
             description: application.description.as_deref(),
             limits: application.limits,
+            route: application.route,
             created_at: timestamp(application.created_at_ms),
             updated_at: timestamp(application.updated_at_ms),
         }

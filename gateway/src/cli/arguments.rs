@@ -37,6 +37,9 @@ struct Global {
     /// Folder of the registry, the lake and the demo key [default: headgate-data]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Where applications and keys are kept [default: sqlite]
+    #[arg(long, global = true, value_enum)]
+    registry: Option<RegistryKind>,
     /// One setting, such as lake.segment_age=10s; may be repeated
     #[arg(long = "set", global = true, value_name = "SETTING=VALUE")]
     set: Vec<String>,
@@ -86,9 +89,6 @@ struct ServeArgs {
     /// Where events go [default: lake]
     #[arg(long, value_enum)]
     destination: Option<DestinationKind>,
-    /// Where applications and keys are kept [default: sqlite]
-    #[arg(long, value_enum)]
-    registry: Option<RegistryKind>,
     /// What is logged, such as info,headgate::door=debug [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -150,11 +150,11 @@ fn load(global: &Global, serve: Option<&ServeArgs>) -> Result<Loaded, CliError> 
     // Quoted, so that a folder or a filter that looks like a number stays text.
     let quoted = |text: String| format!("{text:?}");
     flag("data_dir", global.data_dir.as_ref().map(|dir| quoted(dir.display().to_string())));
+    flag("registry.kind", global.registry.as_ref().and_then(word));
     if let Some(serve) = serve {
         flag("grpc.listen", serve.listen.map(|address| address.to_string()));
         flag("operate.listen", serve.operate_listen.map(|address| address.to_string()));
         flag("delivery.destination", serve.destination.as_ref().and_then(word));
-        flag("registry.kind", serve.registry.as_ref().and_then(word));
         flag("operate.log", serve.log.clone().map(quoted));
     }
     config::load(global.config.as_deref(), &flags).map_err(CliError::configuration)

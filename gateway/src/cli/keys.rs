@@ -2,6 +2,7 @@
 //! stopped. A key is shown once, when it is made: only its hash is kept.
 
 mod expiry;
+mod migrate;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::clock::Clock;
 use crate::registry::{self, Application, Authorization, NewAuthorization, Registry, RegistryError};
 
 pub use expiry::Expiry;
+pub use migrate::MigrateArgs;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -34,6 +36,8 @@ pub enum KeysCommand {
     Rotate(RotateArgs),
     /// Remove a key for good
     Delete(KeyArgs),
+    /// Replace the keys that the AWS solution keeps readable by their hashes; they go on working
+    Migrate(MigrateArgs),
 }
 
 /// A new key.
@@ -114,7 +118,13 @@ struct DeletedView {
 /// If the registry can't be used, or what the command names is not there.
 pub async fn run(command: KeysCommand, context: &Context) -> Result<(), CliError> {
     let clock = Clock::system();
-    let registry = registry::open(&context.settings, &clock).map_err(refused)?;
+    context.show_warnings();
+    let registry = registry::open(&context.settings, &clock).await.map_err(refused)?;
+    if let KeysCommand::Migrate(args) = command {
+        let migration = migrate::migrate(&args, registry.as_ref(), &clock).await?;
+        migration.report()?.show(context.output)?;
+        return migration.verdict();
+    }
     execute(command, registry.as_ref(), &clock).await?.show(context.output)
 }
 
@@ -127,6 +137,7 @@ async fn execute(command: KeysCommand, registry: &dyn Registry, clock: &Clock) -
         KeysCommand::Enable(args) => set_enabled(key_id(&args.key)?, true, registry, now).await,
         KeysCommand::Rotate(args) => rotate(args, registry, now).await,
         KeysCommand::Delete(args) => delete(key_id(&args.key)?, registry).await,
+        KeysCommand::Migrate(args) => migrate::migrate(&args, registry, clock).await?.report(),
     }
 }
 

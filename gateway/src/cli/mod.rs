@@ -10,13 +10,15 @@ mod limits;
 mod progress;
 pub mod replay;
 mod report;
+mod route;
 pub mod serve;
 
 use std::fmt;
 
 use clap::ValueEnum;
 
-use crate::config::Settings;
+use crate::config::{OperateSettings, Settings};
+use crate::operate::log;
 
 /// What every command gets: the checked settings and how to show results.
 pub struct Context {
@@ -24,6 +26,15 @@ pub struct Context {
     pub settings: Settings,
     /// How to show results.
     pub output: Output,
+}
+
+impl Context {
+    /// Shows what the parts at work warn of, on standard error.
+    fn show_warnings(&self) {
+        let settings = OperateSettings { log: "warn".to_owned(), ..self.settings.operate.clone() };
+        // The filter is a good one.
+        let _ = log::start(&settings);
+    }
 }
 
 /// How a command shows its result.

@@ -55,6 +55,16 @@ fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String
     let scheme = if settings.grpc.tls.is_some() { "https" } else { "http" };
     let destination = match settings.delivery.destination {
         DestinationKind::Lake => format!("local lake in {}", settings.data_dir.join("lake").display()),
+        DestinationKind::Kinesis => format!("Kinesis stream {}", settings.kinesis.stream),
+        DestinationKind::Firehose => format!("Firehose delivery stream {}", settings.firehose.delivery_stream),
+        DestinationKind::KinesisWithFirehoseFallback => format!(
+            "Kinesis stream {}; Firehose delivery stream {} while Kinesis takes nothing",
+            settings.kinesis.stream, settings.firehose.delivery_stream
+        ),
+        DestinationKind::KinesisAndFirehose => format!(
+            "Kinesis stream {} and Firehose delivery stream {}",
+            settings.kinesis.stream, settings.firehose.delivery_stream
+        ),
         DestinationKind::Discard => "discard: events are acknowledged and DROPPED".to_owned(),
     };
     let mut screen = format!(

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Settings;
+use super::{Aggregation, BadRowsKind, RegistryKind, Routing, Settings};
 use super::units::Size;
 use crate::admission::budget::Budget;
 
@@ -18,7 +18,12 @@ pub(super) fn problems(settings: &Settings) -> Vec<(String, String)> {
     admission(settings, &mut found);
     ingest(settings, &mut found);
     gather_and_delivery(settings, &mut found);
+    aws(settings, &mut found);
+    kinesis(settings, &mut found);
+    firehose(settings, &mut found);
     lake(settings, &mut found);
+    registry(settings, &mut found);
+    cluster(settings, &mut found);
     lifecycle(settings, &mut found);
     found.0
 }
@@ -40,6 +45,14 @@ impl Problems {
         if !range.contains(&value) {
             let words = |duration: Duration| humantime::format_duration(duration).to_string();
             self.add(setting, format!("must be {} to {}", words(*range.start()), words(*range.end())));
+        }
+    }
+
+    /// DynamoDB's rule for names.
+    fn table(&mut self, setting: &str, table: &str) {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if !(3..=255).contains(&table.len()) || !table.bytes().all(allowed) {
+            self.add(setting, "must be 3 to 255 letters, digits, `_`, `-` or `.`");
         }
     }
 }
@@ -122,7 +135,104 @@ fn gather_and_delivery(settings: &Settings, found: &mut Problems) {
     if let Some(linger) = settings.gather.linger {
         found.time("gather.linger", linger, Duration::ZERO..=SECOND * 10);
     }
+    let destination = settings.delivery.destination;
+    if destination.needs_kinesis() && settings.kinesis.stream.is_empty() {
+        found.add("kinesis.stream", "must name the stream that delivery.destination needs");
+    }
+    if destination.needs_firehose() && settings.firehose.delivery_stream.is_empty() {
+        found.add("firehose.delivery_stream", "must name the delivery stream that delivery.destination needs");
+    }
+    if settings.kinesis.routing == Routing::Keyed && settings.kinesis.aggregation == Aggregation::None {
+        let problem = "keyed routing keeps the order of records, not of records within one call: it needs aggregation = kpl";
+        found.add("kinesis.routing", problem);
+    }
+    if !cfg!(feature = "aws") && !(settings.kinesis.stream.is_empty() && settings.firehose.delivery_stream.is_empty()) {
+        found.add("delivery.destination", "this headgate was built without the feature `aws`: use another build");
+    }
     found.time("delivery.deadline", settings.delivery.deadline, MILLISECOND * 100..=SECOND * 600);
+    found.range("delivery.spill", &settings.delivery.spill, &(Size(0)..=Size::mib(1 << 20)));
+    bad_rows(settings, found);
+}
+
+fn bad_rows(settings: &Settings, found: &mut Problems) {
+    let stream = &settings.firehose.bad_rows_stream;
+    if !stream.is_empty() && !stream_name(stream, ":deliverystream/", 64) {
+        let problem = "must be a delivery stream's name (1 to 64 letters, digits, `_`, `-` or `.`) or its ARN";
+        found.add("firehose.bad_rows_stream", problem);
+    }
+    if settings.delivery.bad_rows != BadRowsKind::Firehose {
+        return;
+    }
+    if stream.is_empty() {
+        found.add("firehose.bad_rows_stream", "must name the delivery stream that delivery.bad_rows needs");
+    } else if *stream == settings.firehose.delivery_stream {
+        found.add("firehose.bad_rows_stream", "must be another delivery stream than the one that events go to");
+    }
+    if !cfg!(feature = "aws") {
+        found.add("delivery.bad_rows", "this headgate was built without the feature `aws`: use local, or another build");
+    }
+}
+
+fn aws(settings: &Settings, found: &mut Problems) {
+    if let Some(url) = &settings.aws.endpoint_url
+        && !["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    {
+        found.add("aws.endpoint_url", "must be a URL such as http://127.0.0.1:4566");
+    }
+    if settings.aws.region.as_ref().is_some_and(String::is_empty) {
+        found.add("aws.region", "must be a region such as eu-west-1, or not be set");
+    }
+}
+
+/// A name as AWS takes it for streams of both kinds, or an ARN that ends in one after `marker`.
+fn stream_name(value: &str, marker: &str, longest: usize) -> bool {
+    let name = match value.strip_prefix("arn:") {
+        Some(rest) => rest.split_once(marker).map_or("", |(_, name)| name),
+        None => value,
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (1..=longest).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn kinesis(settings: &Settings, found: &mut Problems) {
+    let kinesis = &settings.kinesis;
+    if !kinesis.stream.is_empty() && !stream_name(&kinesis.stream, ":stream/", 128) {
+        found.add("kinesis.stream", "must be a stream's name (1 to 128 letters, digits, `_`, `-` or `.`) or its ARN");
+    }
+    found.time("kinesis.linger", kinesis.linger, MILLISECOND..=SECOND * 10);
+    found.range("kinesis.max_units", &kinesis.max_units, &(1..=8));
+    found.range("kinesis.max_call", &kinesis.max_call, &(Size::kib(64)..=Size::mib(10)));
+    found.range("kinesis.max_call_per_shard", &kinesis.max_call_per_shard, &(Size::kib(25)..=Size::mib(1)));
+    found.range("kinesis.max_calls_in_flight", &kinesis.max_calls_in_flight, &(1..=256));
+    found.range("kinesis.max_records_in_flight_per_shard", &kinesis.max_records_in_flight_per_shard, &(1..=64));
+    found.time("kinesis.attempt_timeout", kinesis.attempt_timeout, MILLISECOND * 100..=SECOND * 60);
+    found.time("kinesis.refresh_interval", kinesis.refresh_interval, SECOND..=SECOND * 3_600);
+    for (setting, price) in [
+        ("kinesis.price_put_unit_per_million", kinesis.price_put_unit_per_million),
+        ("kinesis.price_shard_hour", kinesis.price_shard_hour),
+        ("kinesis.price_on_demand_gb", kinesis.price_on_demand_gb),
+    ] {
+        found.range(setting, &price, &(0.0..=1_000.0));
+    }
+}
+
+fn firehose(settings: &Settings, found: &mut Problems) {
+    let firehose = &settings.firehose;
+    if !firehose.delivery_stream.is_empty() && !stream_name(&firehose.delivery_stream, ":deliverystream/", 64) {
+        let problem = "must be a delivery stream's name (1 to 64 letters, digits, `_`, `-` or `.`) or its ARN";
+        found.add("firehose.delivery_stream", problem);
+    }
+    found.time("firehose.linger", firehose.linger, MILLISECOND..=SECOND * 10);
+    // 1,000 KiB before base64.
+    found.range("firehose.target", &firehose.target, &(Size::kib(5)..=Size(1_024_000)));
+    found.range("firehose.max_events_per_record", &firehose.max_events_per_record, &(0..=100_000));
+    found.range("firehose.max_call", &firehose.max_call, &(Size::kib(64)..=Size::mib(4)));
+    if firehose.max_call < firehose.target {
+        found.add("firehose.max_call", "must hold at least one record of firehose.target");
+    }
+    found.range("firehose.max_calls_in_flight", &firehose.max_calls_in_flight, &(1..=256));
+    found.time("firehose.attempt_timeout", firehose.attempt_timeout, MILLISECOND * 100..=SECOND * 60);
+    found.range("firehose.price_gb", &firehose.price_gb, &(0.0..=1_000.0));
 }
 
 fn lake(settings: &Settings, found: &mut Problems) {
@@ -133,6 +243,39 @@ fn lake(settings: &Settings, found: &mut Problems) {
     found.time("lake.event_time_past", lake.event_time_past, Duration::ZERO..=SECOND * 86_400 * 36_525);
     found.time("lake.event_time_future", lake.event_time_future, Duration::ZERO..=SECOND * 86_400 * 36_525);
     found.range("lake.bad_rows_queue", &lake.bad_rows_queue, &(Size::kib(64)..=Size::mib(1_024)));
+}
+
+fn registry(settings: &Settings, found: &mut Problems) {
+    let dynamodb = &settings.registry.dynamodb;
+    if settings.registry.kind == RegistryKind::Dynamodb && !cfg!(feature = "aws") {
+        found.add("registry.kind", "this headgate was built without the feature `aws`: use sqlite, or another build");
+    }
+    let tables = [
+        ("registry.dynamodb.applications_table", &dynamodb.applications_table),
+        ("registry.dynamodb.authorizations_table", &dynamodb.authorizations_table),
+    ];
+    for (setting, table) in tables {
+        found.table(setting, table);
+    }
+    if dynamodb.applications_table == dynamodb.authorizations_table {
+        found.add("registry.dynamodb.authorizations_table", "must be another table than applications_table");
+    }
+    found.time("registry.dynamodb.attempt_timeout", dynamodb.attempt_timeout, MILLISECOND * 50..=SECOND * 30);
+    let least = dynamodb.attempt_timeout.min(SECOND * 60);
+    found.time("registry.dynamodb.operation_timeout", dynamodb.operation_timeout, least..=SECOND * 60);
+}
+
+fn cluster(settings: &Settings, found: &mut Problems) {
+    let cluster = &settings.cluster;
+    found.table("cluster.shares_table", &cluster.shares_table);
+    let dynamodb = &settings.registry.dynamodb;
+    if [&dynamodb.applications_table, &dynamodb.authorizations_table].contains(&&cluster.shares_table) {
+        found.add("cluster.shares_table", "must be another table than those of the registry");
+    }
+    found.time("cluster.exchange_interval", cluster.exchange_interval, MILLISECOND * 200..=SECOND * 10);
+    let least = cluster.exchange_interval.min(SECOND * 10) * 4;
+    found.time("cluster.member_timeout", cluster.member_timeout, least..=SECOND * 300);
+    found.range("cluster.expected_members", &cluster.expected_members, &(1..=10_000));
 }
 
 fn lifecycle(settings: &Settings, found: &mut Problems) {

@@ -13,6 +13,9 @@ use super::check;
 /// Environment variables that speak to the command line and are no settings.
 const NOT_SETTINGS: [&str; 2] = ["config", "output"];
 
+/// The source of a default that is another one on Fargate.
+const FARGATE: &str = "default on Fargate";
+
 /// Checked settings and their sources.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -56,7 +59,18 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// [`ConfigError`] for a file that can't be read, an unknown setting, a value of the wrong kind or out of its range.
 pub fn load(file: Option<&Path>, flags: &[(String, String)]) -> Result<Loaded, ConfigError> {
+    load_on(Platform::of(|name| std::env::var(name).ok()), file, flags)
+}
+
+fn load_on(
+    platform: Option<Platform>,
+    file: Option<&Path>,
+    flags: &[(String, String)],
+) -> Result<Loaded, ConfigError> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(platform) = platform {
+        figment = figment.merge(platform);
+    }
     if let Some(path) = file {
         if !path.is_file() {
             return Err(ConfigError { problems: vec![format!("{}: there is no such file", path.display())] });
@@ -79,6 +93,40 @@ pub fn load(file: Option<&Path>, flags: &[(String, String)]) -> Result<Loaded, C
         })
         .collect();
     if problems.is_empty() { Ok(Loaded { settings, sources }) } else { Err(ConfigError { problems }) }
+}
+
+/// A platform with defaults of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Platform {
+    /// A task's disk dies with the task.
+    Fargate,
+}
+
+impl Platform {
+    /// `variable` reads the environment.
+    fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        // Set by Fargate for every container; the second one by ECS on other machines, too, where a container's disk is
+        // as short-lived.
+        let fargate = variable("AWS_EXECUTION_ENV").is_some_and(|value| value == "AWS_ECS_FARGATE")
+            || variable("ECS_CONTAINER_METADATA_URI_V4").is_some();
+        fargate.then_some(Self::Fargate)
+    }
+}
+
+impl Provider for Platform {
+    fn metadata(&self) -> Metadata {
+        match self {
+            Self::Fargate => Metadata::named(FARGATE),
+        }
+    }
+
+    fn data(&self) -> Result<figment::value::Map<Profile, Dict>, figment::Error> {
+        let delivery = match self {
+            Self::Fargate => Dict::from([("spill".to_owned(), Value::from(0_u64))]),
+        };
+        let settings = Dict::from([("delivery".to_owned(), Value::from(delivery))]);
+        Ok(figment::value::Map::from([(Profile::Default, settings)]))
+    }
 }
 
 /// One flag of the command line, as a layer of its own so that its name is remembered.
@@ -115,6 +163,7 @@ fn source_name(metadata: &Metadata) -> String {
         Some(path) => format!("file {}", PathBuf::from(path).display()),
         None if metadata.name.contains("environment") => "environment".to_owned(),
         None if metadata.name.starts_with("flag") => "flag".to_owned(),
+        None if metadata.name == FARGATE => FARGATE.to_owned(),
         None => "default".to_owned(),
     }
 }
@@ -191,6 +240,39 @@ mod tests {
         assert_eq!(source("grpc.listen"), "flag");
         assert!(source("grpc.max_message").starts_with("file "));
         assert_eq!(source("grpc.max_frame"), "default");
+    }
+
+    #[test]
+    fn on_fargate_there_is_no_spill_unless_it_is_set() {
+        let fargate = |name: &str| (name == "AWS_EXECUTION_ENV").then(|| "AWS_ECS_FARGATE".to_owned());
+        let ecs = |name: &str| (name == "ECS_CONTAINER_METADATA_URI_V4").then(|| "http://169.254.170.2/v4".to_owned());
+        assert_eq!(Platform::of(fargate), Some(Platform::Fargate));
+        assert_eq!(Platform::of(ecs), Some(Platform::Fargate));
+        let lambda = |name: &str| (name == "AWS_EXECUTION_ENV").then(|| "AWS_Lambda_python3.13".to_owned());
+        assert_eq!(Platform::of(lambda), None);
+        assert_eq!(Platform::of(|_| None), None);
+
+        let spill = |loaded: &Loaded| {
+            let known = loaded.sources.iter().find(|source| source.setting == "delivery.spill").expect("is listed");
+            (loaded.settings.delivery.spill.0, known.source.clone())
+        };
+        let elsewhere = load_on(None, None, &[]).expect("good");
+        assert_eq!(spill(&elsewhere), (256 << 20, "default".to_owned()));
+        let there = load_on(Some(Platform::Fargate), None, &[]).expect("good");
+        assert_eq!(spill(&there), (0, FARGATE.to_owned()));
+        let set = [("delivery.spill".to_owned(), "1MiB".to_owned())];
+        let there = load_on(Some(Platform::Fargate), None, &set).expect("good");
+        assert_eq!(spill(&there), (1 << 20, "flag".to_owned()));
+    }
+
+    #[test]
+    fn bad_rows_to_firehose_need_a_delivery_stream_of_their_own() {
+        let file = |text: &str| load(Some(file(text).path()), &[]);
+        let error = file("[delivery]\nbad_rows = \"firehose\"\n").expect_err("no stream").to_string();
+        assert!(error.contains("firehose.bad_rows_stream"), "{error}");
+        let same = "[delivery]\nbad_rows = \"firehose\"\n[firehose]\ndelivery_stream = \"a\"\nbad_rows_stream = \"a\"\n";
+        let error = file(same).expect_err("the events' own stream").to_string();
+        assert!(error.contains("another delivery stream"), "{error}");
     }
 
     #[test]

@@ -2,11 +2,15 @@
 //! as a whole before anything starts; each knows where its value came from.
 
 mod admission;
+mod aws;
 mod check;
+mod cluster;
 mod delivery;
+mod firehose;
 mod gather;
 mod grpc;
 mod ingest;
+mod kinesis;
 mod lake;
 mod lifecycle;
 mod load;
@@ -19,15 +23,19 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use admission::AdmissionSettings;
-pub use delivery::{DeliverySettings, DestinationKind};
+pub use aws::AwsSettings;
+pub use cluster::ClusterSettings;
+pub use delivery::{BadRowsKind, DeliverySettings, DestinationKind};
+pub use firehose::FirehoseSettings;
 pub use gather::GatherSettings;
 pub use grpc::{GrpcSettings, TlsSettings};
 pub use ingest::IngestSettings;
+pub use kinesis::{Aggregation, KinesisSettings, Routing};
 pub use lake::LakeSettings;
 pub use lifecycle::LifecycleSettings;
 pub use load::{ConfigError, Loaded, Source, load};
 pub use operate::{LogFormat, OperateSettings};
-pub use registry::{RegistryKind, RegistrySettings};
+pub use registry::{DynamoDbSettings, RegistryKind, RegistrySettings};
 pub use units::Size;
 
 /// Every setting of the gateway. The defaults run it on one machine with nothing else.
@@ -48,10 +56,18 @@ pub struct Settings {
     pub gather: GatherSettings,
     /// Where events go.
     pub delivery: DeliverySettings,
+    /// The Kinesis data stream.
+    pub kinesis: KinesisSettings,
+    /// The Firehose delivery stream.
+    pub firehose: FirehoseSettings,
+    /// Region and endpoints of AWS.
+    pub aws: AwsSettings,
     /// The local lake.
     pub lake: LakeSettings,
     /// Applications and keys.
     pub registry: RegistrySettings,
+    /// What gateways agree on among themselves.
+    pub cluster: ClusterSettings,
     /// Start and stop.
     pub lifecycle: LifecycleSettings,
 }
@@ -66,8 +82,12 @@ impl Default for Settings {
             ingest: IngestSettings::default(),
             gather: GatherSettings::default(),
             delivery: DeliverySettings::default(),
+            kinesis: KinesisSettings::default(),
+            firehose: FirehoseSettings::default(),
+            aws: AwsSettings::default(),
             lake: LakeSettings::default(),
             registry: RegistrySettings::default(),
+            cluster: ClusterSettings::default(),
             lifecycle: LifecycleSettings::default(),
         }
     }

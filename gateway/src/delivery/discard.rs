@@ -16,7 +16,7 @@ impl Discard {
     /// Buckets of `target_bytes`, closed after `linger`.
     #[must_use]
     pub fn new(target_bytes: usize, linger: Duration) -> Self {
-        Self { packing: Packing { target_bytes, linger } }
+        Self { packing: Packing::lines(target_bytes, linger) }
     }
 }
 

@@ -4,9 +4,14 @@
 //! it fails, it says so through [`Destination::health`], and new batches are refused at the door with a hint instead of
 //! queueing here.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod discard;
 pub mod lake;
 pub mod rejects;
+pub mod route;
+pub mod sender;
+pub mod spill;
 
 use std::time::Duration;
 

@@ -7,11 +7,23 @@
 mod bucket;
 mod in_flight;
 mod lane;
+mod lanes;
+mod order;
+mod pace;
+mod packing;
+mod shard_map;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod ticket;
+mod writer;
 
-pub use bucket::{BucketId, BucketSink, ClosedBucket, Packing};
+pub use bucket::{BucketId, BucketSink, ClosedBucket};
 pub use in_flight::{Fate, InFlight};
-pub use lane::{Lanes, OpenLane};
+pub use lanes::{Lanes, LanesParts};
+pub use order::{LaneHold, LaneOrder};
+pub use packing::{Format, Packing, Spread};
+pub use shard_map::{ShardRange, hash_key};
 pub use ticket::{EventRange, FailureReason, Outcome, Ticket, Waiter};
+pub use writer::LaneWriter;

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::bucket::ClosedBucket;
 use super::in_flight::InFlight;
+use super::order::{LaneHold, LaneOrder};
+use super::packing::Format;
+use super::shard_map::ShardRange;
 use super::ticket::{EventRange, Outcome, Waiter};
 
 /// Hears of a bucket's outcome.
@@ -44,8 +47,24 @@ pub(crate) fn bucket(
     events: u32,
     deadline: Instant,
 ) -> (ClosedBucket, Arc<Verdict>) {
-    let (id, waiters, ticket) = in_flight.open();
+    let (_, waiters, ticket) = in_flight.open();
     let verdict = Arc::new(Verdict::default());
     waiters.attach(Arc::clone(&verdict) as Arc<dyn Waiter>, EventRange { start: 0, end: events });
-    (ClosedBucket { id, payload, events, deadline, ticket }, verdict)
+    let bucket = ClosedBucket {
+        payload,
+        format: Format::Lines,
+        events,
+        opened_at: deadline,
+        deadline,
+        ticket,
+        lane: None,
+        overflow: None,
+        kept: false,
+    };
+    (bucket, verdict)
+}
+
+/// A lane whose records must stay in order.
+pub(crate) fn lane() -> LaneHold {
+    LaneOrder::new(ShardRange { id: "shardId-0".into(), start: 0, end: u128::MAX }, Vec::new()).1
 }

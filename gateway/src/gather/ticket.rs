@@ -1,6 +1,6 @@
 //! The way back: a bucket's ticket tells everyone whose events are in it what became of them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bucket::BucketId;
@@ -54,6 +54,8 @@ type Attached = (Arc<dyn Waiter>, EventRange);
 
 enum State {
     Pending(Vec<Attached>),
+    // Not settled, but whoever asks has this answer now.
+    Answered(Outcome),
     Settled(Outcome),
 }
 
@@ -76,18 +78,18 @@ impl Waiters {
                     waiters.push((waiter, range));
                     return;
                 }
-                State::Settled(outcome) => outcome.clone(),
+                State::Answered(outcome) | State::Settled(outcome) => outcome.clone(),
             }
         };
         waiter.settled(range, &outcome);
     }
 
-    fn settle(&self, outcome: &Outcome) {
+    fn tell(&self, outcome: &Outcome, next: State) {
         let waiters = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            match std::mem::replace(&mut *state, State::Settled(outcome.clone())) {
+            match std::mem::replace(&mut *state, next) {
                 State::Pending(waiters) => waiters,
-                State::Settled(_) => return,
+                State::Answered(_) | State::Settled(_) => return,
             }
         };
         for (waiter, range) in waiters {
@@ -98,15 +100,49 @@ impl Waiters {
 
 /// Goes with a bucket and is settled exactly once. Dropped without a word, it settles as unknown: an event never stays
 /// without a verdict, even when a destination panics.
-pub struct Ticket {
-    bucket: BucketId,
-    waiters: Option<Arc<Waiters>>,
-    in_flight: Arc<InFlight>,
+pub struct Ticket(Option<Claim>);
+
+enum Claim {
+    /// The only way to the waiters of these buckets.
+    Whole { first: (BucketId, Arc<Waiters>), more: Vec<(BucketId, Arc<Waiters>)>, in_flight: Arc<InFlight> },
+    /// One of two destinations that both have to store them.
+    Half(Arc<Fork>),
+    /// One waiter, for which nothing is in flight by this.
+    One(Arc<dyn Waiter>, EventRange),
 }
+
+/// Two destinations' outcomes become one.
+struct Fork(Mutex<(Ticket, Option<Outcome>)>);
 
 impl Ticket {
     pub(super) fn new(bucket: BucketId, waiters: Arc<Waiters>, in_flight: Arc<InFlight>) -> Self {
-        Self { bucket, waiters: Some(waiters), in_flight }
+        Self(Some(Claim::Whole { first: (bucket, waiters), more: Vec::new(), in_flight }))
+    }
+
+    /// A ticket that tells one waiter and no one else: for a bucket whose events are in flight by another ticket.
+    #[must_use]
+    pub fn of_one(waiter: Arc<dyn Waiter>, events: u32) -> Self {
+        Self(Some(Claim::One(waiter, EventRange { start: 0, end: events })))
+    }
+
+    /// Takes another ticket of the same gateway in: what is said of this one is said of both.
+    pub(super) fn join(&mut self, mut other: Self) {
+        let (Some(Claim::Whole { more, .. }), Some(Claim::Whole { first, more: others, .. })) =
+            (&mut self.0, &mut other.0)
+        else {
+            return;
+        };
+        more.push((first.0, Arc::clone(&first.1)));
+        more.append(others);
+        other.0 = None;
+    }
+
+    /// Tickets for two destinations, each of which has to store the bucket: stored by both is stored, stored by neither is
+    /// not stored, and anything else is unknown.
+    #[must_use]
+    pub fn fork(self) -> (Self, Self) {
+        let fork = Arc::new(Fork(Mutex::new((self, None))));
+        (Self(Some(Claim::Half(Arc::clone(&fork)))), Self(Some(Claim::Half(fork))))
     }
 
     /// Tells every waiter.
@@ -114,17 +150,74 @@ impl Ticket {
         self.settle_once(outcome);
     }
 
+    /// Tells every waiter that there is no telling yet, and those that attach later, too; the bucket stays in flight until
+    /// the ticket is settled. For a bucket that is kept and delivered after its deadline.
+    pub fn answer_unknown(&self, reason: FailureReason) {
+        let outcome = Outcome::Unknown { reason };
+        match &self.0 {
+            Some(Claim::Whole { first, more, .. }) => {
+                for (_, waiters) in std::iter::once(first).chain(more) {
+                    waiters.tell(&outcome, State::Answered(outcome.clone()));
+                }
+            }
+            Some(Claim::Half(fork)) => fork.lock().0.answer_unknown(reason),
+            // It hears of the outcome and of nothing before.
+            Some(Claim::One(..)) | None => {}
+        }
+    }
+
     fn settle_once(&mut self, outcome: &Outcome) {
-        let Some(waiters) = self.waiters.take() else { return };
-        // The order matters to a duplicate that looks at the same moment: it finds the outcome on the waiters or, once
-        // the bucket is out of the table, in the fate that the table remembers.
-        waiters.settle(outcome);
-        self.in_flight.remove(self.bucket, outcome);
+        match self.0.take() {
+            Some(Claim::Whole { first, more, in_flight }) => {
+                for (bucket, waiters) in std::iter::once(first).chain(more) {
+                    // The order matters to a duplicate that looks at the same moment: it finds the outcome on the waiters
+                    // or, once the bucket is out of the table, in the fate that the table remembers.
+                    waiters.tell(outcome, State::Settled(outcome.clone()));
+                    in_flight.remove(bucket, outcome);
+                }
+            }
+            Some(Claim::Half(fork)) => fork.settle(outcome),
+            Some(Claim::One(waiter, range)) => waiter.settled(range, outcome),
+            None => {}
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.settle_once(&Outcome::Unknown { reason: FailureReason::DestinationUnavailable });
+    }
+}
+
+impl Fork {
+    fn lock(&self) -> MutexGuard<'_, (Ticket, Option<Outcome>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, outcome: &Outcome) {
+        let (mut ticket, both) = {
+            let mut halves = self.lock();
+            let Some(first) = halves.1.take() else {
+                halves.1 = Some(outcome.clone());
+                return;
+            };
+            (std::mem::replace(&mut halves.0, Ticket(None)), first.and(outcome))
+        };
+        ticket.settle_once(&both);
+    }
+}
+
+impl Outcome {
+    /// What two destinations that both have to store a bucket make of it.
+    fn and(self, other: &Self) -> Self {
+        let reason = match (&self, other) {
+            (Self::Stored, Self::Stored) => return Self::Stored,
+            (Self::NotStored { reason, retry_after }, Self::NotStored { retry_after: other, .. }) => {
+                return Self::NotStored { reason: *reason, retry_after: (*retry_after).max(*other) };
+            }
+            (Self::NotStored { reason, .. } | Self::Unknown { reason }, _)
+            | (_, Self::NotStored { reason, .. } | Self::Unknown { reason }) => *reason,
+        };
+        Self::Unknown { reason }
     }
 }

@@ -31,7 +31,8 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::IngestSettings;
 use crate::delivery::rejects::{BadRow, Rejects};
-use crate::gather::{EventRange, Fate, InFlight, Lanes, OpenLane, Waiter};
+use crate::delivery::route::Routes;
+use crate::gather::{EventRange, Fate, InFlight, LaneWriter, Waiter, hash_key};
 use crate::metrics::{Counter, CounterHandle, Metrics};
 
 /// How often, in batches, the table of failed buckets is trimmed to what the dedupe window still refers to.
@@ -62,7 +63,7 @@ pub struct Incoming {
 /// Reads batches.
 pub struct Ingest {
     limits: Limits,
-    lanes: Arc<Lanes>,
+    routes: Arc<Routes>,
     in_flight: Arc<InFlight>,
     dedupe: Dedupe,
     request_ids: RequestIds,
@@ -74,13 +75,13 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Writes into `lanes`; rejected events are kept by `rejects`, if there is one.
+    /// Writes where `routes` say; rejected events are kept by `rejects`, if there is one.
     ///
     /// # Errors
     /// If the system has no randomness to give.
     pub fn new(
         settings: &IngestSettings,
-        lanes: Arc<Lanes>,
+        routes: Arc<Routes>,
         rejects: Option<Arc<Rejects>>,
         clock: &Clock,
         metrics: &Metrics,
@@ -93,8 +94,8 @@ impl Ingest {
             .collect();
         Ok(Self {
             limits: Limits::from(settings),
-            in_flight: Arc::clone(lanes.in_flight()),
-            lanes,
+            in_flight: Arc::clone(routes.in_flight()),
+            routes,
             dedupe: Dedupe::new(settings.dedupe_window, u128::from_ne_bytes(secret)),
             request_ids: RequestIds::new()?,
             event_ids: Mutex::new(ContextV7::new()),
@@ -142,7 +143,7 @@ impl Ingest {
             app: &app,
             run: None,
         };
-        self.lanes.with_lane(affinity, |lane| {
+        self.routes.of(app.route()).lanes.write(affinity, |lane| {
             let mut events = (0_u32..).zip(scan::events(&message, envelope));
             let mut ahead = [const { None }; LOOK_AHEAD];
             loop {
@@ -208,7 +209,7 @@ impl BatchReader<'_> {
     }
 
     #[inline]
-    fn read(&mut self, lane: &mut OpenLane<'_>, index: u32, bytes: &[u8], peeked: Option<Peeked>) {
+    fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &[u8], peeked: Option<Peeked>) {
         let checked = scan::event(bytes)
             .map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
             .and_then(|event| {
@@ -230,7 +231,7 @@ impl BatchReader<'_> {
 
     fn write(
         &mut self,
-        lane: &mut OpenLane<'_>,
+        lane: &mut LaneWriter<'_>,
         index: u32,
         event: &RawEvent<'_>,
         checked: &Checked,
@@ -254,9 +255,16 @@ impl BatchReader<'_> {
         if size > limit {
             return Err(Invalid { field: Field::Event, problem: Problem::EventTooLarge { size, limit } });
         }
-        if lane.must_close_for(size) {
+        if lane.is_keyed() && !event.partition_key.is_empty() {
+            let key = hash_key(event.partition_key);
+            if lane.must_move_to(key) {
+                self.end_run(lane);
+                lane.move_to(key);
+            }
+        }
+        if lane.must_turn_for(size) {
             self.end_run(lane);
-            lane.close_full();
+            lane.turn(size);
         }
         if checked.event_id.is_some() {
             let key = peeked.map_or_else(|| Dedupe::key(self.salt, event_id), |peeked| peeked.key);
@@ -280,7 +288,7 @@ impl BatchReader<'_> {
         } else {
             self.reading.assign(index, event_id);
         }
-        write_record(lane.append(), &fields, &self.tail);
+        write_record(lane.append(size), &fields, &self.tail);
         match &mut self.run {
             Some(run) if run.end == index => run.end += 1,
             _ => {
@@ -291,7 +299,7 @@ impl BatchReader<'_> {
         Ok(())
     }
 
-    fn end_run(&mut self, lane: &mut OpenLane<'_>) {
+    fn end_run(&mut self, lane: &mut LaneWriter<'_>) {
         if let Some(run) = self.run.take() {
             lane.attach(&self.waiter, run);
         }

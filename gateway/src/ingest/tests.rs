@@ -16,7 +16,9 @@ use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::{AdmissionSettings, IngestSettings};
-use crate::gather::{BucketSink, ClosedBucket, FailureReason, Lanes, Outcome, Packing};
+use crate::delivery::Discard;
+use crate::delivery::route::{Outlet, Routes};
+use crate::gather::{BucketSink, ClosedBucket, FailureReason, InFlight, Lanes, LanesParts, Outcome, Packing};
 use crate::metrics::Metrics;
 use crate::registry::{Application, Limits};
 
@@ -54,6 +56,7 @@ fn application(id: u128) -> Application {
         name: format!("app-{id}"),
         description: None,
         limits: Limits::default(),
+        route: None,
         created_at_ms: 0,
         updated_at_ms: 0,
     }
@@ -63,10 +66,18 @@ impl House {
     fn with_target(target_bytes: usize) -> Self {
         let (clock, metrics) = (Clock::system(), Metrics::new());
         let held = Arc::new(Held::default());
-        let packing = Packing { target_bytes, linger: Duration::from_secs(3_600) };
-        let sink = Arc::clone(&held) as Arc<dyn BucketSink>;
-        let lanes = Lanes::new(1, sink, packing, Duration::from_secs(15), &clock, &metrics);
-        let ingest = Ingest::new(&IngestSettings::default(), Arc::clone(&lanes), None, &clock, &metrics);
+        let linger = Duration::from_secs(3_600);
+        let parts = LanesParts {
+            sink: Arc::clone(&held) as Arc<dyn BucketSink>,
+            packing: Packing::lines(target_bytes, linger),
+            deadline: Duration::from_secs(15),
+            in_flight: InFlight::new(),
+            clock: clock.clone(),
+        };
+        let lanes = Lanes::sticky(1, parts, &metrics);
+        let destination = Arc::new(Discard::new(target_bytes, linger));
+        let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination });
+        let ingest = Ingest::new(&IngestSettings::default(), routes, None, &clock, &metrics);
         let apps = Apps::new(&AdmissionSettings::default(), &metrics);
         let app = apps.get(&application(7));
         let ingest = ingest.expect("there is randomness");

@@ -15,8 +15,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::lifecycle::{Lifecycle, Phase};
+use crate::delivery::Health;
 use crate::delivery::lake::Lake;
-use crate::delivery::{Destination, Health};
+use crate::delivery::route::{Outlet, Routes};
 use crate::metrics::{Gauge, Metrics};
 
 /// How long requests that are open at the end may take.
@@ -29,8 +30,8 @@ pub struct Operated {
     pub metrics: Arc<Metrics>,
     /// The phase.
     pub lifecycle: Lifecycle,
-    /// The destination.
-    pub destination: Arc<dyn Destination>,
+    /// The ways out.
+    pub routes: Arc<Routes>,
     /// The lake, where it is the destination.
     pub lake: Option<Arc<Lake>>,
 }
@@ -77,8 +78,10 @@ async fn index() -> &'static str {
 }
 
 async fn metrics(State(operated): State<Operated>) -> Response {
-    let up = matches!(operated.destination.health(), Health::Up);
-    operated.metrics.gauge(Gauge::DestinationUp, &[operated.destination.name()]).set(i64::from(up));
+    for outlet in operated.routes.outlets() {
+        let up = matches!(outlet.destination.health(), Health::Up);
+        operated.metrics.gauge(Gauge::DestinationUp, &[outlet.destination.name()]).set(i64::from(up));
+    }
     match operated.metrics.encode() {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -99,13 +102,16 @@ struct Readiness {
 
 async fn ready(State(operated): State<Operated>) -> Response {
     let phase = operated.lifecycle.phase();
-    let reason = match operated.destination.health() {
+    // A gateway that still has a way out for some of its applications is of use to them.
+    let default = operated.routes.of(None);
+    let down = |outlet: &Outlet| match outlet.destination.health() {
         Health::Up => None,
         Health::Down { reason, .. } => Some(reason),
     };
+    let reason = operated.routes.outlets().map(down).collect::<Option<Vec<_>>>().map(|reasons| reasons.join("; "));
     let ready = phase == Phase::Ready && reason.is_none();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let readiness = Readiness { ready, phase: phase.to_string(), destination: operated.destination.name(), reason };
+    let readiness = Readiness { ready, phase: phase.to_string(), destination: default.destination.name(), reason };
     (code, Json(readiness)).into_response()
 }
 

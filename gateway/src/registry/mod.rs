@@ -3,8 +3,12 @@
 //! A [`Registry`] keeps them; only hashes of keys are stored. When it can't be reached or read it says so with an error,
 //! which admission must never take for "no such key".
 
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod demand;
 mod key_hash;
 pub(crate) mod private_file;
+mod route;
 mod rules;
 mod sqlite;
 
@@ -19,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{RegistryKind, Settings};
 
 pub use key_hash::{KeyHash, KeyHashError};
+pub use route::{Route, UnknownRoute};
 pub use sqlite::SqliteRegistry;
 
 /// A registered game.
@@ -32,6 +37,8 @@ pub struct Application {
     pub description: Option<String>,
     /// What it may send.
     pub limits: Limits,
+    /// Where its events go; `None` means the gateway's default (`delivery.destination`).
+    pub route: Option<Route>,
     /// When it was registered, milliseconds since 1970-01-01 UTC.
     pub created_at_ms: i64,
     /// When it was last changed, milliseconds since 1970-01-01 UTC.
@@ -85,6 +92,18 @@ pub struct KeyRecord {
     pub application: Application,
 }
 
+/// What a registry says of one key: an error is about that key alone, and says nothing about whether it exists.
+pub type KeyAnswer = Result<Option<KeyRecord>, RegistryError>;
+
+/// A key that another system keeps readable, see [`Registry::clear_keys`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClearKey {
+    /// Its id, as the registry has it.
+    pub api_key_id: String,
+    /// Its application's id, as the registry has it.
+    pub application_id: String,
+}
+
 /// A new application.
 #[derive(Clone, Debug, Default)]
 pub struct NewApplication {
@@ -94,6 +113,8 @@ pub struct NewApplication {
     pub description: Option<String>,
     /// See [`Application::limits`].
     pub limits: Limits,
+    /// See [`Application::route`].
+    pub route: Option<Route>,
 }
 
 /// A new key. Whoever makes it keeps the key; the registry gets its hash.
@@ -135,6 +156,26 @@ pub enum RegistryError {
     /// The registry can't be reached or is busy. Says nothing about whether a key exists.
     #[error("the registry can't be used: {0}")]
     Unavailable(Arc<str>),
+    /// The registry answers, but something of it is missing or may not be used. Says nothing about whether a key exists.
+    #[error("the registry can't be used: {problem}: {mend}")]
+    NotSetUp {
+        /// What is missing or refused, by its name.
+        problem: Arc<str>,
+        /// What would mend it.
+        mend: Arc<str>,
+    },
+    /// One row can't be understood. Says nothing about other rows.
+    #[error("the row {row} of table {table} can't be used: {attribute} {problem}")]
+    BadRow {
+        /// The table.
+        table: Arc<str>,
+        /// The row's key.
+        row: Arc<str>,
+        /// The attribute at fault.
+        attribute: &'static str,
+        /// What is wrong with it.
+        problem: Arc<str>,
+    },
     /// The registry's file can't be read as one.
     #[error(
         "the registry file {} is damaged ({detail}): stop the gateway, move the file and its -wal and -shm files \
@@ -175,8 +216,14 @@ pub enum RegistryError {
 /// Keeps applications and keys.
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// What the keys with these hashes lead to, in the order asked; `None` where there is no such key.
-    async fn keys_by_hash(&self, hashes: &[KeyHash]) -> Result<Vec<Option<KeyRecord>>, RegistryError>;
+    /// What the keys with these hashes lead to, in the order asked; `None` where there is no such key. A registry that
+    /// holds keys which another system keeps readable finds those here once [`Registry::find_key`] has found them.
+    async fn keys_by_hash(&self, hashes: &[KeyHash]) -> Result<Vec<KeyAnswer>, RegistryError>;
+    /// What a key leads to that was presented for the first time; `hash` is its hash.
+    async fn find_key(&self, hash: &KeyHash, presented: &str) -> KeyAnswer {
+        let _ = presented;
+        self.keys_by_hash(std::slice::from_ref(hash)).await?.pop().unwrap_or(Ok(None))
+    }
 
     /// Registers an application.
     async fn create_application(&self, new: NewApplication) -> Result<Application, RegistryError>;
@@ -184,7 +231,7 @@ pub trait Registry: Send + Sync {
     async fn list_applications(&self) -> Result<Vec<Application>, RegistryError>;
     /// One application.
     async fn get_application(&self, id: Uuid) -> Result<Application, RegistryError>;
-    /// Replaces an application's name, description and limits.
+    /// Replaces an application's name, description, limits and route.
     async fn update_application(&self, id: Uuid, change: NewApplication) -> Result<Application, RegistryError>;
     /// Removes an application with its keys; removing an unknown one succeeds. Returns whether it was there.
     async fn delete_application(&self, id: Uuid) -> Result<bool, RegistryError>;
@@ -201,18 +248,43 @@ pub trait Registry: Send + Sync {
     async fn rotate(&self, old: Uuid, new: NewAuthorization) -> Result<Authorization, RegistryError>;
     /// Removes a key; removing an unknown one succeeds. Returns whether it was there.
     async fn delete_authorization(&self, key: Uuid) -> Result<bool, RegistryError>;
+
+    /// The keys that another system has left readable in the registry. None where only hashes are kept.
+    async fn clear_keys(&self) -> Result<Vec<ClearKey>, RegistryError> {
+        Ok(Vec::new())
+    }
+    /// Puts a hash in the place of a readable key, which goes on working all the while. Returns whether there was
+    /// something to do; doing it twice, or going on after an interruption, is safe.
+    async fn hash_clear_key(&self, key: &ClearKey) -> Result<bool, RegistryError> {
+        let _ = key;
+        Ok(false)
+    }
 }
 
 /// Opens the registry that the settings name; the one place that knows where it is. Makes the data folder and an empty
-/// registry where there is none. Waits for another process that does the same, so it belongs before serving begins.
+/// file where there is none (tables in AWS are the operator's). Waits for another process that does the same, so it
+/// belongs before serving begins.
 ///
 /// # Errors
 /// If the registry can't be used; says what to do.
-pub fn open(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Registry>, RegistryError> {
+pub async fn open(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Registry>, RegistryError> {
     match settings.registry.kind {
         RegistryKind::Sqlite => {
             private_file::make_folder(&settings.data_dir)?;
             Ok(Arc::new(SqliteRegistry::open(&settings.data_dir.join("registry.sqlite"), clock.clone())?))
         }
+        #[cfg(feature = "aws")]
+        RegistryKind::Dynamodb => {
+            let shared = crate::aws::shared_config(&settings.aws).await.map_err(|error| RegistryError::NotSetUp {
+                problem: Arc::from("registry.kind is dynamodb"),
+                mend: Arc::from(error.to_string()),
+            })?;
+            Ok(Arc::new(aws::DynamoDbRegistry::new(&shared, settings, clock.clone())))
+        }
+        #[cfg(not(feature = "aws"))]
+        RegistryKind::Dynamodb => Err(RegistryError::NotSetUp {
+            problem: Arc::from("registry.kind is dynamodb"),
+            mend: Arc::from("this headgate was built without the feature `aws`"),
+        }),
     }
 }

@@ -17,7 +17,7 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
-    Application, Authorization, KeyHash, KeyRecord, NewApplication, NewAuthorization, Registry, RegistryError,
+    Application, Authorization, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry, RegistryError,
     private_file,
 };
 use crate::clock::Clock;
@@ -44,17 +44,21 @@ impl SqliteRegistry {
 
 #[async_trait]
 impl Registry for SqliteRegistry {
-    async fn keys_by_hash(&self, hashes: &[KeyHash]) -> Result<Vec<Option<KeyRecord>>, RegistryError> {
+    async fn keys_by_hash(&self, hashes: &[KeyHash]) -> Result<Vec<KeyAnswer>, RegistryError> {
         let hashes = hashes.to_vec();
+        let path = self.pool.path().to_owned();
         self.pool
             .run(move |connection| {
                 let transaction = connection.transaction()?;
                 let mut select = transaction.prepare_cached(rows::SELECT_KEY)?;
-                let records = hashes
-                    .iter()
-                    .map(|hash| select.query_row([hash.as_bytes()], rows::key_record).optional())
-                    .collect::<Result<_, _>>()?;
-                Ok(records)
+                let mut answers = Vec::with_capacity(hashes.len());
+                for hash in &hashes {
+                    answers.push(match select.query_row([hash.as_bytes()], rows::key_record).optional() {
+                        Err(error) if rows::is_bad_row(&error) => Err(pool::explain(&path, error)),
+                        found => Ok(found?),
+                    });
+                }
+                Ok(answers)
             })
             .await
     }
@@ -67,6 +71,7 @@ impl Registry for SqliteRegistry {
             name: new.name,
             description: new.description,
             limits: new.limits,
+            route: new.route,
             created_at_ms: now,
             updated_at_ms: now,
         };

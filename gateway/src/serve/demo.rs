@@ -98,8 +98,8 @@ async fn lets_in(registry: &dyn Registry, file: &Path) -> Result<bool, DemoError
     })
     .await?;
     let Ok(key) = ApiKey::parse(content.trim_end()) else { return Ok(false) };
-    let records = registry.keys_by_hash(&[key.hash()]).await?;
-    Ok(records.iter().flatten().any(|record| record.authorization.enabled))
+    let record = registry.find_key(&key.hash(), key.expose()).await?;
+    Ok(record.is_some_and(|record| record.authorization.enabled))
 }
 
 async fn on_disk<T: Send + 'static>(
@@ -141,8 +141,8 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).expect("reads"), format!("{}\n", key.expose()));
         assert_eq!(fs::metadata(&file).expect("the file is there").permissions().mode() & 0o777, 0o600);
 
-        let records = registry.keys_by_hash(&[key.hash()]).await.expect("looks up");
-        let record = records[0].as_ref().expect("the key is registered");
+        let record = registry.find_key(&key.hash(), key.expose()).await.expect("looks up");
+        let record = record.expect("the key is registered");
         assert!(record.authorization.enabled);
         assert_eq!(record.application.name, "demo");
     }
@@ -155,8 +155,8 @@ mod tests {
         assert_eq!((again.path(), again.new_key()), (file.as_path(), None));
         assert_eq!(registry.list_applications().await.expect("lists").len(), 1);
 
-        let records = registry.keys_by_hash(&[key.hash()]).await.expect("looks up");
-        let key_id = records[0].as_ref().expect("registered").authorization.api_key_id;
+        let record = registry.find_key(&key.hash(), key.expose()).await.expect("looks up");
+        let key_id = record.expect("registered").authorization.api_key_id;
         registry.delete_authorization(key_id).await.expect("deletes");
         let without_key = ensure_demo(&registry, folder.path()).await.expect("looks");
         assert!(without_key.is_none(), "a key that was deleted stays deleted");

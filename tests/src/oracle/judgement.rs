@@ -73,10 +73,15 @@ pub struct Judgement {
     pub stored: u64,
     /// Rows beyond the first of an event.
     pub duplicates: u64,
+    /// Rows that no resend of a client explains. A lake must not have any; in a stream they come from calls whose answers
+    /// were lost ([`Judgement::at_least_once`]).
+    pub doubled: u64,
     /// How many promises are broken.
     pub violation_count: u64,
     /// The first of them.
     pub violations: Vec<Violation>,
+    // How many of the violations are of this kind.
+    doubled_serials: u64,
 }
 
 impl Judgement {
@@ -118,6 +123,8 @@ impl Judgement {
                 let answered = if entry.rejections > 0 { "rejected" } else { "not stored" };
                 judgement.add(Violation::NotToBeThere { serial, answered });
             } else if rows > most {
+                judgement.doubled += u64::from(rows - most);
+                judgement.doubled_serials += 1;
                 judgement.add(Violation::Doubled { serial, rows, most });
             }
         }
@@ -135,6 +142,16 @@ impl Judgement {
         println!("{self}");
         assert_eq!(self.violation_count, 0, "{self}");
         assert!(self.acknowledged >= least_acknowledged, "too little to prove anything: {self}");
+    }
+
+    /// The same for a destination that may hold an event more than once: how often is for the caller to judge, by
+    /// [`Judgement::doubled`].
+    #[must_use]
+    pub fn at_least_once(mut self) -> Self {
+        self.violation_count -= self.doubled_serials;
+        self.violations.retain(|violation| !matches!(violation, Violation::Doubled { .. }));
+        self.doubled_serials = 0;
+        self
     }
 
     fn compare(&mut self, events: &Events, serial: u64, application: &str, row: &Row) {

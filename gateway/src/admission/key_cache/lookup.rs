@@ -1,12 +1,13 @@
 //! Asks the registry about keys: in bounded time, counted, and with a memory of whether it fails.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::admission::key::KeyHash;
 use crate::clock::Clock;
 use crate::metrics::{Counter, CounterHandle, Metrics};
-use crate::registry::{KeyRecord, Registry};
+use crate::registry::{KeyAnswer, KeyRecord, Registry, RegistryError};
 
 pub(super) struct Lookup {
     registry: Arc<dyn Registry>,
@@ -29,6 +30,9 @@ pub(super) enum AskError {
     TimedOut,
 }
 
+/// What is known of one key.
+pub(super) type Answered = Result<Option<KeyRecord>, AskError>;
+
 impl Lookup {
     pub(super) fn new(
         registry: Arc<dyn Registry>,
@@ -50,35 +54,61 @@ impl Lookup {
         }
     }
 
-    /// What the registry says of these keys, in the order asked, and when it was asked.
-    pub(super) async fn ask(&self, hashes: &[KeyHash]) -> Result<(Vec<Option<KeyRecord>>, Instant), AskError> {
+    /// What the registry says of these keys, in the order asked, and when it was asked. A key whose row can't be
+    /// understood has an error of its own.
+    pub(super) async fn ask(&self, hashes: &[KeyHash]) -> Result<(Vec<Answered>, Instant), AskError> {
         let asked_at = self.clock.now();
-        let result = match tokio::time::timeout(self.timeout, self.registry.keys_by_hash(hashes)).await {
-            Ok(Ok(records)) if is_answer_to(hashes, &records) => Ok((records, asked_at)),
-            Ok(Ok(_)) => Err((AskError::Failed, "it answered with other keys than it was asked for".to_owned())),
-            Ok(Err(error)) => Err((AskError::Failed, error.to_string())),
-            Err(_) => Err((AskError::TimedOut, format!("no answer within {:?}", self.timeout))),
-        };
-        match result {
-            Ok((records, asked_at)) => {
-                let found = records.iter().flatten().count();
-                self.found.inc_by(found as u64);
-                self.unknown.inc_by((records.len() - found) as u64);
-                self.note(None);
-                Ok((records, asked_at))
-            }
-            Err((error, why)) => {
-                self.failed.inc_by(hashes.len() as u64);
-                self.note(Some(&why));
-                Err(error)
-            }
-        }
+        let answers = self.in_time(self.registry.keys_by_hash(hashes)).await;
+        Ok((self.judge(hashes, answers)?, asked_at))
     }
 
-    /// As [`Self::ask`], for one key.
-    pub(super) async fn ask_one(&self, hash: &KeyHash) -> Result<(Option<KeyRecord>, Instant), AskError> {
-        let (records, asked_at) = self.ask(std::slice::from_ref(hash)).await?;
-        Ok((records.into_iter().next().flatten(), asked_at))
+    /// What the registry says of a key that somebody presents.
+    pub(super) async fn ask_one(
+        &self,
+        hash: &KeyHash,
+        presented: &str,
+    ) -> Result<(Option<KeyRecord>, Instant), AskError> {
+        let asked_at = self.clock.now();
+        let answer = match self.in_time(self.registry.find_key(hash, presented)).await {
+            // What is wrong is this one key's row.
+            Ok(Err(error @ RegistryError::BadRow { .. })) => Ok(Ok(vec![Err(error)])),
+            answer => answer.map(|answer| answer.map(|record| vec![Ok(record)])),
+        };
+        let record = self.judge(std::slice::from_ref(hash), answer)?.pop().unwrap_or(Err(AskError::Failed))?;
+        Ok((record, asked_at))
+    }
+
+    async fn in_time<T>(&self, asking: impl Future<Output = T>) -> Result<T, AskError> {
+        tokio::time::timeout(self.timeout, asking).await.map_err(|_| AskError::TimedOut)
+    }
+
+    /// Counts, and notes whether the registry fails.
+    fn judge(
+        &self,
+        hashes: &[KeyHash],
+        answers: Result<Result<Vec<KeyAnswer>, RegistryError>, AskError>,
+    ) -> Result<Vec<Answered>, AskError> {
+        let (error, why) = match answers {
+            Ok(Ok(answers)) if is_answer_to(hashes, &answers) => {
+                self.note(None);
+                return Ok(answers.into_iter().map(|answer| self.count(answer)).collect());
+            }
+            Ok(Ok(_)) => (AskError::Failed, "it answered with other keys than it was asked for".to_owned()),
+            Ok(Err(error)) => (AskError::Failed, error.to_string()),
+            Err(error) => (error, format!("no answer within {:?}", self.timeout)),
+        };
+        self.failed.inc_by(hashes.len() as u64);
+        self.note(Some(&why));
+        Err(error)
+    }
+
+    fn count(&self, answer: KeyAnswer) -> Answered {
+        match &answer {
+            Ok(Some(_)) => self.found.inc(),
+            Ok(None) => self.unknown.inc(),
+            Err(_) => self.failed.inc(),
+        };
+        answer.map_err(|_| AskError::Failed)
     }
 
     /// Whether the last look-up failed, a short while ago.
@@ -102,11 +132,11 @@ impl Lookup {
     }
 }
 
-/// Whether these records are of these keys. The hashes are compared in constant time.
-fn is_answer_to(hashes: &[KeyHash], records: &[Option<KeyRecord>]) -> bool {
-    hashes.len() == records.len()
-        && hashes
-            .iter()
-            .zip(records)
-            .all(|(hash, record)| record.as_ref().is_none_or(|record| record.hash.matches(hash)))
+/// Whether these answers are about these keys. The hashes are compared in constant time.
+fn is_answer_to(hashes: &[KeyHash], answers: &[KeyAnswer]) -> bool {
+    hashes.len() == answers.len()
+        && hashes.iter().zip(answers).all(|(hash, answer)| match answer {
+            Ok(Some(record)) => record.hash.matches(hash),
+            Ok(None) | Err(_) => true,
+        })
 }

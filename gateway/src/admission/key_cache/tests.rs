@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::*;
 use crate::admission::key::ApiKey;
 use crate::registry::{
-    Application, Authorization, Limits, NewApplication, NewAuthorization, RegistryError, SqliteRegistry,
+    Application, Authorization, KeyAnswer, Limits, NewApplication, NewAuthorization, RegistryError, SqliteRegistry,
 };
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -72,7 +72,7 @@ fn not_asked<T>() -> Result<T, RegistryError> {
 
 #[async_trait]
 impl Registry for Faulty {
-    async fn keys_by_hash(&self, hashes: &[KeyHash]) -> Result<Vec<Option<KeyRecord>>, RegistryError> {
+    async fn keys_by_hash(&self, hashes: &[KeyHash]) -> Result<Vec<KeyAnswer>, RegistryError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.largest_call.fetch_max(hashes.len(), Ordering::Relaxed);
         let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +84,7 @@ impl Registry for Faulty {
                 self.gate.acquire().await.expect("the gate stays").forget();
                 self.sqlite.keys_by_hash(hashes).await
             }
-            Fault::KnowsNone => Ok(vec![None; hashes.len()]),
+            Fault::KnowsNone => Ok(hashes.iter().map(|_| Ok(None)).collect()),
             Fault::AnswersWith(hash) => self.sqlite.keys_by_hash(&vec![hash; hashes.len()]).await,
         }
     }

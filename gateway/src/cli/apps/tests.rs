@@ -71,6 +71,24 @@ async fn a_game_is_registered_shown_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_route_is_given_changed_and_given_back() {
+    let shell = Shell::new();
+    let created = shell.json(&["create", "Skyfall", "--route", "kinesis"]).await;
+    assert_eq!(created["route"], "kinesis");
+    assert!(shell.text(&["list"]).await.contains("kinesis"));
+    let changed = shell.json(&["update", "Skyfall", "--route", "kinesis-with-firehose-fallback"]).await;
+    assert_eq!(changed["route"], "kinesis-with-firehose-fallback");
+    let kept = shell.json(&["update", "Skyfall", "--events-burst", "5"]).await;
+    assert_eq!(kept["route"], "kinesis-with-firehose-fallback");
+    assert!(shell.text(&["show", "Skyfall"]).await.contains("kinesis-with-firehose-fallback"));
+    let cleared = shell.json(&["update", "Skyfall", "--route", "default"]).await;
+    assert_eq!(cleared["route"], Value::Null);
+    let wrong = shell.error(&["update", "Skyfall", "--route", "by-pigeon"]).await;
+    assert_eq!(wrong.exit_code(), 2);
+    assert!(wrong.to_string().contains("kinesis-and-firehose"), "{wrong}");
+}
+
+#[tokio::test]
 async fn people_get_a_table_and_programs_get_times_in_utc() {
     let shell = Shell::new();
     assert!(shell.text(&["list"]).await.contains("headgate apps create"));
@@ -83,7 +101,7 @@ async fn people_get_a_table_and_programs_get_times_in_utc() {
     let for_people = time.replace('T', " ").replace('Z', " UTC");
     assert_eq!(time.len(), "2030-01-31T12:00:00Z".len());
     let cells: Vec<&str> = lines[1].iter().copied().filter(|cell| !cell.is_empty()).collect();
-    assert_eq!(cells, ["Skyfall", id, "250", "default", "default", "1536KiB", for_people.as_str()]);
+    assert_eq!(cells, ["Skyfall", id, "250", "default", "default", "1536KiB", "default", for_people.as_str()]);
 }
 
 #[tokio::test]

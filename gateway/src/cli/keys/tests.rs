@@ -50,8 +50,8 @@ impl Shell {
     }
 
     async fn registered(&self, key: &str) -> Authorization {
-        let found = self.registry.keys_by_hash(&[KeyHash::of(key)]).await.expect("looks up");
-        found.into_iter().flatten().next().expect("is registered").authorization
+        let found = self.registry.find_key(&KeyHash::of(key), key).await.expect("looks up");
+        found.expect("is registered").authorization
     }
 }
 

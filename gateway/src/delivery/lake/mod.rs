@@ -145,10 +145,10 @@ impl Lake {
             queue: Arc::clone(&queue),
             health: Arc::clone(&health),
             compactor: Arc::clone(&compactor),
-            packing: Packing {
-                target_bytes: gather.target.map_or(TARGET_BYTES, |target| target.as_usize()),
-                linger: gather.linger.unwrap_or(LINGER),
-            },
+            packing: Packing::lines(
+                gather.target.map_or(TARGET_BYTES, |target| target.as_usize()),
+                gather.linger.unwrap_or(LINGER),
+            ),
             recovery: recovered.report,
             ended: channel(0).0,
             threads: Mutex::default(),

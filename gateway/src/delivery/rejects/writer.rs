@@ -2,17 +2,17 @@
 //! ever and of which the oldest go when there are too many. While no file can be opened, rows are dropped and counted, and
 //! one is tried once a second: a flood of rejected events must not become a flood of file operations and log lines.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::BadRow;
+use super::queue::{Queue, Taken};
 use super::row::BadRowLine;
 use crate::clock::Clock;
 use crate::config::LakeSettings;
@@ -43,74 +43,6 @@ pub enum RejectsError {
     /// The thread can't be started.
     #[error("can't start a thread: {0}")]
     Thread(io::Error),
-}
-
-/// Rows that wait, bounded in bytes.
-pub(super) struct Queue {
-    limit: usize,
-    state: Mutex<QueueState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct QueueState {
-    rows: VecDeque<BadRow>,
-    bytes: usize,
-    closed: bool,
-}
-
-enum Taken {
-    Rows(VecDeque<BadRow>),
-    Nothing,
-    Closed,
-}
-
-impl Queue {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default(), changed: Condvar::new() }
-    }
-
-    /// Returns whether there was room for the row.
-    pub(super) fn push(&self, row: BadRow) -> bool {
-        let cost = row.cost();
-        let mut state = self.lock();
-        if state.closed || state.bytes + cost > self.limit {
-            return false;
-        }
-        state.bytes += cost;
-        state.rows.push_back(row);
-        drop(state);
-        self.changed.notify_one();
-        true
-    }
-
-    pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_one();
-    }
-
-    fn take(&self, until: Option<Instant>, clock: &Clock) -> Taken {
-        let mut state = self.lock();
-        loop {
-            if !state.rows.is_empty() {
-                state.bytes = 0;
-                return Taken::Rows(std::mem::take(&mut state.rows));
-            }
-            if state.closed {
-                return Taken::Closed;
-            }
-            let now = clock.now();
-            state = match until {
-                Some(until) if until <= now => return Taken::Nothing,
-                Some(until) => self.changed.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 struct OpenFile {

@@ -40,7 +40,8 @@ use crate::admission::key_cache::{Grant, KeyCache};
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::GrpcSettings;
-use crate::delivery::{Destination, Health};
+use crate::delivery::Health;
+use crate::delivery::route::Routes as Outlets;
 use crate::door::connection::LeaveSignal;
 use crate::door::open_calls::OpenCalls;
 use crate::ingest::Ingest;
@@ -55,7 +56,7 @@ const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
 pub struct Shared {
     ingest: Arc<Ingest>,
     keys: Arc<KeyCache>,
-    destination: Arc<dyn Destination>,
+    routes: Arc<Outlets>,
     streams: StreamTable,
     metrics: DoorMetrics,
     refusals: Refusals,
@@ -75,8 +76,8 @@ pub struct Parts {
     pub ingest: Arc<Ingest>,
     /// Who may come in.
     pub keys: Arc<KeyCache>,
-    /// Asked for its health before a batch is taken.
-    pub destination: Arc<dyn Destination>,
+    /// Asked for a destination's health before a batch is taken.
+    pub routes: Arc<Outlets>,
     /// The clock.
     pub clock: Clock,
     /// For what the door runs in the background.
@@ -101,11 +102,11 @@ impl Shared {
     /// Puts the door together.
     #[must_use]
     pub fn new(parts: Parts, settings: &GrpcSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let Parts { ingest, keys, destination, clock, tasks, draining } = parts;
+        let Parts { ingest, keys, routes, clock, tasks, draining } = parts;
         Arc::new(Self {
             ingest,
             keys,
-            destination,
+            routes,
             streams: StreamTable::default(),
             metrics: DoorMetrics {
                 streams: metrics.gauge(Gauge::Streams, &[]),
@@ -147,7 +148,7 @@ impl Shared {
         let head = self.ingest.head(message, envelope)?;
         let refuse = |refusal| (Some(head.sequence), refusal);
         permit.cover_events(head.events, message.len()).map_err(refuse)?;
-        if let Health::Down { retry_after, .. } = self.destination.health() {
+        if let Health::Down { retry_after, .. } = self.routes.of(app.route()).destination.health() {
             return Err(refuse(Refusal::DestinationDown { retry_after }));
         }
         app.charge(head.events, message.len()).map_err(refuse)?;

@@ -66,6 +66,11 @@ impl Pool {
         }))
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Runs a call on a connection. Whoever waits for a connection is served in order. A call that nobody waits for
     /// any more still comes to its end.
     pub(super) async fn run<T, F>(self: &Arc<Self>, call: F) -> Result<T, RegistryError>

@@ -6,14 +6,16 @@ use uuid::Uuid;
 
 use super::pool::Failure;
 use crate::registry::KeyHash;
-use crate::registry::{Application, Authorization, KeyRecord, Limits, NewApplication, NewAuthorization, RegistryError};
+use crate::registry::{
+    Application, Authorization, KeyRecord, Limits, NewApplication, NewAuthorization, RegistryError, Route,
+};
 
 /// One key by its hash, with its application.
 pub(super) const SELECT_KEY: &str = "
     SELECT k.api_key_id, k.application_id, k.name, k.description, k.masked_key, k.enabled, k.expires_at_ms,
            k.created_at_ms, k.updated_at_ms, k.key_hash, a.name AS application_name,
            a.description AS application_description, a.events_per_second, a.events_burst, a.bytes_per_second,
-           a.bytes_burst, a.created_at_ms AS application_created_at_ms, a.updated_at_ms AS application_updated_at_ms
+           a.bytes_burst, a.route, a.created_at_ms AS application_created_at_ms, a.updated_at_ms AS application_updated_at_ms
     FROM authorizations AS k JOIN applications AS a USING (application_id) WHERE k.key_hash = ?1";
 
 /// Every application, oldest first.
@@ -39,6 +41,7 @@ pub(super) fn application(row: &Row<'_>) -> rusqlite::Result<Application> {
         name: row.get("name")?,
         description: row.get("description")?,
         limits: limits(row)?,
+        route: route(row)?,
         created_at_ms: row.get("created_at_ms")?,
         updated_at_ms: row.get("updated_at_ms")?,
     })
@@ -69,6 +72,7 @@ pub(super) fn key_record(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
             name: row.get("application_name")?,
             description: row.get("application_description")?,
             limits: limits(row)?,
+            route: route(row)?,
             created_at_ms: row.get("application_created_at_ms")?,
             updated_at_ms: row.get("application_updated_at_ms")?,
         },
@@ -94,7 +98,7 @@ pub(super) fn find_key(connection: &Connection, id: Uuid) -> Result<Authorizatio
 pub(super) fn insert_application(connection: &Connection, new: &Application) -> Result<(), Failure> {
     connection.execute(
         "INSERT INTO applications VALUES (:id, :name, :description, :events_per_second, :events_burst,
-                                          :bytes_per_second, :bytes_burst, :now, :now)",
+                                          :bytes_per_second, :bytes_burst, :now, :now, :route)",
         named_params! {
             ":id": new.application_id.to_string(),
             ":name": new.name,
@@ -104,6 +108,7 @@ pub(super) fn insert_application(connection: &Connection, new: &Application) -> 
             ":bytes_per_second": new.limits.bytes_per_second.map(u64::cast_signed),
             ":bytes_burst": new.limits.bytes_burst.map(u64::cast_signed),
             ":now": new.created_at_ms,
+            ":route": new.route.map(Route::as_str),
         },
     )?;
     Ok(())
@@ -119,7 +124,7 @@ pub(super) fn update_application(
         "UPDATE applications
          SET name = :name, description = :description, events_per_second = :events_per_second,
              events_burst = :events_burst, bytes_per_second = :bytes_per_second, bytes_burst = :bytes_burst,
-             updated_at_ms = :now
+             route = :route, updated_at_ms = :now
          WHERE application_id = :id",
         named_params! {
             ":id": id.to_string(),
@@ -130,6 +135,7 @@ pub(super) fn update_application(
             ":bytes_per_second": change.limits.bytes_per_second.map(u64::cast_signed),
             ":bytes_burst": change.limits.bytes_burst.map(u64::cast_signed),
             ":now": now,
+            ":route": change.route.map(Route::as_str),
         },
     )?;
     Ok(())
@@ -189,6 +195,23 @@ fn limits(row: &Row<'_>) -> rusqlite::Result<Limits> {
         bytes_per_second: row.get::<_, Option<i64>>("bytes_per_second")?.map(i64::cast_unsigned),
         bytes_burst: row.get::<_, Option<i64>>("bytes_burst")?.map(i64::cast_unsigned),
     })
+}
+
+fn route(row: &Row<'_>) -> rusqlite::Result<Option<Route>> {
+    let index = row.as_ref().column_index("route")?;
+    let Some(text) = row.get_ref(index)?.as_str_or_null()? else { return Ok(None) };
+    let unknown = |error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error));
+    text.parse().map(Some).map_err(unknown)
+}
+
+/// Whether the file is well, and only what one row holds can't be understood.
+pub(super) fn is_bad_row(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+    )
 }
 
 fn id(row: &Row<'_>, column: &str) -> rusqlite::Result<Uuid> {

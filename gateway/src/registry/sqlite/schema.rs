@@ -16,7 +16,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WAL_ATTEMPTS: u32 = 100;
 
 // One entry for each version, never changed once released. `PRAGMA user_version` counts how many a file has.
-const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE applications (
         application_id    TEXT    NOT NULL PRIMARY KEY,
         name              TEXT    NOT NULL,
@@ -43,7 +44,9 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
 
     CREATE INDEX authorizations_by_application ON authorizations (application_id);
-"];
+",
+    "ALTER TABLE applications ADD COLUMN route TEXT;",
+];
 
 /// Connects to an existing file and sees to it that it is a registry of the latest version.
 pub(super) fn connect(path: &Path) -> Result<Connection, RegistryError> {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::admission::key::ApiKey;
-use crate::registry::Limits;
+use crate::registry::{KeyRecord, Limits, Route};
 
 struct Folder(TempDir);
 
@@ -59,5 +59,5 @@ async fn with_key(registry: &SqliteRegistry, key: &str) -> (Application, Authori
 }
 
 async fn look_up(registry: &SqliteRegistry, key: &str) -> Result<Option<KeyRecord>, RegistryError> {
-    Ok(registry.keys_by_hash(&[KeyHash::of(key)]).await?.pop().flatten())
+    registry.keys_by_hash(&[KeyHash::of(key)]).await?.pop().unwrap_or(Ok(None))
 }

@@ -47,8 +47,8 @@ async fn whoever_comes_as_a_look_up_ends_starts_no_other() {
     let unknown = ApiKey::generate().expect("random numbers");
     rig.ask(&known).await.expect("let in");
     assert_eq!(rig.refused(&unknown).await, Refusal::KeyUnknown);
-    assert!(matches!(rig.cache.find(known.hash()).await, Found::Key(_)));
-    assert!(matches!(rig.cache.find(unknown.hash()).await, Found::NoKey));
+    assert!(matches!(rig.cache.find(known.hash(), known.expose()).await, Found::Key(_)));
+    assert!(matches!(rig.cache.find(unknown.hash(), unknown.expose()).await, Found::NoKey));
     assert_eq!(rig.faulty.calls(), 2);
 }
 
@@ -121,6 +121,7 @@ async fn changed_limits_reach_what_is_open() {
         name: "skyfall".to_owned(),
         description: None,
         limits: Limits { events_burst: Some(10), ..Limits::default() },
+        route: None,
     };
     rig.command_line.update_application(application, change).await.expect("updates");
     rig.cache.refresh().await;

@@ -132,7 +132,7 @@ async fn an_older_answer_does_not_undo_a_newer_one() {
     let rig = Rig::new(&calm());
     let (key, id) = rig.key().await;
     let asked_early = rig.cache.clock.now();
-    let early = rig.command_line.keys_by_hash(&[key.hash()]).await.expect("looks up").remove(0);
+    let early = rig.command_line.keys_by_hash(&[key.hash()]).await.expect("looks up").remove(0).expect("a good row");
     let grant = rig.ask(&key).await.expect("let in");
     rig.command_line.set_enabled(id, false).await.expect("disables");
     rig.cache.refresh().await;

@@ -18,7 +18,12 @@ async fn what_was_registered_is_there_after_a_restart() {
         bytes_burst: Some(1_024),
     };
     let description = Some("läuft seit 2019".to_owned());
-    let new = NewApplication { name: "Skyfall ☄".to_owned(), description: description.clone(), limits };
+    let new = NewApplication {
+        name: "Skyfall ☄".to_owned(),
+        description: description.clone(),
+        limits,
+        route: Some(Route::Kinesis),
+    };
     let first = registry.create_application(new).await.expect("creates");
     let second = registry.create_application(application("another")).await.expect("creates");
     let new_key = NewAuthorization { description, expires_at_ms: Some(7), ..key_of(&first, "first-key") };
@@ -37,7 +42,7 @@ async fn what_was_registered_is_there_after_a_restart() {
     wall.store(60_000, Ordering::Relaxed);
     let changed = registry.update_application(first.application_id, application("renamed")).await.expect("updates");
     assert_eq!((changed.name.as_str(), changed.description.as_deref()), ("renamed", None));
-    assert_eq!(changed.limits, Limits::default());
+    assert_eq!((changed.limits, changed.route), (Limits::default(), None));
     assert_eq!(changed.created_at_ms, first.created_at_ms);
     assert!(changed.updated_at_ms >= first.updated_at_ms + 60_000);
     assert_eq!(registry.get_application(first.application_id).await.expect("is there"), changed);
@@ -55,7 +60,7 @@ async fn answers_come_in_the_order_asked() {
         .await
         .expect("looks up")
         .into_iter()
-        .map(|record| record.map(|record| record.authorization.api_key_id))
+        .map(|answer| answer.expect("a good row").map(|record| record.authorization.api_key_id))
         .collect();
     assert_eq!(found, [Some(second.api_key_id), None, Some(first.api_key_id), Some(second.api_key_id)]);
     assert!(registry.keys_by_hash(&[]).await.expect("looks up").is_empty());

@@ -45,8 +45,61 @@ fn a_file_of_a_later_version_is_left_to_that_version() {
     connection.pragma_update(None, "user_version", 99).expect("sets");
     drop(connection);
     let error = folder.open_error();
-    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 2, .. }), "{error:?}");
     assert!(error.to_string().contains("run the version that wrote it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_keeps_what_it_holds_and_takes_routes() {
+    let folder = Folder::new();
+    let old = Connection::open(folder.file()).expect("opens");
+    old.execute_batch(super::schema::MIGRATIONS[0]).expect("makes the first version's tables");
+    let application = Uuid::from_u128(7);
+    let row = "INSERT INTO applications VALUES (?1, 'skyfall', NULL, 5, NULL, NULL, NULL, 1000, 2000)";
+    old.execute(row, [application.to_string()]).expect("inserts");
+    let hash = KeyHash::of("key-1");
+    old.execute(
+        "INSERT INTO authorizations VALUES (?1, ?2, 'server', NULL, ?3, '****', TRUE, NULL, 1000, 1000)",
+        rusqlite::params![Uuid::from_u128(8).to_string(), application.to_string(), hash.as_bytes()],
+    )
+    .expect("inserts");
+    old.pragma_update(None, "application_id", 0x4847_5231_i64).expect("marks the file");
+    old.pragma_update(None, "user_version", 1).expect("sets");
+    drop(old);
+
+    let registry = folder.open();
+    let record = look_up(&registry, "key-1").await.expect("looks up").expect("is there");
+    let limits = Limits { events_per_second: Some(5), ..Limits::default() };
+    let name = "skyfall".to_owned();
+    let expected = Application {
+        application_id: application,
+        name: name.clone(),
+        description: None,
+        limits,
+        route: None,
+        created_at_ms: 1_000,
+        updated_at_ms: 2_000,
+    };
+    assert_eq!(record.application, expected);
+    let change = NewApplication { name, description: None, limits, route: Some(Route::KinesisAndFirehose) };
+    let changed = registry.update_application(application, change).await.expect("updates");
+    assert_eq!(changed.route, Some(Route::KinesisAndFirehose));
+    assert_eq!(registry.get_application(application).await.expect("is there"), changed);
+}
+
+#[tokio::test]
+async fn a_route_of_a_later_version_is_an_error_of_that_row_alone() {
+    let folder = Folder::new();
+    let registry = folder.open();
+    let (bad, _) = with_key(&registry, "key-1").await;
+    with_key(&registry, "key-2").await;
+    let disk = Connection::open(folder.file()).expect("opens");
+    let row = "UPDATE applications SET route = 'by-pigeon' WHERE application_id = ?1";
+    disk.execute(row, [bad.application_id.to_string()]).expect("updates");
+    let hashes = ["key-1", "key-2"].map(KeyHash::of);
+    let answers = registry.keys_by_hash(&hashes).await.expect("looks up");
+    assert!(matches!(&answers[0], Err(error) if error.to_string().contains("by-pigeon")), "{answers:?}");
+    assert!(matches!(&answers[1], Ok(Some(record)) if record.hash == hashes[1]), "{answers:?}");
 }
 
 #[test]

@@ -1,0 +1,160 @@
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::aws::testing::{Answer, Server, reply, settings};
+
+const ARN: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/events";
+
+fn stream(url: &str, stream: &str) -> KinesisStream {
+    KinesisStream::new(&settings(url), &KinesisSettings { stream: stream.to_owned(), ..KinesisSettings::default() })
+}
+
+/// Stores everything that is put.
+fn store(request: &crate::aws::testing::Request) -> Answer {
+    let sent = request.json()["Records"].as_array().map_or(0, Vec::len);
+    let records: Vec<_> =
+        (0..sent).map(|_| json!({"SequenceNumber": "1", "ShardId": "shardId-000000000000"})).collect();
+    reply(200, &json!({"FailedRecordCount": 0, "Records": records}).to_string())
+}
+
+fn summary(extra: Value) -> Value {
+    let mut summary = json!({
+        "StreamName": "events", "StreamARN": ARN, "StreamStatus": "ACTIVE", "RetentionPeriodHours": 24,
+        "StreamCreationTimestamp": 1.7e9, "EnhancedMonitoring": [], "OpenShardCount": 2,
+    });
+    for (key, value) in extra.as_object().expect("an object") {
+        summary[key] = value.clone();
+    }
+    json!({"StreamDescriptionSummary": summary})
+}
+
+fn shard(id: u32, start: u128, end: u128, closed: bool) -> Value {
+    let mut shard = json!({
+        "ShardId": format!("shardId-{id:012}"),
+        "HashKeyRange": {"StartingHashKey": start.to_string(), "EndingHashKey": end.to_string()},
+        "SequenceNumberRange": {"StartingSequenceNumber": "1"},
+    });
+    if closed {
+        shard["SequenceNumberRange"]["EndingSequenceNumber"] = json!("2");
+    }
+    shard
+}
+
+#[tokio::test]
+async fn a_put_has_the_shape_that_the_service_expects() {
+    let server = Server::start(|_, request| store(request)).await;
+    let stream = stream(&server.url(), "events");
+    let keyed = Entry { data: b"\xf3\x89\x9a\xc2...".as_slice().into(), hash_key: Some(u128::MAX) };
+    let unkeyed = Entry { data: "plain".into(), hash_key: None };
+    let results = stream.put(vec![keyed, unkeyed], Duration::from_secs(5)).await.expect("answers");
+    assert_eq!(results.len(), 2);
+    let request = &server.requests()[0];
+    assert_eq!(request.line, "POST / HTTP/1.1");
+    assert_eq!(request.header("x-amz-target"), Some("Kinesis_20131202.PutRecords"));
+    assert_eq!(request.header("content-type"), Some("application/x-amz-json-1.1"));
+    assert_eq!(request.header("x-amz-security-token"), Some("session"));
+    let authorization = request.header("authorization").expect("is signed");
+    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{authorization}");
+    assert!(authorization.contains("/eu-west-1/kinesis/aws4_request"), "{authorization}");
+    let data = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
+    let expected = json!({
+        "StreamName": "events",
+        "Records": [
+            {
+                "Data": data(b"\xf3\x89\x9a\xc2..."),
+                "PartitionKey": "a",
+                "ExplicitHashKey": "340282366920938463463374607431768211455",
+            },
+            {"Data": data(b"plain")},
+        ],
+    });
+    assert_eq!(request.json(), expected);
+}
+
+#[tokio::test]
+async fn a_call_of_two_mebibytes_arrives_whole() {
+    let server = Server::start(|_, request| store(request)).await;
+    let stream = stream(&server.url(), ARN);
+    let bodies: Vec<Vec<u8>> = (0..82_u8).map(|n| vec![n; 25_599]).collect();
+    let entries =
+        bodies.iter().map(|body| Entry { data: body.clone().into(), hash_key: Some(1 << 64) }).collect::<Vec<_>>();
+    assert!(bodies.iter().map(Vec::len).sum::<usize>() > 2 << 20);
+    let results = stream.put(entries, Duration::from_secs(20)).await.expect("answers");
+    assert_eq!(results.len(), 82);
+    let request = server.requests()[0].json();
+    assert_eq!((&request["StreamARN"], &request["StreamName"]), (&json!(ARN), &Value::Null));
+    let records = request["Records"].as_array().expect("records");
+    for (record, body) in records.iter().zip(&bodies) {
+        let data = record["Data"].as_str().expect("data");
+        assert_eq!(&BASE64_STANDARD.decode(data).expect("is base64"), body);
+    }
+}
+
+#[tokio::test]
+async fn the_open_shards_of_all_pages_are_found_in_order_and_the_arn_is_kept() {
+    let half = 1 << 127;
+    let server = Server::start(move |_, request| match request.operation() {
+        "DescribeStreamSummary" => reply(200, &summary(json!({})).to_string()),
+        "ListShards" if request.json()["NextToken"].is_null() => {
+            let page = [shard(0, 0, u128::MAX, true), shard(2, half, u128::MAX, false)];
+            reply(200, &json!({"Shards": page, "NextToken": "more"}).to_string())
+        }
+        "ListShards" => reply(200, &json!({"Shards": [shard(1, 0, half - 1, false)]}).to_string()),
+        _ => store(request),
+    })
+    .await;
+    let stream = stream(&server.url(), "events");
+    let description = stream.describe().await.expect("answers");
+    let range = |id: &str, start, end| ShardRange { id: id.into(), start, end };
+    let expected = StreamDescription {
+        mode: StreamMode::Provisioned,
+        auto_distribution: false,
+        max_record: 1 << 20,
+        shards: vec![range("shardId-000000000001", 0, half - 1), range("shardId-000000000002", half, u128::MAX)],
+    };
+    assert_eq!(description, expected);
+    stream.put(vec![Entry { data: "x".into(), hash_key: Some(0) }], Duration::from_secs(5)).await.expect("answers");
+    let bodies: Vec<_> = server.requests().iter().map(crate::aws::testing::Request::json).collect();
+    assert_eq!(bodies[0], json!({"StreamName": "events"}));
+    assert_eq!(bodies[1], json!({"StreamARN": ARN, "ShardFilter": {"Type": "AT_LATEST"}}));
+    assert_eq!(bodies[2], json!({"NextToken": "more"}), "a token names the stream and the filter by itself");
+    assert_eq!((&bodies[3]["StreamARN"], &bodies[3]["StreamName"]), (&json!(ARN), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_stream_that_distributes_records_itself_is_recognised() {
+    let server = Server::start(|_, request| match request.operation() {
+        "DescribeStreamSummary" => {
+            let extra = json!({
+                "StreamModeDetails": {"StreamMode": "ON_DEMAND"},
+                "RecordDistributionStrategy": "AUTO",
+                "MaxRecordSizeInKiB": 4_096,
+            });
+            reply(200, &summary(extra).to_string())
+        }
+        _ => reply(200, &json!({"Shards": [shard(0, 0, u128::MAX, false)]}).to_string()),
+    })
+    .await;
+    let description = stream(&server.url(), ARN).describe().await.expect("answers");
+    assert_eq!((description.mode, description.auto_distribution), (StreamMode::OnDemand, true));
+    assert_eq!(description.max_record, 4 << 20);
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_written_to_says_why() {
+    for (status, failure) in [("CREATING", CallFailure::Throttled), ("DELETING", CallFailure::Permanent)] {
+        let server = Server::start(move |_, _| reply(200, &summary(json!({"StreamStatus": status})).to_string())).await;
+        let error = stream(&server.url(), "events").describe().await.expect_err("can't be written to");
+        assert_eq!((error.failure, &*error.code), (failure, status));
+        assert!(error.message.contains("events"), "{error}");
+    }
+    let server = Server::start(|_, request| match request.operation() {
+        "DescribeStreamSummary" => reply(200, &summary(json!({})).to_string()),
+        _ => reply(200, r#"{"Shards":[{"ShardId":"shardId-1","HashKeyRange":{"StartingHashKey":"9","EndingHashKey":"x"},"SequenceNumberRange":{"StartingSequenceNumber":"1"}}]}"#),
+    })
+    .await;
+    let error = stream(&server.url(), "events").describe().await.expect_err("no range");
+    assert_eq!(error.failure, CallFailure::Ambiguous, "{error}");
+}

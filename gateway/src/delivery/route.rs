@@ -1,0 +1,172 @@
+//! Which application's events go where. Each route has lanes of its own, so that one that stands still holds up no other;
+//! an application's route is looked up for every batch, so a change holds from the next batch on.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Destination, Health};
+use crate::gather::{BucketSink, ClosedBucket, InFlight, Lanes, Packing};
+use crate::registry::Route;
+
+/// A destination and the lanes that lead to it.
+pub struct Outlet {
+    /// The open buckets.
+    pub lanes: Arc<Lanes>,
+    /// Where they go.
+    pub destination: Arc<dyn Destination>,
+}
+
+/// Every way out of the gateway.
+pub struct Routes {
+    outlets: Vec<Outlet>,
+    // Where each route leads to, as a place in `outlets`.
+    places: Vec<(Route, usize)>,
+    default: usize,
+    in_flight: Arc<InFlight>,
+}
+
+impl Routes {
+    /// One way out, for everybody.
+    #[must_use]
+    pub fn single(outlet: Outlet) -> Arc<Self> {
+        let in_flight = Arc::clone(outlet.lanes.in_flight());
+        Arc::new(Self { outlets: vec![outlet], places: Vec::new(), default: 0, in_flight })
+    }
+
+    /// A way out for each route; the one at the place `default` for whoever has no route of its own, or one that this
+    /// gateway is not set up for. `None` where there is nothing at that place.
+    #[must_use]
+    pub fn new(default: usize, routes: Vec<(Route, Outlet)>) -> Option<Arc<Self>> {
+        let in_flight = Arc::clone(routes.get(default)?.1.lanes.in_flight());
+        let places = routes.iter().enumerate().map(|(place, (route, _))| (*route, place)).collect();
+        let outlets = routes.into_iter().map(|(_, outlet)| outlet).collect();
+        Some(Arc::new(Self { outlets, places, default, in_flight }))
+    }
+
+    /// Where an application's events go. A route that this gateway has no settings for is taken for the default: events
+    /// that are stored somewhere else can be moved, and those that are refused can't.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, route: Option<Route>) -> &Outlet {
+        &self.outlets[route.and_then(|route| self.place(route)).unwrap_or(self.default)]
+    }
+
+    /// Whether this gateway is set up for a route.
+    #[must_use]
+    pub fn has(&self, route: Route) -> bool {
+        self.place(route).is_some()
+    }
+
+    /// Every way out.
+    pub fn outlets(&self) -> impl Iterator<Item = &Outlet> {
+        self.outlets.iter()
+    }
+
+    /// The buckets on their way, on all routes.
+    #[must_use]
+    pub fn in_flight(&self) -> &Arc<InFlight> {
+        &self.in_flight
+    }
+
+    fn place(&self, route: Route) -> Option<usize> {
+        self.places.iter().find(|(known, _)| *known == route).map(|(_, place)| *place)
+    }
+}
+
+/// One destination, and another while the first does not take events.
+pub struct Fallback {
+    first: Arc<dyn Destination>,
+    second: Arc<dyn Destination>,
+}
+
+impl Fallback {
+    /// Buckets are packed for `first`, and unpacked for `second`.
+    #[must_use]
+    pub fn new(first: Arc<dyn Destination>, second: Arc<dyn Destination>) -> Self {
+        Self { first, second }
+    }
+}
+
+/// Takes what another destination could not.
+struct Unpacking(Arc<dyn Destination>);
+
+impl BucketSink for Unpacking {
+    fn submit(&self, bucket: ClosedBucket) {
+        self.0.submit(bucket.into_lines());
+    }
+}
+
+impl BucketSink for Fallback {
+    fn submit(&self, mut bucket: ClosedBucket) {
+        // Where a first destination is down, it hands over at once.
+        bucket.overflow = Some(Arc::new(Unpacking(Arc::clone(&self.second))));
+        self.first.submit(bucket);
+    }
+}
+
+#[async_trait]
+impl Destination for Fallback {
+    fn name(&self) -> &'static str {
+        Route::KinesisWithFirehoseFallback.as_str()
+    }
+
+    fn packing(&self) -> Packing {
+        self.first.packing()
+    }
+
+    fn health(&self) -> Health {
+        match self.first.health() {
+            Health::Up => Health::Up,
+            down @ Health::Down { .. } => match self.second.health() {
+                Health::Up => Health::Up,
+                Health::Down { .. } => down,
+            },
+        }
+    }
+
+    async fn close(&self) {}
+}
+
+/// Two destinations that both have to store what they are given.
+pub struct Both {
+    first: Arc<dyn Destination>,
+    second: Arc<dyn Destination>,
+}
+
+impl Both {
+    /// Buckets are packed for `first`, and unpacked for `second`.
+    #[must_use]
+    pub fn new(first: Arc<dyn Destination>, second: Arc<dyn Destination>) -> Self {
+        Self { first, second }
+    }
+}
+
+impl BucketSink for Both {
+    fn submit(&self, bucket: ClosedBucket) {
+        let (first, second) = bucket.fork();
+        self.first.submit(first);
+        self.second.submit(second.into_lines());
+    }
+}
+
+#[async_trait]
+impl Destination for Both {
+    fn name(&self) -> &'static str {
+        Route::KinesisAndFirehose.as_str()
+    }
+
+    fn packing(&self) -> Packing {
+        self.first.packing()
+    }
+
+    /// As long as one of them is down nothing could be acknowledged.
+    fn health(&self) -> Health {
+        match self.first.health() {
+            Health::Up => self.second.health(),
+            down @ Health::Down { .. } => down,
+        }
+    }
+
+    async fn close(&self) {}
+}

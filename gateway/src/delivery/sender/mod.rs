@@ -1,0 +1,528 @@
+//! Sends buckets to a service that takes records in calls: Kinesis Data Streams and Firehose.
+//!
+//! A bucket is acknowledged when the service has answered success for every record of it, and never before. Only records
+//! that failed are sent again, until the bucket's deadline; then its events are told to be sent again where surely nothing
+//! was stored, and that nobody knows where something may have been. While the service fails, single probes find out when
+//! it is well again, and [`Destination::health`] has new batches refused at the door.
+
+pub(super) mod backoff;
+mod breaker;
+mod cost;
+mod dispatch;
+mod parcel;
+mod refresh;
+mod shards;
+mod throttle;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use headgate_proto::aggregate;
+use tokio::sync::{Notify, watch};
+
+use self::cost::Cost;
+use self::dispatch::{Call, Dispatcher, Limits, Note, Step};
+use self::shards::ShardLimits;
+use self::wire::{CallError, CallFailure, Describe, Entry, StreamDescription, StreamMode, Wire};
+use super::{Destination, Health};
+use crate::clock::Clock;
+use crate::gather::{BucketSink, ClosedBucket, FailureReason, Outcome, Packing};
+use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Histogram, HistogramHandle, Metrics, Ratio};
+use crate::operate::tasks::Tasks;
+
+pub use self::cost::Billing;
+
+/// A stream with more open shards than this gets no metrics for each of them.
+const SHARDS_SHOWN: usize = 64;
+
+/// What a sender is made with.
+pub struct SenderParts {
+    /// The service.
+    pub wire: Arc<dyn Wire>,
+    /// How buckets are packed for it.
+    pub packing: Packing,
+    /// Its limits.
+    pub limits: SenderLimits,
+    /// How it bills.
+    pub billing: Billing,
+    /// The time.
+    pub clock: Clock,
+    /// What runs its calls.
+    pub tasks: Tasks,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What a sender keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderLimits {
+    /// Bytes of a call, keys included.
+    pub bytes_a_call: usize,
+    /// Calls in flight.
+    pub calls_in_flight: usize,
+    /// Records in flight for a shard.
+    pub records_in_flight_a_shard: usize,
+    /// Bytes for one shard in a call.
+    pub bytes_a_call_a_shard: usize,
+    /// How long one attempt of a call may take.
+    pub attempt_timeout: Duration,
+}
+
+/// What makes a Kinesis stream different from Firehose.
+pub struct StreamParts {
+    /// Asked for the stream's shards.
+    pub describe: Arc<dyn Describe>,
+    /// The stream as it is at the start.
+    pub stream: StreamDescription,
+    /// Whether records may be aggregated.
+    pub aggregates: bool,
+    /// Whether events of one key stay in order.
+    pub keyed: bool,
+    /// How often the shards are listed anew.
+    pub refresh_interval: Duration,
+    /// How it bills, by the stream's mode.
+    pub billing_of: fn(StreamMode, &StreamPrices) -> Billing,
+    /// US dollars.
+    pub prices: StreamPrices,
+}
+
+/// What a stream costs, US dollars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StreamPrices {
+    /// A million PUT payload units of a provisioned stream.
+    pub put_units_million: f64,
+    /// A GB of an on-demand stream.
+    pub on_demand_gb: f64,
+}
+
+/// Keeps buckets that could not be delivered in time, to deliver them later.
+///
+/// A bucket with a lane comes with one [`crate::gather::LaneOrder::keep`] done: buckets behind it wait until whoever keeps
+/// it says [`crate::gather::LaneOrder::unkeep`], when it is delivered or given up.
+pub trait Keeper: Send + Sync {
+    /// Takes a bucket whose time is over and answers for it from now on. Does not block.
+    ///
+    /// # Errors
+    /// The bucket, where it can't be kept.
+    fn keep(&self, bucket: ClosedBucket) -> Result<(), Box<ClosedBucket>>;
+}
+
+/// Sends buckets.
+pub struct Sender {
+    name: &'static str,
+    wire: Arc<dyn Wire>,
+    packing: Packing,
+    stream: Option<Stream>,
+    billing: Mutex<Billing>,
+    keeper: Option<Arc<dyn Keeper>>,
+    books: Mutex<Dispatcher>,
+    changed: Notify,
+    emptied: Notify,
+    closed: AtomicBool,
+    // What the books said last of whether anything is taken: asked for every batch, and mostly they take everything.
+    up: AtomicBool,
+    clock: Clock,
+    tasks: Tasks,
+    counts: Counts,
+}
+
+struct Stream {
+    describe: Arc<dyn Describe>,
+    aggregates: bool,
+    refresh_interval: Duration,
+    look_again: Notify,
+    current: watch::Sender<StreamDescription>,
+    billing_of: fn(StreamMode, &StreamPrices) -> Billing,
+    prices: StreamPrices,
+}
+
+struct Counts {
+    metrics: Arc<Metrics>,
+    name: &'static str,
+    cost: Cost,
+    stored: CounterHandle,
+    ambiguous: CounterHandle,
+    retried: CounterHandle,
+    wrong_shard: CounterHandle,
+    expired: CounterHandle,
+    overflowed: CounterHandle,
+    kept: CounterHandle,
+    calls_ok: CounterHandle,
+    calls_failed: CounterHandle,
+    calls: GaugeHandle,
+    queued: GaugeHandle,
+    put_seconds: HistogramHandle,
+    wait_seconds: HistogramHandle,
+    records_a_call: HistogramHandle,
+    events_a_record: HistogramHandle,
+    fill: HistogramHandle,
+}
+
+impl Sender {
+    /// To Firehose, or whatever else takes records without hash keys; lines go out as they are, many to a record.
+    #[must_use]
+    pub fn to_firehose(parts: SenderParts, keeper: Option<Arc<dyn Keeper>>) -> Arc<Self> {
+        let now = parts.clock.now();
+        let limits = parts.limits.for_dispatch(false, true);
+        Self::new("firehose", parts, Dispatcher::single(limits, now), None, keeper)
+    }
+
+    /// To a Kinesis stream.
+    #[must_use]
+    pub fn to_stream(parts: SenderParts, stream: StreamParts, keeper: Option<Arc<dyn Keeper>>) -> Arc<Self> {
+        let StreamParts { describe, stream, aggregates, keyed, refresh_interval, billing_of, prices } = stream;
+        let limits = parts.limits.for_dispatch(keyed, false);
+        let dispatcher = Dispatcher::stream(limits, &stream, aggregates, parts.clock.now());
+        let stream = Stream {
+            describe,
+            aggregates,
+            refresh_interval,
+            look_again: Notify::new(),
+            current: watch::Sender::new(stream),
+            billing_of,
+            prices,
+        };
+        Self::new("kinesis", parts, dispatcher, Some(stream), keeper)
+    }
+
+    fn new(
+        name: &'static str,
+        parts: SenderParts,
+        mut dispatcher: Dispatcher,
+        stream: Option<Stream>,
+        keeper: Option<Arc<dyn Keeper>>,
+    ) -> Arc<Self> {
+        let SenderParts { wire, packing, limits: _, billing, clock, tasks, metrics } = parts;
+        if keeper.is_some() {
+            dispatcher.offer_expired();
+        }
+        Arc::new(Self {
+            name,
+            wire,
+            packing,
+            stream,
+            billing: Mutex::new(billing),
+            keeper,
+            books: Mutex::new(dispatcher),
+            changed: Notify::new(),
+            emptied: Notify::new(),
+            closed: AtomicBool::new(false),
+            up: AtomicBool::new(true),
+            clock,
+            tasks,
+            counts: Counts::new(name, metrics),
+        })
+    }
+
+    /// The stream as it was last described, where there is one; changes with it.
+    #[must_use]
+    pub fn stream(&self) -> Option<watch::Receiver<StreamDescription>> {
+        self.stream.as_ref().map(|stream| stream.current.subscribe())
+    }
+
+    /// Sends what is submitted. To be run as a task.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let now = self.clock.now();
+            let step = self.books().step(now);
+            let wake_at = step.wake_at;
+            self.act(step);
+            let woken = self.changed.notified();
+            match wake_at {
+                Some(at) => {
+                    let _ = tokio::time::timeout_at(at.into(), woken).await;
+                }
+                None => woken.await,
+            }
+        }
+    }
+
+    /// Keeps the shard map and the gauges up to date. To be run as a task.
+    pub async fn look_after(self: Arc<Self>) {
+        match &self.stream {
+            Some(stream) => refresh::run(&self, stream).await,
+            None => loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.show();
+            },
+        }
+    }
+
+    fn follow(&self, stream: &Stream, description: StreamDescription) {
+        *self.billing.lock().unwrap_or_else(PoisonError::into_inner) =
+            (stream.billing_of)(description.mode, &stream.prices);
+        self.books().follow(&description, stream.aggregates, self.clock.now());
+        stream.current.send_if_modified(|current| {
+            let changed = *current != description;
+            *current = description;
+            changed
+        });
+        self.changed.notify_one();
+    }
+
+    fn billing(&self) -> Billing {
+        *self.billing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Dispatcher> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what a step says. Tickets are settled here, outside the books' lock: their waiters take locks of their own.
+    fn act(self: &Arc<Self>, step: Step) {
+        let Step { calls, settled, expired, overflowed, wake_at: _, notes } = step;
+        notes.into_iter().for_each(|note| self.note(note));
+        for call in calls {
+            let sender = Arc::clone(self);
+            drop(self.tasks.spawn("put", async move { sender.call(call).await }));
+        }
+        for (ticket, outcome) in settled {
+            ticket.settle(&outcome);
+        }
+        for (bucket, outcome) in expired {
+            self.counts.expired.inc();
+            // Whoever kept it before keeps it still.
+            let keeper = self.keeper.as_ref().filter(|_| !bucket.kept);
+            let Some(keeper) = keeper else {
+                bucket.ticket.settle(&outcome);
+                continue;
+            };
+            let lane = bucket.lane.clone();
+            match keeper.keep(bucket) {
+                Ok(()) => {
+                    self.counts.kept.inc();
+                }
+                Err(bucket) => {
+                    if let Some(lane) = lane {
+                        lane.order().unkeep();
+                    }
+                    bucket.ticket.settle(&outcome);
+                }
+            }
+        }
+        for mut bucket in overflowed {
+            self.counts.overflowed.inc();
+            match bucket.overflow.take() {
+                Some(other) => other.submit(bucket),
+                None => bucket.ticket.settle(&Outcome::Unknown { reason: FailureReason::DestinationUnavailable }),
+            }
+        }
+        let (empty, down) = {
+            let books = self.books();
+            (books.is_empty(), books.down(self.clock.now()).is_some())
+        };
+        self.up.store(!down, Ordering::Release);
+        if empty {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    async fn call(self: Arc<Self>, call: Call) {
+        let Call { id, records, timeout } = call;
+        // Whatever happens to this task, its records are accounted for.
+        let mut answer = Answer { sender: &self, call: id, given: false };
+        self.counts.records_a_call.observe(records.len() as f64);
+        let seal = |record: dispatch::CallRecord| Entry {
+            data: match (record.sealed, record.hash_key) {
+                (true, hash_key) => Bytes::from(aggregate::seal(&record.payload, hash_key.unwrap_or(0))),
+                (false, _) => record.payload,
+            },
+            hash_key: record.hash_key,
+        };
+        let entries: Vec<Entry> = records.into_iter().map(seal).collect();
+        let started = self.clock.now();
+        let results = self.wire.put(entries, timeout).await;
+        self.counts.put_seconds.observe((self.clock.now() - started).as_secs_f64());
+        match &results {
+            Ok(_) => self.counts.calls_ok.inc(),
+            Err(_) => self.counts.calls_failed.inc(),
+        };
+        answer.give(results);
+    }
+
+    fn answered(self: &Arc<Self>, call: u64, results: Result<Vec<wire::EntryResult>, CallError>) {
+        let step = self.books().answered(call, results, self.clock.now());
+        self.act(step);
+        self.changed.notify_one();
+    }
+
+    fn note(&self, note: Note) {
+        let counts = &self.counts;
+        match note {
+            Note::Stored { wire, record_bytes, events, waited } => {
+                let billing = self.billing();
+                counts.stored.inc();
+                counts.cost.stored(&billing, record_bytes, wire, events);
+                counts.wait_seconds.observe(waited.as_secs_f64());
+                counts.events_a_record.observe(f64::from(events));
+                #[allow(clippy::cast_precision_loss)]
+                counts.fill.observe(wire as f64 / (billing.units(wire) * billing.unit as u64) as f64);
+            }
+            Note::Failed { code } => {
+                counts.metrics.counter(Counter::DeliveryFailedRecords, &[counts.name, &code]).inc();
+            }
+            Note::Ambiguous => {
+                counts.ambiguous.inc();
+                counts.cost.ambiguous();
+            }
+            Note::Retried => {
+                counts.retried.inc();
+            }
+            Note::WrongShard => {
+                counts.wrong_shard.inc();
+            }
+            Note::Opened(reason) => {
+                tracing::error!(destination = self.name, reason, "the destination fails; probing until it is well again");
+            }
+            Note::Closed => tracing::info!(destination = self.name, "the destination is well again"),
+            Note::LookAgain => {
+                if let Some(stream) = &self.stream {
+                    stream.look_again.notify_one();
+                }
+            }
+        }
+    }
+
+    fn show(&self) {
+        let counts = &self.counts;
+        counts.cost.show(&self.billing());
+        let books = self.books();
+        counts.calls.set(i64::try_from(books.calls_in_flight()).unwrap_or(i64::MAX));
+        counts.queued.set(i64::try_from(books.queued_bytes()).unwrap_or(i64::MAX));
+        if self.stream.is_some() {
+            counts.metrics.ratio(Ratio::ShardRate, &["all"]).set(books.shards().fraction());
+            if books.shards().len() <= SHARDS_SHOWN {
+                for shard in books.shards().iter() {
+                    if let Some(id) = shard.id() {
+                        counts.metrics.ratio(Ratio::ShardRate, &[id]).set(shard.fraction());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A call's answer, given once; a call that ends without one is ambiguous.
+struct Answer<'a> {
+    sender: &'a Arc<Sender>,
+    call: u64,
+    given: bool,
+}
+
+impl Answer<'_> {
+    fn give(&mut self, results: Result<Vec<wire::EntryResult>, CallError>) {
+        self.given = true;
+        self.sender.answered(self.call, results);
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        if !self.given {
+            let message = "the call ended without an answer".to_owned();
+            let error = CallError { failure: CallFailure::Ambiguous, code: "aborted".into(), message };
+            self.sender.answered(self.call, Err(error));
+        }
+    }
+}
+
+impl BucketSink for Sender {
+    fn submit(&self, bucket: ClosedBucket) {
+        if self.closed.load(Ordering::Acquire) {
+            let reason = FailureReason::DestinationUnavailable;
+            bucket.ticket.settle(&Outcome::NotStored { reason, retry_after: Duration::from_secs(1) });
+            return;
+        }
+        self.books().submit(bucket, self.clock.now());
+        self.changed.notify_one();
+    }
+}
+
+#[async_trait]
+impl Destination for Sender {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    fn health(&self) -> Health {
+        if self.up.load(Ordering::Acquire) {
+            return Health::Up;
+        }
+        match self.books().down(self.clock.now()) {
+            None => Health::Up,
+            Some((reason, retry_after)) => Health::Down { reason: format!("{}: {reason}", self.name), retry_after },
+        }
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.books().close();
+        self.changed.notify_one();
+        loop {
+            let emptied = self.emptied.notified();
+            if self.books().is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+impl SenderLimits {
+    fn for_dispatch(self, keyed: bool, lines_together: bool) -> Limits {
+        Limits {
+            records_a_call: RECORDS_A_CALL,
+            bytes_a_call: self.bytes_a_call,
+            calls_in_flight: self.calls_in_flight,
+            shard: ShardLimits {
+                records_in_flight: self.records_in_flight_a_shard,
+                bytes_a_call: self.bytes_a_call_a_shard,
+            },
+            attempt_timeout: self.attempt_timeout,
+            keyed,
+            lines_together,
+        }
+    }
+}
+
+/// PutRecords and PutRecordBatch take 500 records at most.
+const RECORDS_A_CALL: usize = 500;
+
+impl Counts {
+    fn new(name: &'static str, metrics: Arc<Metrics>) -> Self {
+        let counter = |counter| metrics.counter(counter, &[name]);
+        let calls = |result| metrics.counter(Counter::DeliveryCalls, &[name, result]);
+        Self {
+            name,
+            cost: Cost::new(name, &metrics),
+            stored: counter(Counter::DeliveryRecords),
+            ambiguous: counter(Counter::DeliveryAmbiguousRecords),
+            retried: counter(Counter::DeliveryRetriedRecords),
+            wrong_shard: metrics.counter(Counter::WrongShard, &[]),
+            expired: counter(Counter::DeliveryExpired),
+            overflowed: counter(Counter::DeliveryOverflowed),
+            kept: counter(Counter::DeliveryKept),
+            calls_ok: calls("ok"),
+            calls_failed: calls("failed"),
+            calls: metrics.gauge(Gauge::DeliveryCallsInFlight, &[name]),
+            queued: metrics.gauge(Gauge::DeliveryQueuedBytes, &[name]),
+            put_seconds: metrics.histogram(Histogram::PutSeconds),
+            wait_seconds: metrics.histogram(Histogram::DeliverySeconds),
+            records_a_call: metrics.histogram(Histogram::CallRecords),
+            events_a_record: metrics.histogram(Histogram::RecordEvents),
+            fill: metrics.histogram(Histogram::RecordFill),
+            metrics,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A bucket on its way: its bytes, the records that it is sent as, and what is known of them.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use headgate_proto::aggregate;
+
+use crate::gather::{ClosedBucket, FailureReason, Format, Outcome};
+
+/// A bucket's number within a sender.
+pub(super) type ParcelId = u64;
+
+/// A bucket on its way.
+pub(super) struct Parcel {
+    /// Everything but its payload.
+    pub(super) bucket: ClosedBucket,
+    pub(super) payload: Bytes,
+    /// Bytes of its stream records, without any envelope.
+    pub(super) record_bytes: usize,
+    /// Records that it is sent as and that are not stored.
+    pub(super) open: usize,
+    /// Records that were stored.
+    pub(super) stored: usize,
+    /// Records that are in a call.
+    pub(super) in_flight: usize,
+    /// A record of it may be stored without our knowing.
+    pub(super) ambiguous: bool,
+}
+
+/// One record of a bucket, as long as it is not stored.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) parcel: ParcelId,
+    /// Where it lies in the payload.
+    pub(super) range: Range<usize>,
+    /// Whether it is put in an envelope, which makes it an aggregated record.
+    pub(super) sealed: bool,
+    /// How often it was sent.
+    pub(super) tries: u32,
+}
+
+impl Piece {
+    /// What it takes on the wire, at most.
+    pub(super) fn wire_len(&self) -> usize {
+        self.range.len() + if self.sealed { aggregate::ENVELOPE_MAX } else { 0 } + aggregate::PARTITION_KEY.len()
+    }
+}
+
+impl Parcel {
+    /// Takes a bucket apart: into one aggregated record, or, where `aggregates` is false, into the records that it holds.
+    /// `lines_together`: lines are one record as they are.
+    pub(super) fn open(
+        mut bucket: ClosedBucket,
+        id: ParcelId,
+        aggregates: bool,
+        lines_together: bool,
+    ) -> (Self, Vec<Piece>) {
+        let payload = Bytes::from(std::mem::take(&mut bucket.payload));
+        let ranges = ranges_of(&payload, bucket.format);
+        let record_bytes = ranges.iter().map(ExactSizeIterator::len).sum();
+        let whole = match bucket.format {
+            // One event needs no envelope; a line begins with a brace and so is never taken for an aggregate.
+            Format::Aggregate => aggregates && ranges.len() > 1,
+            Format::Lines => lines_together,
+        };
+        let piece = |range, sealed| Piece { parcel: id, range, sealed, tries: 0 };
+        let pieces: Vec<Piece> = if whole {
+            vec![piece(0..payload.len(), bucket.format == Format::Aggregate)]
+        } else {
+            ranges.into_iter().map(|range| piece(range, false)).collect()
+        };
+        let open = pieces.len();
+        (Self { bucket, payload, record_bytes, open, stored: 0, in_flight: 0, ambiguous: false }, pieces)
+    }
+
+    /// The bucket with its payload, for someone else to deliver.
+    pub(super) fn into_bucket(self) -> ClosedBucket {
+        ClosedBucket { payload: self.payload.into(), ..self.bucket }
+    }
+
+    /// What can be said of it when it is given up.
+    pub(super) fn given_up(&self, reason: FailureReason, retry_after: Duration) -> Outcome {
+        if self.ambiguous || self.stored > 0 || self.in_flight > 0 {
+            Outcome::Unknown { reason }
+        } else {
+            Outcome::NotStored { reason, retry_after }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.bucket.deadline
+    }
+}
+
+fn ranges_of(payload: &[u8], format: Format) -> Vec<Range<usize>> {
+    let start_of = |part: &[u8]| part.as_ptr() as usize - payload.as_ptr() as usize;
+    let range = |part: &[u8]| start_of(part)..start_of(part) + part.len();
+    match format {
+        Format::Lines => payload.split_inclusive(|byte| *byte == b'\n').map(range).collect(),
+        Format::Aggregate => aggregate::framed_data(payload).map(range).collect(),
+    }
+}

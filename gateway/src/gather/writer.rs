@@ -1,0 +1,121 @@
+//! A batch's way into lanes.
+
+use std::sync::Arc;
+
+use headgate_proto::aggregate;
+
+use super::bucket::{BucketId, ClosedBucket, OpenBucket};
+use super::lane::{Guard, Lane};
+use super::lanes::{KeyedTable, Shared};
+use super::packing::Format;
+use super::ticket::{EventRange, Waiter};
+
+/// Lanes while a batch is written into them: one at a time.
+pub struct LaneWriter<'a> {
+    shared: &'a Shared,
+    keyed: Option<&'a KeyedTable>,
+    lane: &'a Lane,
+    // Always there, but while it is changed for another: never two at once, or two batches could wait for each other.
+    guard: Option<Guard<'a>>,
+    // Handed over once no lane is locked: a sink may take locks of its own.
+    full: Vec<ClosedBucket>,
+}
+
+impl<'a> LaneWriter<'a> {
+    pub(super) fn new(shared: &'a Shared, keyed: Option<&'a KeyedTable>, lane: &'a Lane, guard: Guard<'a>) -> Self {
+        Self { shared, keyed, lane, guard: Some(guard), full: Vec::new() }
+    }
+
+    pub(super) fn end(self) {
+        let Self { shared, guard, full, .. } = self;
+        drop(guard);
+        shared.hand_over(full);
+    }
+
+    /// Whether events with a partition key have to be written into their key's lane.
+    #[inline]
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.keyed.is_some()
+    }
+
+    /// Whether a hash key belongs to another lane than the current one.
+    #[must_use]
+    pub fn must_move_to(&self, hash_key: u128) -> bool {
+        self.keyed.is_some_and(|keyed| !std::ptr::eq(keyed.owner(hash_key), self.lane))
+    }
+
+    /// Moves to the lane that owns a hash key. Whoever wrote into the current one has attached to it before.
+    pub fn move_to(&mut self, hash_key: u128) {
+        let Some(keyed) = self.keyed else { return };
+        let lane = keyed.owner(hash_key);
+        if std::ptr::eq(lane, self.lane) {
+            return;
+        }
+        self.guard = None;
+        self.lane = lane;
+        self.guard = Some(lane.lock());
+    }
+
+    /// Whether the open bucket has no room for a record of `len` bytes, so that [`LaneWriter::turn`] has to come first.
+    #[inline]
+    #[must_use]
+    pub fn must_turn_for(&self, len: usize) -> bool {
+        let packing = &self.shared.packing;
+        let open = self.guard.as_ref().and_then(|guard| guard.as_ref());
+        open.is_some_and(|bucket| !bucket.fits(packing.framed_len(len), packing))
+    }
+
+    /// Makes room for a record of `len` bytes: lets the bucket grow by a unit, or closes it. Whoever wrote into it has
+    /// attached to it before.
+    pub fn turn(&mut self, len: usize) {
+        let packing = &self.shared.packing;
+        let framed = packing.framed_len(len);
+        let Some(open) = self.guard.as_deref_mut() else { return };
+        let Some(mut bucket) = open.take() else { return };
+        if bucket.may_grow(framed, self.shared.pace.max_units(packing), packing) {
+            bucket.grow(self.shared.segment(), framed, packing);
+            *open = Some(bucket);
+        } else {
+            self.full.push(self.shared.close_for_size(self.lane, bucket));
+        }
+    }
+
+    /// The number that the next record's segment has.
+    #[inline]
+    #[must_use]
+    pub fn bucket_id(&mut self) -> BucketId {
+        self.open().last().id
+    }
+
+    /// Where to append one record of exactly `len` bytes.
+    #[inline]
+    #[must_use]
+    pub fn append(&mut self, len: usize) -> &mut Vec<u8> {
+        let (shared, lane) = (self.shared, self.lane);
+        let packing = &shared.packing;
+        let framed = packing.framed_len(len);
+        let bucket = self.open();
+        if bucket.is_empty() {
+            bucket.reserve(lane.room(packing.room(shared.pace.max_units(packing))));
+        }
+        let payload = bucket.append(framed, packing);
+        if packing.format == Format::Aggregate {
+            aggregate::begin_user_record(payload, len);
+        }
+        payload
+    }
+
+    /// Has `waiter` told what becomes of the events at `range`, which were appended to the open segment.
+    pub fn attach(&mut self, waiter: &Arc<dyn Waiter>, range: EventRange) {
+        self.open().last().waiters.attach(Arc::clone(waiter), range);
+    }
+
+    fn open(&mut self) -> &mut OpenBucket {
+        let (shared, lane) = (self.shared, self.lane);
+        self.guard.get_or_insert_with(|| lane.lock()).get_or_insert_with(|| {
+            shared.opened.notify_one();
+            OpenBucket::new(shared.segment(), &shared.packing)
+        })
+    }
+}

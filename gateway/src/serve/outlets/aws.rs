@@ -1,0 +1,243 @@
+//! Kinesis and Firehose, and the routes that lead to one of them or to both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Builder, InFlight, Outlet, Outlets, Packing, Routes, ServeError, ShardRange, Spread};
+use crate::aws::{shared_config, warm_credentials};
+use crate::config::{Aggregation, DestinationKind, Routing};
+use crate::delivery::Destination;
+use crate::delivery::aws::{FirehoseStream, KinesisStream};
+use crate::delivery::route::{Both, Fallback};
+use crate::delivery::sender::wire::{CallError, CallFailure, Describe, StreamMode, Wire};
+use crate::delivery::sender::{Billing, Sender, SenderLimits, SenderParts, StreamParts, StreamPrices};
+use crate::gather::Format;
+use crate::registry::Route;
+use headgate_proto::aggregate;
+
+/// A PUT payload unit of a provisioned stream.
+const PUT_UNIT: usize = 25_600;
+/// An on-demand stream bills each record in these.
+const ON_DEMAND_UNIT: usize = 1_024;
+/// Firehose bills each record in these.
+const FIREHOSE_UNIT: usize = 5_120;
+/// The largest record that Firehose takes.
+const FIREHOSE_MAX_RECORD: usize = 1_024_000;
+const GIGABYTE: f64 = (1_u64 << 30) as f64;
+
+/// How long a stream that can't be reached holds up the start.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PAUSE: Duration = Duration::from_secs(1);
+
+struct Kinesis {
+    sender: Arc<Sender>,
+    shards: Option<Vec<ShardRange>>,
+}
+
+impl Builder<'_> {
+    pub(super) async fn aws(&self, in_flight: &Arc<InFlight>) -> Result<Outlets, ServeError> {
+        let settings = self.settings;
+        let failed = |error: crate::aws::AwsError| ServeError::part("AWS", error);
+        let sdk = shared_config(&settings.aws).await.map_err(failed)?;
+        warm_credentials(&sdk).await.map_err(failed)?;
+
+        let kinesis = match settings.kinesis.stream.as_str() {
+            "" => None,
+            _ => Some(self.kinesis(Arc::new(KinesisStream::new(&sdk, &settings.kinesis))).await?),
+        };
+        let firehose = match settings.firehose.delivery_stream.as_str() {
+            "" => None,
+            _ => Some(self.firehose(Arc::new(FirehoseStream::new(&sdk, &settings.firehose))).await?),
+        };
+        let lake = match settings.delivery.destination {
+            DestinationKind::Lake => Some(self.lake().await?),
+            _ => None,
+        };
+
+        let shards = kinesis.as_ref().and_then(|kinesis| kinesis.shards.clone());
+        let mut routes: Vec<(Route, Outlet)> = Vec::new();
+        let mut add = |route, destination: Arc<dyn Destination>, keyed: Option<&[ShardRange]>| {
+            routes.push((route, self.outlet(destination, in_flight, keyed)));
+        };
+        let mut destinations: Vec<Arc<dyn Destination>> = Vec::new();
+        let to_kinesis = kinesis.as_ref().map(|kinesis| Arc::clone(&kinesis.sender) as Arc<dyn Destination>);
+        let to_firehose = firehose.as_ref().map(|sender| Arc::clone(sender) as Arc<dyn Destination>);
+        if let Some(kinesis) = &to_kinesis {
+            add(Route::Kinesis, Arc::clone(kinesis), shards.as_deref());
+            destinations.push(Arc::clone(kinesis));
+        }
+        if let Some(firehose) = &to_firehose {
+            add(Route::Firehose, Arc::clone(firehose), None);
+            destinations.push(Arc::clone(firehose));
+        }
+        if let (Some(kinesis), Some(firehose)) = (&to_kinesis, &to_firehose) {
+            let fallback = Fallback::new(Arc::clone(kinesis), Arc::clone(firehose));
+            add(Route::KinesisWithFirehoseFallback, Arc::new(fallback), shards.as_deref());
+            let both = Both::new(Arc::clone(kinesis), Arc::clone(firehose));
+            add(Route::KinesisAndFirehose, Arc::new(both), shards.as_deref());
+        }
+        if let Some(lake) = &lake {
+            add(Route::Lake, Arc::clone(lake) as Arc<dyn Destination>, None);
+            destinations.push(Arc::clone(lake) as Arc<dyn Destination>);
+        }
+        if let Some(Kinesis { sender, shards: Some(_) }) = &kinesis {
+            self.follow_shards(sender, routes.iter().map(|(_, outlet)| outlet));
+        }
+        let default = match settings.delivery.destination {
+            DestinationKind::Kinesis => Route::Kinesis,
+            DestinationKind::Firehose => Route::Firehose,
+            DestinationKind::KinesisWithFirehoseFallback => Route::KinesisWithFirehoseFallback,
+            DestinationKind::KinesisAndFirehose => Route::KinesisAndFirehose,
+            DestinationKind::Lake | DestinationKind::Discard => Route::Lake,
+        };
+        let place = routes.iter().position(|(route, _)| *route == default);
+        let routes = place.and_then(|place| Routes::new(place, routes));
+        let routes = routes.ok_or_else(|| ServeError::part("destination", format!("{default} is not set up")))?;
+        Ok(Outlets { routes, destinations, lake })
+    }
+
+    async fn kinesis(&self, stream: Arc<KinesisStream>) -> Result<Kinesis, ServeError> {
+        let settings = &self.settings.kinesis;
+        let problem = |error| ServeError::part("Kinesis", format!("stream {}: {error}", settings.stream));
+        let description = self.at_start(|| stream.describe()).await.map_err(problem)?;
+        let aggregates = settings.aggregation == Aggregation::Kpl;
+        let keyed = settings.routing == Routing::Keyed;
+        if description.auto_distribution {
+            if keyed {
+                let refusal = "spreads records itself (RecordDistributionStrategy=AUTO), so it keeps no order: set \
+                               kinesis.routing = \"sticky\", or the stream's strategy to its default";
+                return Err(ServeError::part("Kinesis", format!("stream {} {refusal}", settings.stream)));
+            }
+            tracing::warn!("the stream spreads records itself; one event goes into one record, since consumers of such a stream drop aggregated records");
+        }
+        let prices = StreamPrices {
+            put_units_million: settings.price_put_unit_per_million,
+            on_demand_gb: settings.price_on_demand_gb,
+        };
+        let packing = Packing {
+            format: Format::Aggregate,
+            unit: PUT_UNIT,
+            overhead: aggregate::ENVELOPE_MAX + aggregate::PARTITION_KEY.len(),
+            max_units: settings.max_units,
+            max_events: u32::MAX,
+            linger: settings.linger,
+            spread: Spread::AsFilled,
+        };
+        let parts = SenderParts {
+            wire: Arc::clone(&stream) as Arc<dyn Wire>,
+            packing,
+            limits: SenderLimits {
+                bytes_a_call: settings.max_call.as_usize(),
+                calls_in_flight: settings.max_calls_in_flight,
+                records_in_flight_a_shard: settings.max_records_in_flight_per_shard,
+                bytes_a_call_a_shard: settings.max_call_per_shard.as_usize(),
+                attempt_timeout: settings.attempt_timeout,
+            },
+            billing: billing_of(description.mode, &prices),
+            clock: self.clock.clone(),
+            tasks: self.background.clone(),
+            metrics: Arc::clone(self.metrics),
+        };
+        let shards = keyed.then(|| description.shards.clone());
+        tracing::info!(stream = settings.stream, shards = description.shards.len(), mode = ?description.mode, "Kinesis");
+        let stream = StreamParts {
+            describe: stream as Arc<dyn Describe>,
+            stream: description,
+            aggregates,
+            keyed,
+            refresh_interval: settings.refresh_interval,
+            billing_of,
+            prices,
+        };
+        let sender = Sender::to_stream(parts, stream, None);
+        self.run_sender(&sender);
+        Ok(Kinesis { sender, shards })
+    }
+
+    async fn firehose(&self, stream: Arc<FirehoseStream>) -> Result<Arc<Sender>, ServeError> {
+        let settings = &self.settings.firehose;
+        let problem =
+            |error| ServeError::part("Firehose", format!("delivery stream {}: {error}", settings.delivery_stream));
+        self.at_start(|| stream.check()).await.map_err(problem)?;
+        let target = settings.target.as_usize().min(FIREHOSE_MAX_RECORD);
+        let packing = Packing {
+            format: Format::Lines,
+            unit: FIREHOSE_UNIT,
+            overhead: 0,
+            max_units: u32::try_from(target / FIREHOSE_UNIT).unwrap_or(1).max(1),
+            max_events: match settings.max_events_per_record {
+                0 => u32::MAX,
+                events => events,
+            },
+            linger: settings.linger,
+            spread: Spread::AsFilled,
+        };
+        let parts = SenderParts {
+            wire: stream as Arc<dyn Wire>,
+            packing,
+            limits: SenderLimits {
+                bytes_a_call: settings.max_call.as_usize(),
+                calls_in_flight: settings.max_calls_in_flight,
+                records_in_flight_a_shard: usize::MAX,
+                bytes_a_call_a_shard: usize::MAX,
+                attempt_timeout: settings.attempt_timeout,
+            },
+            billing: Billing { unit: FIREHOSE_UNIT, price: settings.price_gb * FIREHOSE_UNIT as f64 / GIGABYTE },
+            clock: self.clock.clone(),
+            tasks: self.background.clone(),
+            metrics: Arc::clone(self.metrics),
+        };
+        tracing::info!(delivery_stream = settings.delivery_stream, "Firehose");
+        let sender = Sender::to_firehose(parts, None);
+        self.run_sender(&sender);
+        Ok(sender)
+    }
+
+    fn run_sender(&self, sender: &Arc<Sender>) {
+        let sending = Arc::clone(sender);
+        self.background.supervise("sender", self.delivered, move || Arc::clone(&sending).run());
+        let looking = Arc::clone(sender);
+        self.background.supervise("look after sender", self.delivered, move || Arc::clone(&looking).look_after());
+    }
+
+    /// Keyed lanes change with the stream's shards.
+    fn follow_shards<'a>(&self, sender: &Arc<Sender>, outlets: impl Iterator<Item = &'a Outlet>) {
+        let lanes: Vec<_> = outlets.map(|outlet| Arc::clone(&outlet.lanes)).collect();
+        let Some(stream) = sender.stream() else { return };
+        self.background.supervise("follow shards", self.stop, move || {
+            let (lanes, mut stream) = (lanes.clone(), stream.clone());
+            async move {
+                while stream.changed().await.is_ok() {
+                    let shards = stream.borrow_and_update().shards.clone();
+                    lanes.iter().for_each(|lanes| lanes.follow(&shards));
+                }
+            }
+        });
+    }
+
+    /// What answers in time: a service that can't be reached yet is asked again for a while.
+    async fn at_start<T, F>(&self, ask: impl Fn() -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let until = self.clock.now() + START_PATIENCE;
+        loop {
+            match ask().await {
+                Err(error) if error.failure != CallFailure::Permanent && self.clock.now() + START_PAUSE < until => {
+                    tracing::warn!(%error, "not ready to start; trying again");
+                    tokio::time::sleep(START_PAUSE).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+}
+
+fn billing_of(mode: StreamMode, prices: &StreamPrices) -> Billing {
+    match mode {
+        StreamMode::Provisioned => Billing { unit: PUT_UNIT, price: prices.put_units_million / 1e6 },
+        StreamMode::OnDemand => {
+            Billing { unit: ON_DEMAND_UNIT, price: prices.on_demand_gb * ON_DEMAND_UNIT as f64 / GIGABYTE }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use super::*;
+
+const HASH_KEY: u128 = 255_211_775_190_703_847_597_530_955_573_826_158_592;
+
+fn framed(records: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for record in records {
+        let before = out.len();
+        begin_user_record(&mut out, record.len());
+        out.extend_from_slice(record);
+        assert_eq!(out.len() - before, user_record_len(record.len()), "{} bytes", record.len());
+    }
+    out
+}
+
+#[test]
+fn the_layout_is_the_producer_librarys() {
+    let record = seal(&framed(&[b"one", b"two"]), 7);
+    let message = b"\x0a\x01a\x12\x017\x1a\x09\x08\x00\x10\x00\x1a\x03one\x1a\x09\x08\x00\x10\x00\x1a\x03two";
+    assert_eq!(record[..4], MAGIC);
+    assert_eq!(&record[4..record.len() - 16], message);
+    assert_eq!(record[record.len() - 16..], Md5::digest(message)[..]);
+}
+
+#[test]
+fn what_is_sealed_is_read_back_under_the_shared_keys() {
+    let long = vec![b'x'; 70_000];
+    let records: [&[u8]; 5] = [b"", b"{}", &[0; 127], &[1; 128], &long];
+    for hash_key in [0, 9, HASH_KEY, u128::MAX] {
+        let sealed = seal(&framed(&records), hash_key);
+        assert!(sealed.len() <= framed(&records).len() + ENVELOPE_MAX);
+        let read = read_aggregate(&sealed).expect("an aggregate");
+        assert_eq!(read.iter().map(|record| record.data).collect::<Vec<_>>(), records);
+        let digits = hash_key.to_string();
+        assert!(read.iter().all(|record| record.partition_key == "a"));
+        assert!(read.iter().all(|record| record.explicit_hash_key == Some(&digits)));
+    }
+}
+
+#[test]
+fn framed_records_can_be_walked_without_an_envelope() {
+    let records: [&[u8]; 3] = [b"one", b"", &[2; 300]];
+    assert_eq!(framed_data(&framed(&records)).collect::<Vec<_>>(), records);
+    let mut cut = framed(&records);
+    cut.pop();
+    assert_eq!(framed_data(&cut).count(), 2);
+    assert_eq!(framed_data(b"").count(), 0);
+}
+
+/// Two partition keys, one explicit hash key, a tag, fields nobody knows, and the tables at the end: all legal.
+#[test]
+fn other_producers_aggregates_are_read() {
+    let tagged = b"\x1a\x0e\x08\x01\x1a\x03two\x22\x05\x0a\x03key";
+    let hashed = b"\x1a\x09\x08\x00\x10\x00\x1a\x03one";
+    let unknown = b"\x20\x05\x2a\x02hi\x31\x00\x00\x00\x00\x00\x00\x00\x00\x3d\x00\x00\x00\x00";
+    let tables = b"\x0a\x01p\x0a\x01q\x12\x0242";
+    let message = [&hashed[..], tagged, unknown, tables].concat();
+    let record = [&MAGIC[..], &message, &Md5::digest(&message)].concat();
+    let expected = [
+        UserRecord { partition_key: "p", explicit_hash_key: Some("42"), data: b"one" },
+        UserRecord { partition_key: "q", explicit_hash_key: None, data: b"two" },
+    ];
+    assert_eq!(read_aggregate(&record).expect("an aggregate"), expected);
+}
+
+#[test]
+fn whatever_is_not_an_aggregate_passes_as_it_is() {
+    let sealed = seal(&framed(&[b"one", b"two"]), HASH_KEY);
+    for cut in 0..sealed.len() {
+        assert_eq!(read_aggregate(&sealed[..cut]), None, "cut at {cut}");
+    }
+    for byte in 0..sealed.len() {
+        let mut damaged = sealed.clone();
+        damaged[byte] ^= 1;
+        assert_eq!(read_aggregate(&damaged), None, "byte {byte}");
+    }
+    let with_digest = |message: &[u8]| [&MAGIC[..], message, &Md5::digest(message)].concat();
+    // A key that is not in its table, a record without data, a cut message, a varint without an end, field number 0.
+    for message in [
+        &b"\x1a\x07\x08\x00\x1a\x03one"[..],
+        b"\x0a\x01a\x1a\x02\x08\x00",
+        b"\x0a\x05a",
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x00\x01",
+        b"\x0b",
+    ] {
+        assert_eq!(read_aggregate(&with_digest(message)), None, "{message:?}");
+    }
+    assert_eq!(read_aggregate(&with_digest(b"")), Some(Vec::new()));
+}

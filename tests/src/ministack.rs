@@ -1,0 +1,213 @@
+//! MiniStack, an emulator of AWS, as a process of its own on a free loopback port: one for each test, ended with it. Its
+//! package is installed once, into `target/ministack`.
+//!
+//! Where it differs from DynamoDB, as far as the tests here could notice: its indexes and its eventually consistent
+//! reads are never behind, it never throttles, and it takes any credentials.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType,
+};
+use http::{Method, StatusCode};
+use tempfile::TempDir;
+
+use crate::gateway::free_address;
+use crate::{binary, http as asked, poll, python};
+
+/// The module that the package brings, and the version that the tests are known to pass with.
+const PACKAGES: [(&str, &str); 1] = [("ministack", "ministack==1.5.33")];
+const START_PATIENCE: Duration = Duration::from_secs(60);
+const ASK_PATIENCE: Duration = Duration::from_secs(5);
+const REGION: &str = "eu-west-1";
+/// The emulator takes any.
+const CREDENTIAL: &str = "test";
+
+/// An emulator that runs.
+pub struct MiniStack {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+/// The names of the registry's tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'a> {
+    /// The table of applications.
+    pub applications: &'a str,
+    /// The table of keys.
+    pub authorizations: &'a str,
+}
+
+/// The names that the gateway expects where nothing else is set.
+pub const TABLES: Tables<'static> = Tables { applications: "Applications", authorizations: "Authorizations" };
+
+impl MiniStack {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// If it can't be installed or does not answer: says what it said.
+    pub async fn start() -> Self {
+        let program = tokio::task::spawn_blocking(program).await.expect("it does not panic");
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = File::create(folder.path().join("log")).expect("the log can be written");
+        let address = free_address();
+        let child = Command::new(program)
+            .current_dir(folder.path())
+            .env("BIND_HOST", address.ip().to_string())
+            .env("GATEWAY_PORT", address.port().to_string())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("the emulator can be run");
+        let mut started = Self { child, address, folder };
+        poll::until("the emulator answers", START_PATIENCE, async || {
+            if let Some(status) = started.child.try_wait().expect("one's own child can be waited for") {
+                panic!("the emulator has ended by itself: {status}");
+            }
+            let answer = asked::ask(Method::GET, address, "/_ministack/health", ASK_PATIENCE).await;
+            matches!(answer, Ok((StatusCode::OK, _))).then_some(())
+        })
+        .await;
+        started
+    }
+
+    /// Where it answers.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client of its DynamoDB.
+    pub async fn dynamodb(&self) -> Client {
+        Client::new(&config(self.address).await)
+    }
+
+    /// An emulator with the registry's tables, and a client of it.
+    pub async fn with_tables() -> (Self, Client) {
+        let emulator = Self::start().await;
+        let client = emulator.dynamodb().await;
+        create_tables(&client, TABLES).await;
+        (emulator, client)
+    }
+}
+
+impl Drop for MiniStack {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the emulator's log ends so:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
+    }
+}
+
+/// What a client needs to speak to an emulator, or to a proxy before it.
+pub async fn config(address: SocketAddr) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static(REGION))
+        .endpoint_url(format!("http://{address}"))
+        .credentials_provider(Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "the tests"))
+        .load()
+        .await
+}
+
+/// The same as variables of a process. Nothing of the machine's own AWS settings counts beside them.
+#[must_use]
+pub fn environment(address: SocketAddr) -> Vec<(String, String)> {
+    let endpoint = format!("http://{address}");
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", CREDENTIAL),
+        ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+}
+
+/// Creates the registry's tables as the AWS solution does, with our index on top.
+///
+/// # Panics
+/// If that fails.
+pub async fn create_tables(client: &Client, tables: Tables<'_>) {
+    client
+        .create_table()
+        .table_name(tables.applications)
+        .attribute_definitions(text("application_id"))
+        .key_schema(key("application_id", KeyType::Hash))
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .expect("the table of applications is created");
+    let values = Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .non_key_attributes("api_key_id")
+        .non_key_attributes("enabled")
+        .build();
+    let everything = Projection::builder().projection_type(ProjectionType::All).build();
+    let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+    client
+        .create_table()
+        .table_name(tables.authorizations)
+        .set_attribute_definitions(Some(
+            ["api_key_id", "application_id", "api_key_value", "api_key_hash"].map(text).to_vec(),
+        ))
+        .key_schema(key("api_key_id", KeyType::Hash))
+        .key_schema(key("application_id", KeyType::Range))
+        .global_secondary_indexes(index("ApplicationAuthorizations", &["application_id", "api_key_id"], everything))
+        .global_secondary_indexes(index("ApiKeyValues", &["api_key_value", "application_id"], values))
+        .global_secondary_indexes(index("ApiKeyHashes", &["api_key_hash"], keys_only))
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .expect("the table of keys is created");
+}
+
+fn index(name: &str, keys: &[&str], projection: Projection) -> GlobalSecondaryIndex {
+    let mut index = GlobalSecondaryIndex::builder().index_name(name).projection(projection);
+    for (attribute, kind) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
+        index = index.key_schema(key(attribute, kind));
+    }
+    index.build().expect("an index has a name and a key")
+}
+
+fn key(attribute: &str, kind: KeyType) -> KeySchemaElement {
+    KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build().expect("a key has a name and a kind")
+}
+
+fn text(attribute: &str) -> AttributeDefinition {
+    let definition = AttributeDefinition::builder().attribute_name(attribute).attribute_type(ScalarAttributeType::S);
+    definition.build().expect("an attribute has a name and a type")
+}
+
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let (target, _) = binary::target_dir();
+        let environment = target.join("ministack");
+        let python = python::find_or_make(&environment, &PACKAGES).unwrap_or_else(|problem| {
+            let packages = PACKAGES.map(|(_, package)| package).join(" ");
+            panic!(
+                "no emulator of AWS: {problem}\nneeded: python3 with venv and pip, and from a package index {packages}; \
+                 install python3-venv, or make the environment by hand in {}",
+                environment.display()
+            )
+        });
+        python.with_file_name("ministack")
+    })
+}
