@@ -3,17 +3,36 @@
 use headgate_proto::v1::Event;
 use prost_types::Timestamp;
 
+use crate::random::Random;
+
 /// A generator of events that look like a game's. The same seed makes the same events.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    state: u64,
+    random: Random,
+    size: Size,
+}
+
+/// How large sample events are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Size {
+    /// A JSON payload of about 230 bytes: 342 bytes on the wire, a stream record of about 520.
+    #[default]
+    Usual,
+    /// A payload of a dozen bytes: a stream record of about 400, most of it the envelope's.
+    Small,
 }
 
 impl Sample {
     /// Events of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
+        Self::sized(seed, Size::Usual)
+    }
+
+    /// Events of this seed and size.
+    #[must_use]
+    pub fn sized(seed: u64, size: Size) -> Self {
+        Self { random: Random::new(seed), size }
     }
 
     /// The next event.
@@ -23,6 +42,10 @@ impl Sample {
             1 => ("gameplay_progress", "mission_completed", self.mission()),
             2 => ("economy_transaction", "item_purchased", self.purchase()),
             _ => ("client_performance", "frame_statistics", self.frames()),
+        };
+        let (event_type, event_data) = match self.size {
+            Size::Usual => (event_type, event_data),
+            Size::Small => ("input", format!(r#"{{"k":{}}}"#, self.number(5))),
         };
         let (high, low) = (self.draw(), self.draw());
         Event {
@@ -136,15 +159,11 @@ impl Sample {
     }
 
     fn below(&mut self, bound: u64) -> u64 {
-        self.draw() % bound
+        self.random.below(bound)
     }
 
-    // xorshift64*: samples need variety, not randomness.
     fn draw(&mut self) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        self.random.draw()
     }
 }
 

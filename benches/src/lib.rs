@@ -4,12 +4,15 @@
 //! A measurement says what a server spends, never what it was asked: if a server refuses, drops or loses a single event,
 //! the measurement fails.
 
+pub mod cost;
 pub mod cpu;
+pub mod delivery;
 pub mod events;
 pub mod load;
 pub mod machine;
 pub mod measurement;
 pub mod options;
+pub mod random;
 pub mod report;
 pub mod server;
 pub mod side_by_side;

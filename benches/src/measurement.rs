@@ -141,7 +141,9 @@ pub struct Spread {
 }
 
 impl Spread {
-    fn of(mut figures: Vec<f64>) -> Self {
+    /// Of these figures.
+    #[must_use]
+    pub fn of(mut figures: Vec<f64>) -> Self {
         figures.sort_by(f64::total_cmp);
         let middle = figures.len() / 2;
         let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);

@@ -23,12 +23,14 @@ use self::names::Names;
 use self::outlets::Outlets;
 use crate::admission::app::Apps;
 use crate::admission::key_cache::KeyCache;
+use crate::admission::shares::Shares;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::delivery::Destination;
 use crate::delivery::lake::{FileLayer, OsFiles};
 use crate::delivery::rejects::Rejects;
 use crate::delivery::route::Routes;
+use crate::delivery::spill::Spill;
 use crate::door::grpc::{Parts, Shared};
 use crate::door::listener::{Ends, Listener};
 use crate::door::tls::Tls;
@@ -114,6 +116,8 @@ pub struct Gateway {
     routes: Arc<Routes>,
     // In the order in which they are closed: what one can't deliver may go to one after it.
     destinations: Vec<Arc<dyn Destination>>,
+    spills: Vec<Arc<Spill>>,
+    shares: Arc<Shares>,
     rejects: Arc<Rejects>,
     ends: Ends,
     stop: CancellationToken,
@@ -154,6 +158,9 @@ impl Gateway {
             None
         };
         let apps = Apps::new(&settings.admission, &metrics);
+        let sharing = |error: &dyn std::fmt::Display| ServeError::part("shared limits", error);
+        let board = registry::demand::open(&settings).await.map_err(|error| sharing(&error))?;
+        let shares = Shares::new(board, &apps, &settings.cluster, &clock, &metrics).map_err(|error| sharing(&error))?;
         let names = Names::load(registry.as_ref(), &apps).await?;
         let background = Tasks::new(&metrics);
         let calls = Tasks::new(&metrics);
@@ -171,10 +178,9 @@ impl Gateway {
             stop: &stop,
             delivered: &delivered,
         };
-        let Outlets { routes, destinations, lake } = outlets.build(destination).await?;
+        let Outlets { routes, destinations, lake, spills } = outlets.build(destination).await?;
         run_lanes(&routes, &metrics, &background, &stop);
-        let rejects = Rejects::open(&files, &settings.data_dir, &settings.lake, &metrics, &clock)
-            .map_err(|error| ServeError::part("bad rows", error))?;
+        let rejects = outlets.rejects().await?;
 
         let keys =
             KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
@@ -226,6 +232,10 @@ impl Gateway {
             lake,
         };
         drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));
+        // A share of each limit is known before the first batch asks for it.
+        shares.announce().await;
+        let sharing = Arc::clone(&shares);
+        background.supervise("rate shares", &stop, move || Arc::clone(&sharing).run());
         let listener = Arc::new(listener);
         // Among the calls: a drain waits for the connections that it accepts last.
         calls.supervise("listener", &stop, move || Arc::clone(&listener).run());
@@ -245,6 +255,8 @@ impl Gateway {
             registry,
             routes,
             destinations,
+            spills,
+            shares,
             rejects,
             ends,
             stop,
@@ -314,12 +326,23 @@ impl Gateway {
             let _ = tokio::time::timeout(CUT_OFF_PATIENCE, self.calls.wait()).await;
         }
         self.stop.cancel();
+        let withdrawn = Arc::clone(&self.shares);
         self.routes.outlets().for_each(|outlet| outlet.lanes.close_all());
         let flush = async {
-            for destination in &self.destinations {
-                destination.close().await;
+            for (closed, destination) in self.destinations.iter().enumerate() {
+                // One that hangs must not take the time of those after it.
+                let left = deadline.saturating_duration_since(self.clock.now());
+                let parts = u32::try_from(self.destinations.len() - closed + 1).unwrap_or(2);
+                if tokio::time::timeout(left / parts, destination.close()).await.is_err() {
+                    tracing::error!(destination = destination.name(), "did not take everything in time");
+                    destination.abandon();
+                }
+            }
+            for spill in &self.spills {
+                spill.close().await;
             }
             self.rejects.close().await;
+            withdrawn.withdraw().await;
             self.delivered.cancel();
             self.background.close();
             self.background.wait().await;

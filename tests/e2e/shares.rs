@@ -11,6 +11,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
 };
 use futures_util::future;
+use headgate::registry::aws::demand::DynamoDbBoard;
+use headgate::registry::demand::{Demand, DemandBoard, MemberId, Page, Report};
 use headgate_tests::binary;
 use headgate_tests::client::{Connection, Failure, Target};
 use headgate_tests::events::login;
@@ -75,6 +77,38 @@ async fn two_gateways_together_accept_an_applications_rate() {
         let age = gateway.metrics().await.sum("headgate_share_exchange_age_seconds", &[]);
         assert!(age > 10.0, "the alarm says {age}");
     }
+}
+
+/// One call writes a report, removes those of members that are gone and answers with everyone else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_reads_what_the_others_wrote_before_it_and_what_is_removed_is_gone() {
+    let (_emulator, client) = MiniStack::with_tables().await;
+    let board = DynamoDbBoard::new(client.clone(), TABLE.to_owned());
+    let page = Page::Application(uuid::Uuid::new_v4());
+    let report = |member: u64, sequence| Report {
+        member: MemberId::from(member),
+        sequence,
+        demand: Demand { events: 1_000 * member, bytes: u64::MAX },
+    };
+    let error = board.exchange(page, report(1, 1), &[]).await.expect_err("there is no table").to_string();
+    assert!(error.contains("cluster.shares_table"), "{error}");
+    create_table(&client).await;
+    let exchange = async |mine: Report, gone: &[u64]| {
+        let gone: Vec<_> = gone.iter().copied().map(MemberId::from).collect();
+        let mut others = board.exchange(page, mine, &gone).await.expect("the board answers");
+        others.sort_by_key(|report| report.member);
+        others
+    };
+    assert_eq!(exchange(report(1, 1), &[]).await, []);
+    assert_eq!(exchange(report(2, 1), &[]).await, [report(1, 1)]);
+    assert_eq!(exchange(report(1, 2), &[]).await, [report(2, 1)]);
+    assert_eq!(exchange(report(3, 1), &[]).await, [report(1, 2), report(2, 1)]);
+    assert_eq!(exchange(report(3, 2), &[1, 2, 3, 99]).await, [], "one's own report is never removed");
+    assert_eq!(exchange(report(1, 3), &[]).await, [report(3, 2)]);
+    board.withdraw(page, MemberId::from(3)).await.expect("the board answers");
+    assert_eq!(exchange(report(1, 4), &[]).await, []);
+    let gateways = board.exchange(Page::Gateways, report(1, 1), &[]).await.expect("the board answers");
+    assert_eq!(gateways, [], "pages are apart");
 }
 
 fn assert_within_ten_percent(accepted: [u64; 2], time: Duration) {

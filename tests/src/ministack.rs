@@ -2,7 +2,8 @@
 //! package is installed once, into `target/ministack`.
 //!
 //! Where it differs from DynamoDB, as far as the tests here could notice: its indexes and its eventually consistent
-//! reads are never behind, it never throttles, and it takes any credentials.
+//! reads are never behind, it never throttles, and it takes any credentials. Its shards take any rate, and its Firehose
+//! buffers nothing: each record is an object of its own, there when the call is answered.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     ScalarAttributeType,
 };
+use aws_sdk_firehose::types::{DeliveryStreamType, ExtendedS3DestinationConfiguration};
 use http::{Method, StatusCode};
 use tempfile::TempDir;
 
@@ -31,6 +33,8 @@ const ASK_PATIENCE: Duration = Duration::from_secs(5);
 const REGION: &str = "eu-west-1";
 /// The emulator takes any.
 const CREDENTIAL: &str = "test";
+/// With which Firehose would write to S3; the emulator asks for its name only.
+const ROLE: &str = "arn:aws:iam::000000000000:role/firehose";
 
 /// An emulator that runs.
 pub struct MiniStack {
@@ -100,6 +104,54 @@ impl MiniStack {
         create_tables(&client, TABLES).await;
         (emulator, client)
     }
+
+    /// Creates a provisioned Kinesis data stream and waits until it takes records.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn create_stream(&self, name: &str, shards: i32) {
+        let client = aws_sdk_kinesis::Client::new(&config(self.address).await);
+        client.create_stream().stream_name(name).shard_count(shards).send().await.expect("the stream is created");
+        poll::until("the stream is active", START_PATIENCE, async || {
+            let described = client.describe_stream_summary().stream_name(name).send().await.expect("it is described");
+            let status = described.stream_description_summary.expect("it has a description").stream_status;
+            (status == aws_sdk_kinesis::types::StreamStatus::Active).then_some(())
+        })
+        .await;
+    }
+
+    /// Creates an S3 bucket.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn create_bucket(&self, name: &str) {
+        // Creating one is a bare PUT, for which no other SDK is worth its build.
+        let answer = asked::ask(Method::PUT, self.address, &format!("/{name}"), ASK_PATIENCE).await;
+        let (status, text) = answer.expect("the emulator answers");
+        assert_eq!(status, StatusCode::OK, "the bucket is created: {text}");
+    }
+
+    /// Creates a Firehose delivery stream that is put to directly and writes into a bucket.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn create_delivery_stream(&self, name: &str, bucket: &str) {
+        let client = aws_sdk_firehose::Client::new(&config(self.address).await);
+        let destination = ExtendedS3DestinationConfiguration::builder()
+            .role_arn(ROLE)
+            .bucket_arn(format!("arn:aws:s3:::{bucket}"))
+            .prefix("raw_events/")
+            .build()
+            .expect("a destination has a role and a bucket");
+        client
+            .create_delivery_stream()
+            .delivery_stream_name(name)
+            .delivery_stream_type(DeliveryStreamType::DirectPut)
+            .extended_s3_destination_configuration(destination)
+            .send()
+            .await
+            .expect("the delivery stream is created");
+    }
 }
 
 impl Drop for MiniStack {
@@ -131,6 +183,8 @@ pub fn environment(address: SocketAddr) -> Vec<(String, String)> {
     let variables = [
         ("AWS_ENDPOINT_URL", endpoint.as_str()),
         ("AWS_REGION", REGION),
+        // As some SDKs call it, boto3's among them.
+        ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", CREDENTIAL),
         ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
         ("AWS_CONFIG_FILE", "/dev/null"),

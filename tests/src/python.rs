@@ -1,5 +1,6 @@
-//! A Python with what a stock client and a stock reader of the lake need: an environment in `target/python`, which the
-//! demo uses too, made once and kept. Where it can't be had, the test that asks for it fails and says why.
+//! Pythons with what others' programs need: a stock client and a stock reader of the lake in `target/python`, which the
+//! demo uses too, and a stock consumer of Kinesis in `target/consumer`; made once and kept. Where one can't be had, the
+//! test that asks for it fails and says why.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,24 +13,42 @@ use crate::binary;
 const PACKAGES: [(&str, &str); 3] =
     [("grpc", "grpcio>=1.70,<2"), ("grpc_tools", "grpcio-tools>=1.70,<2"), ("duckdb", "duckdb>=1.2,<2")];
 
-/// The interpreter of the environment.
+/// What a consumer of Kinesis and a reader of S3 has: the SDK, and AWS's own package that takes aggregated records apart.
+const CONSUMER_PACKAGES: [(&str, &str); 2] =
+    [("boto3", "boto3>=1.40,<2"), ("aws_kinesis_agg.deaggregator", "aws-kinesis-agg>=1.2.3,<2")];
+
+/// The interpreter of the stock client and reader.
 ///
 /// # Panics
 /// If the environment can't be made: says what to install.
 #[must_use]
 pub fn interpreter() -> &'static Path {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
-    INTERPRETER.get_or_init(|| {
-        let (target, _) = binary::target_dir();
-        find_or_make(&target.join("python"), &PACKAGES).unwrap_or_else(|problem| {
-            let packages = PACKAGES.map(|(_, package)| package).join(" ");
-            panic!(
-                "no Python for the stock client: {problem}\n\
-                 needed: python3 with venv and pip, and from a package index {packages}; install python3-venv, or make \
-                 the environment by hand in {}",
-                target.join("python").display()
-            )
-        })
+    INTERPRETER.get_or_init(|| made_or_panic("python", "the stock client", &PACKAGES))
+}
+
+/// The interpreter of the stock consumer.
+///
+/// # Panics
+/// As [`interpreter`].
+#[must_use]
+pub fn consumer() -> &'static Path {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER.get_or_init(|| made_or_panic("consumer", "the stock consumer", &CONSUMER_PACKAGES))
+}
+
+fn made_or_panic(folder: &str, what_for: &str, packages: &[(&str, &str)]) -> PathBuf {
+    let (target, _) = binary::target_dir();
+    let environment = target.join(folder);
+    find_or_make(&environment, packages).unwrap_or_else(|problem| {
+        let packages: Vec<&str> = packages.iter().map(|(_, package)| *package).collect();
+        panic!(
+            "no Python for {what_for}: {problem}\n\
+             needed: python3 with venv and pip, and from a package index {}; install python3-venv, or make the \
+             environment by hand in {}",
+            packages.join(" "),
+            environment.display()
+        )
     })
 }
 

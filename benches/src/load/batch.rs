@@ -7,7 +7,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::{Call, Case};
 use crate::Result;
-use crate::events::Sample;
+use crate::events::{Sample, Size};
 
 /// Different events that a connection's templates hold at least.
 const VARIETY: u32 = 256;
@@ -44,7 +44,15 @@ impl Batches {
     /// # Errors
     /// If the system has no randomness to give.
     pub fn new(case: Case, seed: u64) -> Result<Self> {
-        let mut sample = Sample::new(seed + 1);
+        Self::sized(case, seed, Size::Usual)
+    }
+
+    /// As [`Batches::new`], with events of this size.
+    ///
+    /// # Errors
+    /// If the system has no randomness to give.
+    pub fn sized(case: Case, seed: u64, size: Size) -> Result<Self> {
+        let mut sample = Sample::sized(seed + 1, size);
         let own = own_digits()?;
         let templates =
             (0..VARIETY.div_ceil(case.batch)).map(|_| Template::new(case, &mut sample, &own)).collect::<Result<_>>()?;

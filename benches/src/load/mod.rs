@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 pub use self::batch::Batches;
 use crate::Result;
+use crate::events::Size;
 
 /// Events of one load at most, whatever else goes wrong.
 const MAX_EVENTS: u64 = 1_000_000_000;
@@ -132,6 +133,14 @@ impl Load {
     /// # Errors
     /// If the server can't be reached.
     pub async fn start(target: &Target, case: Case, connections: usize) -> Result<Self> {
+        Self::sized(target, case, connections, Size::Usual).await
+    }
+
+    /// Starts it with events of this size.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub async fn sized(target: &Target, case: Case, connections: usize, size: Size) -> Result<Self> {
         let shared = Arc::new(Shared {
             target: target.clone(),
             case,
@@ -142,7 +151,7 @@ impl Load {
         let mut tasks = JoinSet::new();
         for number in 0..connections {
             let connection = connection::open(&shared.target).await?;
-            let batches = Batches::new(case, number as u64)?;
+            let batches = Batches::sized(case, number as u64, size)?;
             let shared = Arc::clone(&shared);
             match case.call {
                 Call::Stream => tasks.spawn(stream::run(connection, batches, shared)),

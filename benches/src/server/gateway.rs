@@ -9,10 +9,9 @@ use http::HeaderValue;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::{Process, wait_for};
+use super::{Process, build, wait_for};
 use crate::Result;
 use crate::load::Target;
-use crate::machine::target_dir;
 
 const SETTINGS: [&str; 4] = [
     "admission.events_per_second=4000000000",
@@ -42,19 +41,7 @@ impl Gateway {
     /// # Errors
     /// If it does not build.
     pub fn build() -> Result<PathBuf> {
-        let target_dir = target_dir()?;
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        eprintln!("building the gateway (cargo build --release -p headgate)");
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--release", "--package", "headgate", "--bin", "headgate", "--target-dir"])
-            .arg(&target_dir)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()?;
-        if status.success() {
-            Ok(target_dir.join("release/headgate"))
-        } else {
-            Err("the gateway does not build".into())
-        }
+        build("headgate", "headgate")
     }
 
     /// Starts it with a destination that discards, and with these settings on top of the bench's own.
@@ -62,18 +49,32 @@ impl Gateway {
     /// # Errors
     /// If it does not start.
     pub async fn start(program: &Path, settings: &[String]) -> Result<Self> {
+        Self::start_to("discard", program, settings, &[]).await
+    }
+
+    /// Starts it with another destination, and with these variables in its environment.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn start_to(
+        destination: &str,
+        program: &Path,
+        settings: &[String],
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
         let log = folder.path().join("log");
         let mut command = Command::new(program);
         // Settings of whoever measures must not leak in.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("HEADGATE_") {
+            if ["HEADGATE_", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
         command
-            .args(["serve", "--destination", "discard", "--listen", "127.0.0.1:0", "--operate-listen", "127.0.0.1:0"])
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
+            .args(["serve", "--destination", destination, "--listen", "127.0.0.1:0", "--operate-listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(&data)
             .args(

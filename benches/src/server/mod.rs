@@ -3,16 +3,20 @@
 mod bare;
 mod gateway;
 mod peer;
+mod stand_in;
 mod usual;
 
-use std::process::Child;
+use std::path::PathBuf;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use self::gateway::Gateway;
 pub use self::peer::{Kind, Peer, serve};
+pub use self::stand_in::{Counted, CountedService, STREAM, StandIn, TlsFiles};
 use crate::Result;
+use crate::machine::target_dir;
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -39,6 +43,24 @@ impl Drop for Process {
         // It may have ended by itself; there is nothing to do about any other error.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Builds a program of the workspace with the profile of benches, into the folder that the running program was built into.
+/// Returns its path.
+fn build(package: &str, program: &str) -> Result<PathBuf> {
+    let target_dir = target_dir()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    eprintln!("building {program} (cargo build --release -p {package})");
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", package, "--bin", program, "--target-dir"])
+        .arg(&target_dir)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    if status.success() {
+        Ok(target_dir.join("release").join(program))
+    } else {
+        Err(format!("{program} does not build").into())
     }
 }
 

@@ -36,6 +36,9 @@ use crate::registry::demand::{DemandBoard, MemberId, Page, Report};
 /// How long a withdrawal may take, with all applications: the gateway is about to end.
 const WITHDRAW_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Applications that wake within this time are seen to together.
+const WAKES_TOGETHER: Duration = Duration::from_millis(10);
+
 /// This gateway's shares of every application's rates.
 pub struct Shares {
     sharing: Option<Sharing>,
@@ -116,7 +119,7 @@ impl Shares {
             let due = sharing.round().await;
             tokio::select! {
                 () = tokio::time::sleep_until(due.into()) => {}
-                () = sharing.apps.wakes().woken() => {}
+                () = sharing.apps.wakes().woken() => tokio::time::sleep(WAKES_TOGETHER).await,
             }
         }
     }
@@ -151,7 +154,7 @@ impl Sharing {
     }
 
     /// What is to be asked now, and which applications have fallen silent.
-    fn steps(&self, state: &mut State, now: Instant) -> (Vec<exchange::Call>, Vec<Uuid>) {
+    fn steps(&self, state: &mut State, now: Instant) -> (Vec<exchange::Call>, Vec<Page>) {
         let State { roster, members, spread, .. } = state;
         let (mut calls, mut leavers) = (Vec::new(), Vec::new());
         if roster.due() <= now {
@@ -162,7 +165,7 @@ impl Sharing {
             let Some(app) = self.apps.find(*id) else { continue };
             match member.step(app.offered(), app.rates(), app.portion(), self.rules, spread.next(), now) {
                 Step::Exchange(mine, gone) => calls.push((Page::Application(*id), mine, gone)),
-                Step::Leave => leavers.push(*id),
+                Step::Leave => leavers.push(Page::Application(*id)),
                 Step::Wait => {}
             }
         }
@@ -206,23 +209,23 @@ impl Sharing {
 
     /// Leaves the pages of applications that have fallen silent. Where that fails the share is kept, and the next round
     /// tries again.
-    async fn leave(&self, state: &mut State, leavers: Vec<Uuid>) {
-        for id in leavers {
-            let Some(app) = self.apps.find(id) else { continue };
-            if self.exchange.withdraw(Page::Application(id), self.id).await.is_err() {
-                return;
+    async fn leave(&self, state: &mut State, leavers: Vec<Page>) {
+        let standby = Portion::of_both(1.0 / state.roster.gateways(self.rules) as f64);
+        for page in self.exchange.withdraw(leavers, self.id).await {
+            if let Page::Application(id) = page
+                && let Some(app) = self.apps.find(id)
+            {
+                state.members.remove(&id);
+                app.stand_by(standby);
+                self.show_portion(&app, standby);
             }
-            state.members.remove(&id);
-            let standby = Portion::of_both(1.0 / state.roster.gateways(self.rules) as f64);
-            app.stand_by(standby);
-            self.show_portion(&app, standby);
         }
     }
 
     async fn withdraw(&self) {
         let state = self.state.lock().await;
         let pages = state.members.keys().map(|id| Page::Application(*id)).chain([Page::Gateways]);
-        self.exchange.withdraw_all(pages.collect(), self.id).await;
+        let _ = self.exchange.withdraw(pages.collect(), self.id).await;
     }
 
     fn show(&self, state: &mut State) {

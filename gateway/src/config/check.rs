@@ -121,7 +121,9 @@ fn admission(settings: &Settings, found: &mut Problems) {
 fn ingest(settings: &Settings, found: &mut Problems) {
     let ingest = &settings.ingest;
     found.range("ingest.max_batch", &ingest.max_batch, &(1..=30_000));
-    found.range("ingest.max_event", &ingest.max_event, &(Size::kib(1)..=Size::kib(1_000)));
+    // A record that holds the largest event and fills its last unit is to fit into 1 MiB (Kinesis) and 1,024,000 B
+    // (Firehose).
+    found.range("ingest.max_event", &ingest.max_event, &(Size::kib(1)..=Size::kib(990)));
     found.range("ingest.max_name", &ingest.max_name, &(Size(1)..=Size::kib(4)));
     found.range("ingest.max_depth", &ingest.max_depth, &(1..=crate::ingest::json::MAX_DEPTH));
     found.range("ingest.dedupe_window", &ingest.dedupe_window, &(0..=100_000_000));

@@ -8,6 +8,7 @@
 pub mod aws;
 mod discard;
 pub mod lake;
+pub mod packing;
 pub mod rejects;
 pub mod route;
 pub mod sender;
@@ -36,6 +37,9 @@ pub trait Destination: BucketSink {
     /// Settles every bucket submitted before and gives up what it holds. Buckets submitted later are settled as not
     /// stored.
     async fn close(&self);
+
+    /// There is no time left to close: everything that was submitted is answered for now, or kept for the next start.
+    fn abandon(&self) {}
 }
 
 /// Whether a destination takes events.

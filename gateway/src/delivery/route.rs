@@ -88,12 +88,19 @@ impl Fallback {
     }
 }
 
+/// The first one's packing, within what the second one can take as one record.
+fn packing_for_both(first: &dyn Destination, second: &dyn Destination) -> Packing {
+    let (packing, other) = (first.packing(), second.packing());
+    Packing { max_events: packing.max_events.min(other.max_events), ..packing }
+}
+
 /// Takes what another destination could not.
 struct Unpacking(Arc<dyn Destination>);
 
 impl BucketSink for Unpacking {
     fn submit(&self, bucket: ClosedBucket) {
-        self.0.submit(bucket.into_lines());
+        // It leaves the order of its lane, which belongs to the other destination.
+        self.0.submit(ClosedBucket { lane: None, ..bucket.into_lines() });
     }
 }
 
@@ -112,7 +119,7 @@ impl Destination for Fallback {
     }
 
     fn packing(&self) -> Packing {
-        self.first.packing()
+        packing_for_both(&*self.first, &*self.second)
     }
 
     fn health(&self) -> Health {
@@ -157,7 +164,7 @@ impl Destination for Both {
     }
 
     fn packing(&self) -> Packing {
-        self.first.packing()
+        packing_for_both(&*self.first, &*self.second)
     }
 
     /// As long as one of them is down nothing could be acknowledged.

@@ -5,13 +5,13 @@
 //! its numbers, its tickets and its own linger.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headgate_proto::aggregate;
 
 use super::order::LaneHold;
 use super::packing::{Format, Packing};
-use super::ticket::{Ticket, Waiters};
+use super::ticket::{FailureReason, Outcome, Ticket, Waiters};
 
 /// A segment's number, rising in the order of opening. The dedupe window refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +37,8 @@ pub struct ClosedBucket {
     pub overflow: Option<Arc<dyn BucketSink>>,
     /// It was kept after its deadline and is delivered once more; in its lane it goes before all others.
     pub kept: bool,
+    /// Another destination may have stored it, or a part of it: it can never be said to be not stored.
+    pub maybe_stored: bool,
 }
 
 impl ClosedBucket {
@@ -61,15 +63,26 @@ impl ClosedBucket {
         }
     }
 
+    /// Answers for it on behalf of a destination that takes nothing any more.
+    pub fn refuse(self) {
+        let reason = FailureReason::DestinationUnavailable;
+        let outcome = if self.maybe_stored {
+            Outcome::Unknown { reason }
+        } else {
+            Outcome::NotStored { reason, retry_after: Duration::from_secs(1) }
+        };
+        self.ticket.settle(&outcome);
+    }
+
     /// The same bucket twice, for two destinations that both have to store it. The second one keeps no order.
     #[must_use]
     pub fn fork(self) -> (Self, Self) {
-        let Self { payload, format, events, opened_at, deadline, ticket, lane, overflow, kept } = self;
+        let Self { payload, format, events, opened_at, deadline, ticket, lane, overflow, kept, maybe_stored } = self;
         let (first, second) = ticket.fork();
         let copy = payload.clone();
         (
-            Self { payload, format, events, opened_at, deadline, ticket: first, lane, overflow, kept },
-            Self { payload: copy, format, events, opened_at, deadline, ticket: second, lane: None, overflow: None, kept },
+            Self { payload, format, events, opened_at, deadline, ticket: first, lane, overflow, kept, maybe_stored },
+            Self { payload: copy, format, events, opened_at, deadline, ticket: second, lane: None, overflow: None, kept, maybe_stored },
         )
     }
 }
@@ -183,6 +196,6 @@ impl OpenBucket {
         for segment in full {
             ticket.join(segment.ticket);
         }
-        ClosedBucket { payload, format: packing.format, events, opened_at, deadline, ticket, lane, overflow: None, kept: false }
+        ClosedBucket { payload, format: packing.format, events, opened_at, deadline, ticket, lane, overflow: None, kept: false, maybe_stored: false }
     }
 }

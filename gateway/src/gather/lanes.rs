@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::bucket::{BucketSink, ClosedBucket, OpenBucket, Segment};
+use super::bucket::{BucketSink, OpenBucket, Segment};
 use super::in_flight::InFlight;
 use super::lane::{Guard, Lane};
 use super::order::LaneOrder;
@@ -42,7 +42,7 @@ pub struct LanesParts {
 }
 
 pub(super) struct Shared {
-    sink: Arc<dyn BucketSink>,
+    pub(super) sink: Arc<dyn BucketSink>,
     pub(super) packing: Packing,
     deadline: Duration,
     pub(super) in_flight: Arc<InFlight>,
@@ -157,11 +157,17 @@ impl Lanes {
     /// Closes and submits every open bucket, lingering or not.
     pub fn close_all(&self) {
         self.each_lane(|lane| {
-            let open = lane.lock().take();
-            if let Some(bucket) = open {
-                self.shared.submit(lane, bucket, &self.shared.closed_for_drain);
+            let mut open = lane.lock();
+            if let Some(bucket) = open.take() {
+                self.shared.put_out(lane, bucket, &self.shared.closed_for_drain);
             }
+            drop(open);
+            lane.hand_over(&*self.shared.sink);
         });
+        if let Set::Keyed(set) = &self.set {
+            // Nobody writes any more: what comes after them must not wait for the linger to let them go.
+            set.write().unwrap_or_else(PoisonError::into_inner).retired.clear();
+        }
     }
 
     /// Closes buckets whose linger is over. To be run as one task.
@@ -217,25 +223,24 @@ impl Lanes {
     // as a batch is read.
     fn close_if_due(&self, lane: &Lane, now: Instant) -> Option<Left> {
         let linger = self.shared.packing.linger;
-        let (bucket, left) = {
-            let mut open = lane.try_lock()?;
-            let Some(bucket) = open.as_mut() else { return Some(Left::Nothing) };
-            let due = bucket.opened_at() + linger;
-            if now < due {
-                return Some(Left::Until(due));
-            }
-            let tail = bucket.cut_tail(&self.shared.packing);
-            let left = tail.as_ref().map_or(Left::Nothing, |tail| Left::Until(tail.opened_at() + linger));
-            if tail.is_some() {
-                self.shared.cut_tails.inc();
-            }
-            (std::mem::replace(&mut *open, tail), left)
-        };
-        if let Some(bucket) = bucket {
+        let mut open = lane.try_lock()?;
+        let Some(bucket) = open.as_mut() else { return Some(Left::Nothing) };
+        let due = bucket.opened_at() + linger;
+        if now < due {
+            return Some(Left::Until(due));
+        }
+        let tail = bucket.cut_tail(&self.shared.packing);
+        let left = tail.as_ref().map_or(Left::Nothing, |tail| Left::Until(tail.opened_at() + linger));
+        if tail.is_some() {
+            self.shared.cut_tails.inc();
+        }
+        if let Some(bucket) = std::mem::replace(&mut *open, tail) {
             self.shared.pace.note(bucket.len(), now - bucket.opened_at(), &self.shared.packing);
             lane.note_len(bucket.len());
-            self.shared.submit(lane, bucket, &self.shared.closed_for_linger);
+            self.shared.put_out(lane, bucket, &self.shared.closed_for_linger);
         }
+        drop(open);
+        lane.hand_over(&*self.shared.sink);
         Some(left)
     }
 
@@ -298,22 +303,16 @@ impl Shared {
         Segment::new(id, waiters, ticket, self.clock.now())
     }
 
-    /// Hands over buckets that were closed while their lanes were written into; no lane may be locked.
-    pub(super) fn hand_over(&self, buckets: Vec<ClosedBucket>) {
-        for bucket in buckets {
-            self.sink.submit(bucket);
-        }
-    }
-
-    pub(super) fn close_for_size(&self, lane: &Lane, bucket: OpenBucket) -> ClosedBucket {
+    pub(super) fn close_for_size(&self, lane: &Lane, bucket: OpenBucket) {
         lane.note_len(bucket.len());
         self.closed_for_size.inc();
         let now = self.clock.now();
         self.pace.note(bucket.len(), now.saturating_duration_since(bucket.opened_at()), &self.packing);
-        bucket.close(&self.packing, now + self.deadline, lane.hold().cloned())
+        lane.put_out(bucket.close(&self.packing, now + self.deadline, lane.hold().cloned()));
     }
 
-    fn submit(&self, lane: &Lane, bucket: OpenBucket, cause: &CounterHandle) {
+    /// Closes a bucket of a lane that is locked.
+    fn put_out(&self, lane: &Lane, bucket: OpenBucket, cause: &CounterHandle) {
         let empty = bucket.is_empty();
         let closed = bucket.close(&self.packing, self.clock.now() + self.deadline, lane.hold().cloned());
         if empty {
@@ -322,6 +321,6 @@ impl Shared {
             return;
         }
         cause.inc();
-        self.sink.submit(closed);
+        lane.put_out(closed);
     }
 }

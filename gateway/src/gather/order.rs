@@ -67,7 +67,8 @@ impl LaneOrder {
     #[must_use]
     pub fn may_go(&self) -> bool {
         let mut after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
-        after.retain(|lane| lane.holds.load(Ordering::Acquire) > 0);
+        // One that holds nothing may still have to wait for others itself: then those are before this one, too.
+        after.retain(|lane| lane.holds.load(Ordering::Acquire) > 0 || !lane.may_go());
         after.is_empty()
     }
 }
@@ -120,5 +121,16 @@ mod tests {
         assert!(!second.may_go(), "a bucket of the first lane is on its way");
         drop(bucket);
         assert!(second.may_go());
+    }
+
+    #[test]
+    fn a_lane_waits_for_those_before_one_that_never_held_anything() {
+        let (first, first_open) = LaneOrder::new(shard(), Vec::new());
+        let (second, second_open) = LaneOrder::new(shard(), vec![first]);
+        let (third, _open) = LaneOrder::new(shard(), vec![second]);
+        drop(second_open);
+        assert!(!third.may_go(), "the first lane is still open");
+        drop(first_open);
+        assert!(third.may_go());
     }
 }

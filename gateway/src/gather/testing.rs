@@ -60,6 +60,7 @@ pub(crate) fn bucket(
         lane: None,
         overflow: None,
         kept: false,
+        maybe_stored: false,
     };
     (bucket, verdict)
 }

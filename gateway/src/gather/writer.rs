@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headgate_proto::aggregate;
 
-use super::bucket::{BucketId, ClosedBucket, OpenBucket};
+use super::bucket::{BucketId, OpenBucket};
 use super::lane::{Guard, Lane};
 use super::lanes::{KeyedTable, Shared};
 use super::packing::Format;
@@ -17,19 +17,24 @@ pub struct LaneWriter<'a> {
     lane: &'a Lane,
     // Always there, but while it is changed for another: never two at once, or two batches could wait for each other.
     guard: Option<Guard<'a>>,
-    // Handed over once no lane is locked: a sink may take locks of its own.
-    full: Vec<ClosedBucket>,
+    // Whether a bucket of the current lane was closed and is to be handed over once the lane is free.
+    closed: bool,
 }
 
 impl<'a> LaneWriter<'a> {
     pub(super) fn new(shared: &'a Shared, keyed: Option<&'a KeyedTable>, lane: &'a Lane, guard: Guard<'a>) -> Self {
-        Self { shared, keyed, lane, guard: Some(guard), full: Vec::new() }
+        Self { shared, keyed, lane, guard: Some(guard), closed: false }
     }
 
-    pub(super) fn end(self) {
-        let Self { shared, guard, full, .. } = self;
-        drop(guard);
-        shared.hand_over(full);
+    pub(super) fn end(mut self) {
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        self.guard = None;
+        if std::mem::take(&mut self.closed) {
+            self.lane.hand_over(&*self.shared.sink);
+        }
     }
 
     /// Whether events with a partition key have to be written into their key's lane.
@@ -52,7 +57,7 @@ impl<'a> LaneWriter<'a> {
         if std::ptr::eq(lane, self.lane) {
             return;
         }
-        self.guard = None;
+        self.leave();
         self.lane = lane;
         self.guard = Some(lane.lock());
     }
@@ -77,7 +82,8 @@ impl<'a> LaneWriter<'a> {
             bucket.grow(self.shared.segment(), framed, packing);
             *open = Some(bucket);
         } else {
-            self.full.push(self.shared.close_for_size(self.lane, bucket));
+            self.shared.close_for_size(self.lane, bucket);
+            self.closed = true;
         }
     }
 

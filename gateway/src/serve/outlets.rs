@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::ServeError;
 use super::names::Names;
 use crate::clock::Clock;
-use crate::config::{DestinationKind, Settings};
+use crate::config::{BadRowsKind, DestinationKind, Settings};
 use crate::delivery::lake::{FileLayer, Lake, LakeParts};
+use crate::delivery::rejects::Rejects;
 use crate::delivery::route::{Outlet, Routes};
+use crate::delivery::spill::Spill;
 use crate::delivery::{Destination, Discard};
-use crate::gather::{BucketSink, InFlight, Lanes, LanesParts, Packing, ShardRange, Spread};
+use crate::gather::{BucketSink, InFlight, Lanes, LanesParts, ShardRange};
 use crate::metrics::Metrics;
 use crate::operate::tasks::Tasks;
 
@@ -27,6 +29,8 @@ pub(super) struct Outlets {
     pub(super) destinations: Vec<Arc<dyn Destination>>,
     /// The lake, where it is the destination.
     pub(super) lake: Option<Arc<Lake>>,
+    /// Closed after the destinations, which may still hand over what they could not deliver.
+    pub(super) spills: Vec<Arc<Spill>>,
 }
 
 /// What the ways out are built with.
@@ -43,11 +47,11 @@ pub(super) struct Builder<'a> {
 
 impl Builder<'_> {
     /// `given` in place of the destination that the settings name.
-    pub(super) async fn build(self, given: Option<Arc<dyn Destination>>) -> Result<Outlets, ServeError> {
+    pub(super) async fn build(&self, given: Option<Arc<dyn Destination>>) -> Result<Outlets, ServeError> {
         let in_flight = InFlight::new();
         let single = |destination: Arc<dyn Destination>, lake| {
             let default = self.outlet(Arc::clone(&destination), &in_flight, None);
-            Outlets { routes: Routes::single(default), destinations: vec![destination], lake }
+            Outlets { routes: Routes::single(default), destinations: vec![destination], lake, spills: Vec::new() }
         };
         if let Some(destination) = given {
             return Ok(single(destination, None));
@@ -67,6 +71,21 @@ impl Builder<'_> {
             _ => self.aws(&in_flight).await,
             #[cfg(not(feature = "aws"))]
             _ => Err(ServeError::part("destination", "this headgate was built without the feature `aws`")),
+        }
+    }
+
+    /// Where rejected events go.
+    pub(super) async fn rejects(&self) -> Result<Arc<Rejects>, ServeError> {
+        match self.settings.delivery.bad_rows {
+            BadRowsKind::Local => {
+                let settings = self.settings;
+                Rejects::open(self.files, &settings.data_dir, &settings.lake, self.metrics, self.clock)
+                    .map_err(|error| ServeError::part("bad rows", error))
+            }
+            #[cfg(feature = "aws")]
+            BadRowsKind::Firehose => self.rejects_to_firehose().await,
+            #[cfg(not(feature = "aws"))]
+            BadRowsKind::Firehose => Err(ServeError::part("bad rows", "this headgate was built without the feature `aws`")),
         }
     }
 

@@ -130,7 +130,7 @@ async fn expired_credentials_refuse_with_a_hint_and_heal() {
     load.acknowledge(1_000, PATIENCE).await;
     let rule = house.stand_in.faults().set(Rule::new(Fault::CallFails(CallError::ExpiredToken)));
     poll::until("refusals", PATIENCE, async || {
-        (load.tally().refusals_like("UNAVAILABLE") > 10).then_some(())
+        (load.tally().refusals_like("Unavailable with a hint") > 10).then_some(())
     })
     .await;
     house.stand_in.faults().unset(rule);

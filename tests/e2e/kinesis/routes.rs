@@ -76,7 +76,7 @@ async fn a_route_to_both_acknowledges_what_both_have() {
     load.acknowledge(2_000, PATIENCE).await;
     // While one of them is away nothing is acknowledged, and nothing is lost.
     routed.fault(Service::Firehose, Fault::CallFails(CallError::InternalFailure));
-    poll::until("refusals", PATIENCE, async || (load.tally().refusals_like("UNAVAILABLE") > 10).then_some(())).await;
+    poll::until("refusals", PATIENCE, async || (load.tally().refusals_like("Unavailable with a hint") > 10).then_some(())).await;
     routed.house.stand_in.faults().clear();
     load.acknowledge(2_000, PATIENCE).await;
     let tally = load.finish(PATIENCE).await;
@@ -107,7 +107,7 @@ async fn a_fallback_takes_what_kinesis_does_not_and_gives_it_back() {
     .await;
     let tally = load.finish(PATIENCE).await;
     println!("{tally:?}");
-    assert_eq!(tally.refusals_like("UNAVAILABLE"), 0, "one of the two was there all the time: {tally:?}");
+    assert_eq!(tally.refusals_like("Unavailable with a hint"), 0, "one of the two was there all the time: {tally:?}");
     let rows = [routed.house.consumed(), routed.house.delivered()].concat();
     routed.oracle.judge(&rows).at_least_once().assert_kept(4_000);
     routed.house.assert_quiet().await;
@@ -128,7 +128,7 @@ async fn a_destination_that_stands_still_holds_up_no_other() {
     let stuck = Arc::new(Oracle::new(seed + 1, &[other]));
     let stuck_load = Load::start(&stuck, &[other_target], &Shape::default(), seed + 1);
     poll::until("Firehose to be refused", PATIENCE, async || {
-        (stuck_load.tally().refusals_like("UNAVAILABLE") > 10).then_some(())
+        (stuck_load.tally().refusals_like("Unavailable with a hint") > 10).then_some(())
     })
     .await;
     let load = Load::start(&oracle, &[target], &Shape::default(), seed);

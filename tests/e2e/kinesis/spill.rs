@@ -23,6 +23,7 @@ async fn what_is_kept_is_never_acknowledged_and_arrives_after_a_crash() {
     let load = Load::start(&oracle, &[target], &Shape::default(), seed);
     load.acknowledge(1_000, PATIENCE).await;
     house.stand_in.refuse_connections().await;
+    let _ = house.stand_in.reset_connections();
     poll::until("buckets in the spill", PATIENCE, async || {
         let kept = house.gateway.metrics().await.sum("headgate_delivery_spilled_buckets_total", &[]);
         (kept > 0.0).then_some(())

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future, stream};
 
 use crate::metrics::{Counter, CounterHandle, Metrics};
 use crate::registry::demand::{BoardError, DemandBoard, MemberId, Page, Report};
@@ -59,17 +59,13 @@ impl Exchange {
         stream::iter(asked).buffer_unordered(AT_ONCE).collect().await
     }
 
-    /// Leaves a page.
-    pub(super) async fn withdraw(&self, page: Page, member: MemberId) -> Result<(), BoardError> {
-        self.in_time(self.board.withdraw(page, member)).await
-    }
-
-    /// Leaves these pages, as far as that works.
-    pub(super) async fn withdraw_all(&self, pages: Vec<Page>, member: MemberId) {
+    /// Leaves these pages; says which of them it has left.
+    pub(super) async fn withdraw(&self, pages: Vec<Page>, member: MemberId) -> Vec<Page> {
         let withdrawals = pages.into_iter().map(|page| async move {
-            let _ = self.withdraw(page, member).await;
+            let left = self.in_time(self.board.withdraw(page, member)).await;
+            left.ok().map(|()| page)
         });
-        stream::iter(withdrawals).buffer_unordered(AT_ONCE).collect::<()>().await;
+        stream::iter(withdrawals).buffer_unordered(AT_ONCE).filter_map(future::ready).collect().await
     }
 
     /// What went wrong last, in words.

@@ -16,6 +16,8 @@ use crate::delivery::lake::day::Day;
 use crate::delivery::lake::files::{Entry, OsFiles, WriteFile};
 use crate::delivery::lake::power_cut::{PowerCutFiles, Survival};
 
+mod firehose;
+
 struct Rig {
     dir: TempDir,
     settings: LakeSettings,

@@ -127,6 +127,8 @@ struct LaneQueue {
 pub(super) struct Dispatcher {
     limits: Limits,
     aggregates: bool,
+    // As set, unless the stream keeps no order.
+    keyed: bool,
     shards: Shards,
     parcels: HashMap<ParcelId, Parcel>,
     deadlines: BTreeSet<(Instant, ParcelId)>,
@@ -154,6 +156,7 @@ impl Dispatcher {
         Self {
             limits,
             aggregates: false,
+            keyed: limits.keyed,
             shards: Shards::one(now),
             parcels: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -184,13 +187,26 @@ impl Dispatcher {
     /// The stream has changed.
     pub(super) fn follow(&mut self, stream: &StreamDescription, aggregates: bool, now: Instant) {
         self.aggregates = aggregates && !stream.auto_distribution;
+        // There is no order in a stream that spreads records itself.
+        self.keyed = self.limits.keyed && !stream.auto_distribution;
+        if !self.keyed {
+            for piece in self.lanes.values_mut().flat_map(|lane| std::mem::take(&mut lane.waiting)).collect::<Vec<_>>() {
+                self.make_ready(piece, now);
+            }
+        }
         if stream.auto_distribution {
-            self.shards = Shards::one(now);
-            // There is no order in such a stream.
-            self.limits.keyed = false;
+            if !self.shards.is_one() {
+                self.shards = Shards::one(now);
+            }
         } else if !stream.shards.is_empty() {
             self.shards.follow(&stream.shards, now);
         }
+    }
+
+    /// What one shard may have. Records that are single events are small: their number says nothing of the load.
+    fn shard_limits(&self) -> ShardLimits {
+        let records_in_flight = if self.aggregates { self.limits.shard.records_in_flight } else { usize::MAX };
+        ShardLimits { records_in_flight, ..self.limits.shard }
     }
 
     /// From now on what expires is offered to a keeper: a lane of which a bucket is kept stands still until it is
@@ -203,7 +219,7 @@ impl Dispatcher {
     pub(super) fn submit(&mut self, bucket: ClosedBucket, now: Instant) {
         let id = self.next_parcel;
         self.next_parcel += 1;
-        let lane = bucket.lane.as_ref().filter(|_| self.limits.keyed).map(|hold| Arc::clone(hold.order()));
+        let lane = bucket.lane.as_ref().filter(|_| self.keyed).map(|hold| Arc::clone(hold.order()));
         let kept = bucket.kept;
         let (parcel, pieces) = Parcel::open(bucket, id, self.aggregates, self.limits.lines_together);
         self.queued_bytes += parcel.payload.len();
@@ -231,8 +247,9 @@ impl Dispatcher {
     /// What to do now.
     pub(super) fn step(&mut self, now: Instant) -> Step {
         let mut step = Step::default();
+        let half_time = self.overflow(now, &mut step);
         self.expire(now, &mut step);
-        self.overflow(now, &mut step);
+        self.expire_behind_kept(now, &mut step);
         while let Some((&(at, _), _)) = self.delayed.first_key_value()
             && at <= now
         {
@@ -241,7 +258,7 @@ impl Dispatcher {
             }
         }
         step.wake_at = self.pack_calls(now, &mut step);
-        for at in [self.deadlines.first().map(|(at, _)| *at), self.delayed.keys().next().map(|(at, _)| *at)] {
+        for at in [half_time, self.deadlines.first().map(|(at, _)| *at), self.delayed.keys().next().map(|(at, _)| *at)] {
             step.wake_at = earlier(step.wake_at, at);
         }
         step
@@ -267,16 +284,38 @@ impl Dispatcher {
             Ok(results) => {
                 let message = format!("{} results for {} records", results.len(), sent.len());
                 let error = CallError { failure: CallFailure::Ambiguous, code: "length_mismatch".into(), message };
-                self.take_failure(sent, &error, now, &mut step);
+                self.take_failure(sent, &error, sent_at, now, &mut step);
             }
-            Err(error) => self.take_failure(sent, &error, now, &mut step),
+            Err(error) => self.take_failure(sent, &error, sent_at, now, &mut step),
         }
         step
     }
 
-    /// Nothing may wait any longer than it must.
-    pub(super) fn close(&mut self) {
+    /// Nothing may wait any longer than it must, and nothing more is taken.
+    pub(super) fn close(&mut self, now: Instant) {
         self.closing = true;
+        self.stop_waiting(now);
+    }
+
+    /// Whether it takes buckets.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// There is no time left: everything runs out of time now.
+    pub(super) fn abandon(&mut self, now: Instant) -> Step {
+        let mut step = Step::default();
+        for id in self.parcels.keys().copied().collect::<Vec<_>>() {
+            self.expire_one(id, now, &mut step);
+        }
+        step
+    }
+
+    fn stop_waiting(&mut self, now: Instant) {
+        for (_, piece) in std::mem::take(&mut self.delayed) {
+            self.make_ready(piece, now);
+        }
+        self.lanes.values_mut().for_each(|lane| lane.not_before = None);
     }
 
     /// Whether nothing is on its way.
@@ -341,43 +380,72 @@ impl Dispatcher {
         while let Some((deadline, id)) = self.deadlines.first().copied()
             && deadline <= now
         {
-            let Some(parcel) = self.remove(id) else { break };
-            let reason = if self.breaker.is_open() {
-                FailureReason::DestinationUnavailable
-            } else {
-                FailureReason::Deadline
-            };
-            let outcome = parcel.given_up(reason, self.retry_after(now));
-            if let Some(lane) = parcel.bucket.lane.as_ref().filter(|_| self.keeps && !parcel.bucket.kept) {
-                // Before anything else of the lane can go out.
-                lane.order().keep();
-            }
-            step.expired.push((parcel.into_bucket(), outcome));
+            self.expire_one(id, now, step);
         }
     }
 
+    fn expire_one(&mut self, id: ParcelId, now: Instant, step: &mut Step) {
+        let Some(parcel) = self.remove(id) else { return };
+        let reason = match self.breaker.is_open() {
+            true => FailureReason::DestinationUnavailable,
+            false => FailureReason::Deadline,
+        };
+        let outcome = parcel.given_up(reason, self.retry_after(now));
+        if let Some(lane) = parcel.bucket.lane.as_ref().filter(|_| self.keeps && !parcel.bucket.kept) {
+            // Before anything else of the lane can go out.
+            lane.order().keep();
+        }
+        step.expired.push((parcel.into_bucket(), outcome));
+    }
+
     /// Buckets that have somewhere else to go go there while nothing goes out here, or when half their time is over.
-    fn overflow(&mut self, now: Instant, step: &mut Step) {
+    /// When the next one's half is over.
+    fn overflow(&mut self, now: Instant, step: &mut Step) -> Option<Instant> {
         if self.may_overflow == 0 {
-            return;
+            return None;
         }
         let open = self.breaker.is_open();
-        let half_over = |bucket: &ClosedBucket| {
-            now >= bucket.opened_at + bucket.deadline.saturating_duration_since(bucket.opened_at) / 2
+        // One that can be sent stays where a probe is due: or nothing would ever be tried again.
+        let mut probe = open && self.breaker.leave(now) == Leave::Probe;
+        let half_of = |bucket: &ClosedBucket| {
+            bucket.opened_at + bucket.deadline.saturating_duration_since(bucket.opened_at) / 2
         };
-        let mut gone = Vec::new();
+        let (mut gone, mut next) = (Vec::new(), None);
         for (_, id) in &self.deadlines {
             let Some(parcel) = self.parcels.get(id) else { continue };
-            if !open && !half_over(&parcel.bucket) {
+            if parcel.bucket.overflow.is_none() || parcel.in_flight > 0 {
+                continue;
+            }
+            let half = half_of(&parcel.bucket);
+            if !open && now < half {
+                next = Some(half);
                 break;
             }
-            if parcel.bucket.overflow.is_some() && parcel.in_flight == 0 {
-                gone.push(*id);
+            if std::mem::take(&mut probe) {
+                continue;
             }
+            gone.push(*id);
         }
         for id in gone {
             if let Some(parcel) = self.remove(id) {
                 step.overflowed.push(parcel.into_bucket());
+            }
+        }
+        next
+    }
+
+    /// While the service fails, what waits behind a kept bucket of its lane is kept, too: it can't go out before that one,
+    /// and as long as it is here, nothing says that the kept one may be tried.
+    fn expire_behind_kept(&mut self, now: Instant, step: &mut Step) {
+        if !self.keeps || !self.breaker.is_open() {
+            return;
+        }
+        let blocked = |lane: &&LaneQueue| !lane.in_flight && lane.order.has_kept();
+        let waiting: BTreeSet<ParcelId> =
+            self.lanes.values().filter(blocked).flat_map(|lane| &lane.waiting).map(|piece| piece.parcel).collect();
+        for id in waiting {
+            if self.parcels.get(&id).is_some_and(|parcel| !parcel.bucket.kept && parcel.in_flight == 0) {
+                self.expire_one(id, now, step);
             }
         }
     }
@@ -431,8 +499,14 @@ impl Dispatcher {
                 self.ready_bytes -= len;
                 continue;
             }
+            if piece.sealed && !self.aggregates {
+                // The stream has come to take no aggregates since it was packed.
+                self.ready_bytes -= len;
+                self.unpack(&piece);
+                continue;
+            }
             let full = !sent.is_empty() && bytes + len > self.limits.bytes_a_call;
-            let room = if full { Err(None) } else { self.shards.next_with_room(len, self.limits.shard, now) };
+            let room = if full { Err(None) } else { self.shards.next_with_room(len, self.shard_limits(), now) };
             match room {
                 Ok(shard) => {
                     self.ready_bytes -= len;
@@ -451,10 +525,24 @@ impl Dispatcher {
         None
     }
 
+    /// Sends the records that an aggregated record holds one by one.
+    fn unpack(&mut self, piece: &Piece) {
+        let Some(parcel) = self.parcels.get_mut(&piece.parcel) else { return };
+        let pieces = parcel.unpacked(piece);
+        parcel.open = parcel.open + pieces.len() - 1;
+        for piece in pieces.into_iter().rev() {
+            self.ready_bytes += piece.wire_len();
+            self.ready.push_front(piece);
+        }
+    }
+
     fn pack_lanes(&mut self, sent: &mut Vec<(Sent, Option<u128>)>, now: Instant) -> Option<Instant> {
         let (mut bytes, mut wake_at) = (0, None);
         self.lanes.retain(|_, lane| lane.in_flight || !lane.waiting.is_empty());
-        let numbers: Vec<u64> = self.lanes.keys().copied().collect();
+        let mut numbers: Vec<u64> = self.lanes.keys().copied().collect();
+        // Where not all of them find room in a call, it is another one's turn each time.
+        let turn = usize::try_from(self.next_call).unwrap_or(0) % numbers.len().max(1);
+        numbers.rotate_left(turn);
         for number in numbers {
             if sent.len() >= self.limits.records_a_call {
                 break;
@@ -546,17 +634,11 @@ impl Dispatcher {
         now: Instant,
         step: &mut Step,
     ) {
-        let all_failed = results.iter().all(|result| matches!(result, EntryResult::Failed { .. }));
-        let closed = if all_failed {
-            if self.breaker.failed(false, &"every record failed", now) {
-                step.notes.push(Note::Opened("every record failed".to_owned()));
-            }
-            false
-        } else {
-            self.breaker.succeeded()
-        };
-        if closed {
+        // Records that fail in a call that is answered say nothing of the service as a whole.
+        if self.breaker.succeeded() {
             step.notes.push(Note::Closed);
+            // Pauses were for a service that failed.
+            self.stop_waiting(now);
         }
         let mut look_again = false;
         // From the back, so that what has to go to the front of a lane comes to lie there in order.
@@ -575,7 +657,7 @@ impl Dispatcher {
                     look_again |= self.current_shard(&record).is_some_and(|shard| shard.throttled(sent_at, now));
                     step.notes.push(Note::Failed { code: "throttled".into() });
                     // Another shard may well have room: its first other try is at once.
-                    let base = if self.shards.len() > 1 && record.piece.tries == 1 && !self.limits.keyed {
+                    let base = if self.shards.len() > 1 && record.piece.tries == 1 && !self.keyed {
                         Duration::ZERO
                     } else {
                         THROTTLED_BASE
@@ -593,20 +675,21 @@ impl Dispatcher {
         }
     }
 
-    fn take_failure(&mut self, sent: Vec<Sent>, error: &CallError, now: Instant, step: &mut Step) {
+    fn take_failure(&mut self, sent: Vec<Sent>, error: &CallError, sent_at: Instant, now: Instant, step: &mut Step) {
         let permanent = error.failure == CallFailure::Permanent;
         if self.breaker.failed(permanent, error, now) {
             step.notes.push(Note::Opened(error.to_string()));
         }
+        // Where there is one place, the call's throttling is that place's.
+        if error.failure == CallFailure::Throttled
+            && let Some(shard) = self.shards.get_mut(0).filter(|shard| shard.id().is_none())
+        {
+            let _ = shard.throttled(sent_at, now);
+        }
         for record in sent.into_iter().rev() {
             step.notes.push(Note::Failed { code: Arc::clone(&error.code) });
             let base = match error.failure {
-                CallFailure::Throttled => {
-                    if let Some(shard) = self.current_shard(&record).filter(|shard| shard.id().is_none()) {
-                        let _ = shard.throttled(now, now);
-                    }
-                    THROTTLED_BASE
-                }
+                CallFailure::Throttled => THROTTLED_BASE,
                 CallFailure::Unreachable | CallFailure::Credentials => RETRY_BASE,
                 CallFailure::Ambiguous => {
                     step.notes.push(Note::Ambiguous);
@@ -665,7 +748,7 @@ impl Dispatcher {
         step.notes.push(Note::Retried);
         let base = if self.closing { base.min(DRAIN_BASE) } else { base };
         let at = now + full_jitter(base, record.piece.tries - 1, RETRY_CAP);
-        match record.lane {
+        match record.lane.filter(|_| self.keyed) {
             Some(number) => {
                 if let Some(lane) = self.lanes.get_mut(&number) {
                     lane.waiting.push_front(record.piece);

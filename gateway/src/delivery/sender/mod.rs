@@ -18,9 +18,9 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -125,7 +125,8 @@ pub struct Sender {
     books: Mutex<Dispatcher>,
     changed: Notify,
     emptied: Notify,
-    closed: AtomicBool,
+    // Steps that are being done.
+    acting: AtomicUsize,
     // What the books said last of whether anything is taken: asked for every batch, and mostly they take everything.
     up: AtomicBool,
     clock: Clock,
@@ -213,7 +214,7 @@ impl Sender {
             books: Mutex::new(dispatcher),
             changed: Notify::new(),
             emptied: Notify::new(),
-            closed: AtomicBool::new(false),
+            acting: AtomicUsize::new(0),
             up: AtomicBool::new(true),
             clock,
             tasks,
@@ -231,9 +232,7 @@ impl Sender {
     pub async fn run(self: Arc<Self>) {
         loop {
             let now = self.clock.now();
-            let step = self.books().step(now);
-            let wake_at = step.wake_at;
-            self.act(step);
+            let wake_at = self.take_step(|books| books.step(now));
             let woken = self.changed.notified();
             match wake_at {
                 Some(at) => {
@@ -275,6 +274,27 @@ impl Sender {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes a step and does what it says; when to take the next one.
+    fn take_step(self: &Arc<Self>, step: impl FnOnce(&mut Dispatcher) -> Step) -> Option<Instant> {
+        let step = {
+            let mut books = self.books();
+            // Under the lock: what a step has taken out of the books is not gone before it is handed on.
+            self.acting.fetch_add(1, Ordering::AcqRel);
+            step(&mut books)
+        };
+        let wake_at = step.wake_at;
+        self.act(step);
+        let idle = {
+            let books = self.books();
+            self.up.store(books.down(self.clock.now()).is_none(), Ordering::Release);
+            self.acting.fetch_sub(1, Ordering::AcqRel) == 1 && books.is_empty()
+        };
+        if idle {
+            self.emptied.notify_waiters();
+        }
+        wake_at
+    }
+
     /// Does what a step says. Tickets are settled here, outside the books' lock: their waiters take locks of their own.
     fn act(self: &Arc<Self>, step: Step) {
         let Step { calls, settled, expired, overflowed, wake_at: _, notes } = step;
@@ -286,6 +306,18 @@ impl Sender {
         for (ticket, outcome) in settled {
             ticket.settle(&outcome);
         }
+        self.give_up(expired);
+        for mut bucket in overflowed {
+            self.counts.overflowed.inc();
+            match bucket.overflow.take() {
+                Some(other) => other.submit(bucket),
+                None => bucket.ticket.settle(&Outcome::Unknown { reason: FailureReason::DestinationUnavailable }),
+            }
+        }
+    }
+
+    /// Buckets whose time is over: kept by whoever keeps them, or answered for.
+    fn give_up(&self, expired: Vec<(ClosedBucket, Outcome)>) {
         for (bucket, outcome) in expired {
             self.counts.expired.inc();
             // Whoever kept it before keeps it still.
@@ -306,21 +338,6 @@ impl Sender {
                     bucket.ticket.settle(&outcome);
                 }
             }
-        }
-        for mut bucket in overflowed {
-            self.counts.overflowed.inc();
-            match bucket.overflow.take() {
-                Some(other) => other.submit(bucket),
-                None => bucket.ticket.settle(&Outcome::Unknown { reason: FailureReason::DestinationUnavailable }),
-            }
-        }
-        let (empty, down) = {
-            let books = self.books();
-            (books.is_empty(), books.down(self.clock.now()).is_some())
-        };
-        self.up.store(!down, Ordering::Release);
-        if empty {
-            self.emptied.notify_waiters();
         }
     }
 
@@ -348,8 +365,7 @@ impl Sender {
     }
 
     fn answered(self: &Arc<Self>, call: u64, results: Result<Vec<wire::EntryResult>, CallError>) {
-        let step = self.books().answered(call, results, self.clock.now());
-        self.act(step);
+        let _ = self.take_step(|books| books.answered(call, results, self.clock.now()));
         self.changed.notify_one();
     }
 
@@ -435,12 +451,14 @@ impl Drop for Answer<'_> {
 
 impl BucketSink for Sender {
     fn submit(&self, bucket: ClosedBucket) {
-        if self.closed.load(Ordering::Acquire) {
-            let reason = FailureReason::DestinationUnavailable;
-            bucket.ticket.settle(&Outcome::NotStored { reason, retry_after: Duration::from_secs(1) });
-            return;
+        {
+            let mut books = self.books();
+            if books.is_closing() {
+                drop(books);
+                return bucket.refuse();
+            }
+            books.submit(bucket, self.clock.now());
         }
-        self.books().submit(bucket, self.clock.now());
         self.changed.notify_one();
     }
 }
@@ -466,16 +484,20 @@ impl Destination for Sender {
     }
 
     async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.books().close();
+        self.books().close(self.clock.now());
         self.changed.notify_one();
         loop {
             let emptied = self.emptied.notified();
-            if self.books().is_empty() {
+            if self.books().is_empty() && self.acting.load(Ordering::Acquire) == 0 {
                 return;
             }
             emptied.await;
         }
+    }
+
+    fn abandon(&self) {
+        let step = self.books().abandon(self.clock.now());
+        self.give_up(step.expired);
     }
 }
 

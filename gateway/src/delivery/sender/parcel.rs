@@ -71,21 +71,33 @@ impl Parcel {
             ranges.into_iter().map(|range| piece(range, false)).collect()
         };
         let open = pieces.len();
-        (Self { bucket, payload, record_bytes, open, stored: 0, in_flight: 0, ambiguous: false }, pieces)
+        let ambiguous = bucket.maybe_stored;
+        (Self { bucket, payload, record_bytes, open, stored: 0, in_flight: 0, ambiguous }, pieces)
     }
 
     /// The bucket with its payload, for someone else to deliver.
     pub(super) fn into_bucket(self) -> ClosedBucket {
-        ClosedBucket { payload: self.payload.into(), ..self.bucket }
+        let maybe_stored = self.maybe_stored();
+        ClosedBucket { payload: self.payload.into(), maybe_stored, ..self.bucket }
     }
 
     /// What can be said of it when it is given up.
     pub(super) fn given_up(&self, reason: FailureReason, retry_after: Duration) -> Outcome {
-        if self.ambiguous || self.stored > 0 || self.in_flight > 0 {
+        if self.maybe_stored() {
             Outcome::Unknown { reason }
         } else {
             Outcome::NotStored { reason, retry_after }
         }
+    }
+
+    fn maybe_stored(&self) -> bool {
+        self.ambiguous || self.stored > 0 || self.in_flight > 0
+    }
+
+    /// The records that an aggregated record of it would have held.
+    pub(super) fn unpacked(&self, piece: &Piece) -> Vec<Piece> {
+        let ranges = ranges_of(&self.payload, self.bucket.format);
+        ranges.into_iter().map(|range| Piece { range, sealed: false, ..piece.clone() }).collect()
     }
 
     pub(super) fn deadline(&self) -> Instant {

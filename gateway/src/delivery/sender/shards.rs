@@ -77,7 +77,15 @@ impl Shards {
 
     /// The shard that owns a hash key.
     pub(super) fn owner(&self, hash_key: u128) -> Option<usize> {
-        self.shards.iter().position(|shard| shard.range.as_ref().is_some_and(|range| range.owns(hash_key)))
+        // In order of their ranges.
+        let starts_before = |shard: &Shard| shard.range.as_ref().is_some_and(|range| range.start <= hash_key);
+        let index = self.shards.partition_point(starts_before).checked_sub(1)?;
+        self.shards[index].range.as_ref().is_some_and(|range| range.owns(hash_key)).then_some(index)
+    }
+
+    /// Whether it is one place without hash keys.
+    pub(super) fn is_one(&self) -> bool {
+        matches!(self.shards.as_slice(), [shard] if shard.range.is_none())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Shard> {

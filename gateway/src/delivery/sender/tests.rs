@@ -229,8 +229,9 @@ fn a_service_that_fails_gets_single_probes_and_heals() {
     let verdicts: Vec<_> = (0..5).map(|_| house.submit(3)).collect();
     let start = house.now;
     let mut calls = 0;
-    while house.now < start + Duration::from_secs(10) {
-        for call in house.calls_within(Duration::from_secs(10)) {
+    let until = start + Duration::from_secs(10);
+    while house.now < until {
+        for call in house.calls_within(until - house.now) {
             calls += 1;
             house.fail(&call, CallFailure::Unreachable);
         }
@@ -407,6 +408,42 @@ fn a_bucket_with_somewhere_else_to_go_goes_there_while_the_service_fails() {
     assert_eq!(taken.len(), 2, "while the service fails, at once");
     let bucket = taken.pop().expect("two").into_lines();
     assert_eq!(bucket.payload, b"{\"event\":0}\n{\"event\":1}\n{\"event\":2}\n");
+}
+
+#[test]
+fn a_service_with_a_fallback_is_probed_and_used_again() {
+    let mut house = House::new(1, false);
+    let other = Arc::new(Other::default());
+    let submit = |house: &mut House| {
+        let (bucket, verdict) = house.bucket(3);
+        let bucket = ClosedBucket { overflow: Some(Arc::clone(&other) as Arc<dyn BucketSink>), ..bucket };
+        house.books.submit(bucket, house.now);
+        verdict
+    };
+    let _first = submit(&mut house);
+    let call = house.step().pop().expect("a call");
+    house.fail(&call, CallFailure::Permanent);
+    let mut probes = 0;
+    let start = house.now;
+    while house.now < start + Duration::from_secs(5) {
+        let _verdict = submit(&mut house);
+        for call in house.step() {
+            assert_eq!(call.records.len(), 1, "one bucket is risked");
+            probes += 1;
+            house.fail(&call, CallFailure::Unreachable);
+        }
+        house.now += Duration::from_millis(10);
+    }
+    assert!((2..30).contains(&probes), "{probes} probes in five seconds");
+    house.now += Duration::from_secs(3);
+    let well = submit(&mut house);
+    let call = house.step().pop().expect("a probe");
+    house.answer(&call, vec![stored()]);
+    assert_eq!(well.now(), Some(Outcome::Stored));
+    let next = submit(&mut house);
+    let call = house.step().pop().expect("it is used again");
+    house.answer(&call, vec![stored()]);
+    assert_eq!(next.now(), Some(Outcome::Stored));
 }
 
 #[test]

@@ -175,9 +175,7 @@ impl State {
     fn take_group(&mut self, max_bytes: u64) -> Vec<Taken> {
         let mut group: Vec<Taken> = Vec::new();
         let mut bytes = 0;
-        while let Some(taken) =
-            self.waiting.pop_front_if(|next| bytes == 0 || bytes + next.bytes <= max_bytes)
-        {
+        while let Some(taken) = self.waiting.pop_front_if(|next| bytes == 0 || bytes + next.bytes <= max_bytes) {
             bytes += taken.bytes;
             group.push(taken);
         }

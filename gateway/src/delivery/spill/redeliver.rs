@@ -69,6 +69,7 @@ async fn send(inner: &Arc<Inner>, destination: &dyn Destination, sending: Sendin
                 lane,
                 overflow,
                 kept: true,
+                maybe_stored: true,
             });
         }
         Ok(None) => {

@@ -22,6 +22,7 @@ use crate::operate::tasks::Tasks;
 
 mod delivering;
 mod keeping;
+mod sending;
 
 const UNKNOWN: Outcome = Outcome::Unknown { reason: FailureReason::Deadline };
 const NOT_STORED: Outcome =

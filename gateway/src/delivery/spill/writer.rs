@@ -72,9 +72,12 @@ impl Writer {
             Ok(stored) => {
                 for (taken, stored) in group.into_iter().zip(stored) {
                     let Taken { promise, lane, overflow, .. } = taken;
-                    let answered = promise.clone();
+                    // Before it may be sent: once kept, its verdict is unknown, even if it is delivered at once. Whatever
+                    // a waiter does, the bucket is kept.
+                    if catch_unwind(AssertUnwindSafe(|| promise.answer())).is_err() {
+                        self.inner.panicked();
+                    }
                     self.inner.shelf.put(Kept { stored, promise, lane, overflow });
-                    answered.answer();
                 }
             }
             Err(error) => {

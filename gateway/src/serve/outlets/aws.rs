@@ -3,26 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Builder, InFlight, Outlet, Outlets, Packing, Routes, ServeError, ShardRange, Spread};
+use super::{Builder, InFlight, Outlet, Outlets, Routes, ServeError, ShardRange};
 use crate::aws::{shared_config, warm_credentials};
-use crate::config::{Aggregation, DestinationKind, Routing};
+use crate::config::{Aggregation, DestinationKind, FirehoseSettings, Routing};
 use crate::delivery::Destination;
 use crate::delivery::aws::{FirehoseStream, KinesisStream};
+use crate::delivery::packing::{FIREHOSE_UNIT, ON_DEMAND_UNIT, PUT_UNIT, firehose_packing, kinesis_packing};
 use crate::delivery::route::{Both, Fallback};
 use crate::delivery::sender::wire::{CallError, CallFailure, Describe, StreamMode, Wire};
-use crate::delivery::sender::{Billing, Sender, SenderLimits, SenderParts, StreamParts, StreamPrices};
-use crate::gather::Format;
+use crate::delivery::rejects::Rejects;
+use crate::delivery::spill::{Spill, SpillError, SpillParts};
+use crate::delivery::sender::{Billing, Keeper, Sender, SenderLimits, SenderParts, StreamParts, StreamPrices};
 use crate::registry::Route;
-use headgate_proto::aggregate;
 
-/// A PUT payload unit of a provisioned stream.
-const PUT_UNIT: usize = 25_600;
-/// An on-demand stream bills each record in these.
-const ON_DEMAND_UNIT: usize = 1_024;
-/// Firehose bills each record in these.
-const FIREHOSE_UNIT: usize = 5_120;
-/// The largest record that Firehose takes.
-const FIREHOSE_MAX_RECORD: usize = 1_024_000;
 const GIGABYTE: f64 = (1_u64 << 30) as f64;
 
 /// How long a stream that can't be reached holds up the start.
@@ -32,6 +25,7 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 struct Kinesis {
     sender: Arc<Sender>,
     shards: Option<Vec<ShardRange>>,
+    spill: Option<Arc<Spill>>,
 }
 
 impl Builder<'_> {
@@ -61,7 +55,7 @@ impl Builder<'_> {
         };
         let mut destinations: Vec<Arc<dyn Destination>> = Vec::new();
         let to_kinesis = kinesis.as_ref().map(|kinesis| Arc::clone(&kinesis.sender) as Arc<dyn Destination>);
-        let to_firehose = firehose.as_ref().map(|sender| Arc::clone(sender) as Arc<dyn Destination>);
+        let to_firehose = firehose.as_ref().map(|(sender, _)| Arc::clone(sender) as Arc<dyn Destination>);
         if let Some(kinesis) = &to_kinesis {
             add(Route::Kinesis, Arc::clone(kinesis), shards.as_deref());
             destinations.push(Arc::clone(kinesis));
@@ -80,7 +74,7 @@ impl Builder<'_> {
             add(Route::Lake, Arc::clone(lake) as Arc<dyn Destination>, None);
             destinations.push(Arc::clone(lake) as Arc<dyn Destination>);
         }
-        if let Some(Kinesis { sender, shards: Some(_) }) = &kinesis {
+        if let Some(Kinesis { sender, shards: Some(_), .. }) = &kinesis {
             self.follow_shards(sender, routes.iter().map(|(_, outlet)| outlet));
         }
         let default = match settings.delivery.destination {
@@ -93,7 +87,9 @@ impl Builder<'_> {
         let place = routes.iter().position(|(route, _)| *route == default);
         let routes = place.and_then(|place| Routes::new(place, routes));
         let routes = routes.ok_or_else(|| ServeError::part("destination", format!("{default} is not set up")))?;
-        Ok(Outlets { routes, destinations, lake })
+        let kinesis_spill = kinesis.and_then(|kinesis| kinesis.spill);
+        let spills = kinesis_spill.into_iter().chain(firehose.and_then(|(_, spill)| spill)).collect();
+        Ok(Outlets { routes, destinations, lake, spills })
     }
 
     async fn kinesis(&self, stream: Arc<KinesisStream>) -> Result<Kinesis, ServeError> {
@@ -114,18 +110,9 @@ impl Builder<'_> {
             put_units_million: settings.price_put_unit_per_million,
             on_demand_gb: settings.price_on_demand_gb,
         };
-        let packing = Packing {
-            format: Format::Aggregate,
-            unit: PUT_UNIT,
-            overhead: aggregate::ENVELOPE_MAX + aggregate::PARTITION_KEY.len(),
-            max_units: settings.max_units,
-            max_events: u32::MAX,
-            linger: settings.linger,
-            spread: Spread::AsFilled,
-        };
         let parts = SenderParts {
             wire: Arc::clone(&stream) as Arc<dyn Wire>,
-            packing,
+            packing: kinesis_packing(settings),
             limits: SenderLimits {
                 bytes_a_call: settings.max_call.as_usize(),
                 calls_in_flight: settings.max_calls_in_flight,
@@ -149,32 +136,23 @@ impl Builder<'_> {
             billing_of,
             prices,
         };
-        let sender = Sender::to_stream(parts, stream, None);
-        self.run_sender(&sender);
-        Ok(Kinesis { sender, shards })
+        let spill = self.spill("kinesis").await?;
+        let sender = Sender::to_stream(parts, stream, spill.clone().map(|spill| spill as Arc<dyn Keeper>));
+        self.run_sender(&sender, spill.as_ref());
+        Ok(Kinesis { sender, shards, spill })
     }
 
-    async fn firehose(&self, stream: Arc<FirehoseStream>) -> Result<Arc<Sender>, ServeError> {
+    async fn firehose(
+        &self,
+        stream: Arc<FirehoseStream>,
+    ) -> Result<(Arc<Sender>, Option<Arc<Spill>>), ServeError> {
         let settings = &self.settings.firehose;
         let problem =
             |error| ServeError::part("Firehose", format!("delivery stream {}: {error}", settings.delivery_stream));
         self.at_start(|| stream.check()).await.map_err(problem)?;
-        let target = settings.target.as_usize().min(FIREHOSE_MAX_RECORD);
-        let packing = Packing {
-            format: Format::Lines,
-            unit: FIREHOSE_UNIT,
-            overhead: 0,
-            max_units: u32::try_from(target / FIREHOSE_UNIT).unwrap_or(1).max(1),
-            max_events: match settings.max_events_per_record {
-                0 => u32::MAX,
-                events => events,
-            },
-            linger: settings.linger,
-            spread: Spread::AsFilled,
-        };
         let parts = SenderParts {
             wire: stream as Arc<dyn Wire>,
-            packing,
+            packing: firehose_packing(settings),
             limits: SenderLimits {
                 bytes_a_call: settings.max_call.as_usize(),
                 calls_in_flight: settings.max_calls_in_flight,
@@ -188,22 +166,61 @@ impl Builder<'_> {
             metrics: Arc::clone(self.metrics),
         };
         tracing::info!(delivery_stream = settings.delivery_stream, "Firehose");
-        let sender = Sender::to_firehose(parts, None);
-        self.run_sender(&sender);
-        Ok(sender)
+        let spill = self.spill("firehose").await?;
+        let sender = Sender::to_firehose(parts, spill.clone().map(|spill| spill as Arc<dyn Keeper>));
+        self.run_sender(&sender, spill.as_ref());
+        Ok((sender, spill))
     }
 
-    fn run_sender(&self, sender: &Arc<Sender>) {
+    /// Where what can't be delivered in time is kept; none where that is off and nothing was left by an earlier start.
+    async fn spill(&self, name: &'static str) -> Result<Option<Arc<Spill>>, ServeError> {
+        let bound = self.settings.delivery.spill.0;
+        let (files, metrics, clock) = (Arc::clone(self.files), Arc::clone(self.metrics), self.clock.clone());
+        let (data_dir, deadline) = (self.settings.data_dir.clone(), self.settings.delivery.deadline);
+        let opened = tokio::task::spawn_blocking(move || {
+            if bound == 0 && !Spill::is_left(&*files, &data_dir, name)? {
+                return Ok(None);
+            }
+            let data_dir = &data_dir;
+            Spill::open(SpillParts { files, data_dir, name, bound, deadline, clock, metrics: &metrics }).map(Some)
+        });
+        let opened = opened.await.map_err(|error| ServeError::part("spill", error))?;
+        opened.map_err(|error: SpillError| ServeError::part("spill", error))
+    }
+
+    /// Where rejected events go, where that is a delivery stream.
+    pub(super) async fn rejects_to_firehose(&self) -> Result<Arc<Rejects>, ServeError> {
+        let settings = self.settings;
+        let firehose = &settings.firehose;
+        let sdk = shared_config(&settings.aws).await.map_err(|error| ServeError::part("AWS", error))?;
+        let stream = FirehoseSettings { delivery_stream: firehose.bad_rows_stream.clone(), ..firehose.clone() };
+        let wire = Arc::new(FirehoseStream::new(&sdk, &stream));
+        let problem =
+            |error| ServeError::part("bad rows", format!("delivery stream {}: {error}", firehose.bad_rows_stream));
+        self.at_start(|| wire.check()).await.map_err(problem)?;
+        let (metrics, clock) = (self.metrics, self.clock);
+        Ok(Rejects::to_firehose(wire, firehose, &settings.lake, metrics, clock, self.background))
+    }
+
+    fn run_sender(&self, sender: &Arc<Sender>, spill: Option<&Arc<Spill>>) {
         let sending = Arc::clone(sender);
         self.background.supervise("sender", self.delivered, move || Arc::clone(&sending).run());
         let looking = Arc::clone(sender);
         self.background.supervise("look after sender", self.delivered, move || Arc::clone(&looking).look_after());
+        if let Some(spill) = spill {
+            let (spill, destination) = (Arc::clone(spill), Arc::clone(sender));
+            self.background.supervise("spill", self.stop, move || {
+                Arc::clone(&spill).run(Arc::clone(&destination) as Arc<dyn Destination>)
+            });
+        }
     }
 
     /// Keyed lanes change with the stream's shards.
     fn follow_shards<'a>(&self, sender: &Arc<Sender>, outlets: impl Iterator<Item = &'a Outlet>) {
         let lanes: Vec<_> = outlets.map(|outlet| Arc::clone(&outlet.lanes)).collect();
-        let Some(stream) = sender.stream() else { return };
+        let Some(mut stream) = sender.stream() else { return };
+        // The shards may have changed since the lanes were made.
+        stream.mark_changed();
         self.background.supervise("follow shards", self.stop, move || {
             let (lanes, mut stream) = (lanes.clone(), stream.clone());
             async move {
