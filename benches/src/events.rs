@@ -15,10 +15,10 @@ pub struct Sample {
 /// How large sample events are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Size {
-    /// A JSON payload of about 230 bytes: 342 bytes on the wire, a stream record of about 520.
+    /// A JSON payload of about 230 bytes: 342 bytes on the wire, a stream record of about 650.
     #[default]
     Usual,
-    /// A payload of a dozen bytes: a stream record of about 400, most of it the envelope's.
+    /// A payload of a dozen bytes: a stream record of about 410, most of it the format's own.
     Small,
 }
 

@@ -225,12 +225,8 @@ impl Gateway {
             let metrics = Arc::clone(&metrics);
             background.supervise("TLS reload", &stop, move || tls.clone().reload_on_change(Arc::clone(&metrics)));
         }
-        let operated = Operated {
-            metrics: Arc::clone(&metrics),
-            lifecycle: lifecycle.clone(),
-            routes: Arc::clone(&routes),
-            lake,
-        };
+        let operated =
+            Operated { metrics: Arc::clone(&metrics), lifecycle: lifecycle.clone(), routes: Arc::clone(&routes), lake };
         drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));
         // A share of each limit is known before the first batch asks for it.
         shares.announce().await;

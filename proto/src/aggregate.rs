@@ -73,6 +73,13 @@ pub fn seal(user_records: &[u8], hash_key: u128) -> Vec<u8> {
     record
 }
 
+/// What the envelope of a record for this hash key takes.
+#[must_use]
+pub fn envelope_len(hash_key: u128) -> usize {
+    let digits = hash_key.checked_ilog10().map_or(1, |power| power as usize + 1);
+    ENVELOPE_MAX - MAX_DIGITS + digits
+}
+
 /// The data of user records that [`begin_user_record`] has framed, in order. Ends at the first byte that was not framed
 /// so.
 pub fn framed_data(mut user_records: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -63,7 +63,7 @@ pub(super) fn kpl(arrivals: impl Iterator<Item = Arrival>, warm_up: Duration) ->
             close(open, open.opened_at + KPL_LINGER, &mut tally);
         }
         // The shards' ranges are equal parts of the hash space.
-        let shard = (arrival.hash_key >> 64) as u64 as u128 * SHARDS as u128 >> 64;
+        let shard = ((arrival.hash_key >> 64) * SHARDS as u128) >> 64;
         let open = &mut shards[usize::try_from(shard).unwrap_or(0)];
         if open.events > 0 && KPL_ENVELOPE + open.wire + kpl_len(arrival.len, open.events) > KPL_TARGET {
             close(open, arrival.at, &mut tally);

@@ -215,21 +215,21 @@ impl Report {
         writeln!(f, "   one a record")?;
         for size in SIZES {
             let cells = || RATES.into_iter().filter_map(move |rate| self.cell(way, Flow { size, rate }));
-            let Some(fastest) = cells().last() else { continue };
+            let Some(any_rate) = cells().next_back() else { continue };
             let total = |tally: &Tally| format!("{:>8.3}", tally.efficiency(service).total);
             let ours = cells().map(|cell| total(&cell.ours)).collect::<String>();
             write!(
                 f,
                 "{:>6} {:>7.3}  {:8}{ours}         ",
                 thousands(u32::try_from(size).unwrap_or(0)),
-                fastest.bound,
+                any_rate.bound,
                 ""
             )?;
             if kpl {
                 let kpl = cells().filter_map(|cell| cell.kpl.as_ref()).map(total).collect::<String>();
                 write!(f, "   {:3}{kpl}", "")?;
             }
-            writeln!(f, "   {:>12.4}", fastest.one_a_record.efficiency(service).total)?;
+            writeln!(f, "   {:>12.4}", any_rate.one_a_record.efficiency(service).total)?;
         }
         Ok(())
     }

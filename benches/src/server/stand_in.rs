@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::{Process, build};
 use crate::Result;
 
-/// Enough that no shard's limit, which the gateway keeps to by itself, is ever reached.
-const SHARDS: &str = "128";
+/// So many that the limit of 1 MiB/s a shard, which the gateway keeps to by itself, is never what slows it down.
+const SHARDS: &str = "512";
 /// The data stream and the delivery stream that it has.
 pub const STREAM: &str = "events";
 

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Aggregation, BadRowsKind, RegistryKind, Routing, Settings};
 use super::units::Size;
+use super::{Aggregation, BadRowsKind, RegistryKind, Routing, Settings};
 use crate::admission::budget::Budget;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -145,10 +145,12 @@ fn gather_and_delivery(settings: &Settings, found: &mut Problems) {
         found.add("firehose.delivery_stream", "must name the delivery stream that delivery.destination needs");
     }
     if settings.kinesis.routing == Routing::Keyed && settings.kinesis.aggregation == Aggregation::None {
-        let problem = "keyed routing keeps the order of records, not of records within one call: it needs aggregation = kpl";
+        let problem =
+            "keyed routing keeps the order of records, not of records within one call: it needs aggregation = kpl";
         found.add("kinesis.routing", problem);
     }
-    if !cfg!(feature = "aws") && !(settings.kinesis.stream.is_empty() && settings.firehose.delivery_stream.is_empty()) {
+    let named = !settings.kinesis.stream.is_empty() || !settings.firehose.delivery_stream.is_empty();
+    if named && !cfg!(feature = "aws") {
         found.add("delivery.destination", "this headgate was built without the feature `aws`: use another build");
     }
     found.time("delivery.deadline", settings.delivery.deadline, MILLISECOND * 100..=SECOND * 600);
@@ -171,7 +173,8 @@ fn bad_rows(settings: &Settings, found: &mut Problems) {
         found.add("firehose.bad_rows_stream", "must be another delivery stream than the one that events go to");
     }
     if !cfg!(feature = "aws") {
-        found.add("delivery.bad_rows", "this headgate was built without the feature `aws`: use local, or another build");
+        found
+            .add("delivery.bad_rows", "this headgate was built without the feature `aws`: use local, or another build");
     }
 }
 

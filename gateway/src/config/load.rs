@@ -62,11 +62,7 @@ pub fn load(file: Option<&Path>, flags: &[(String, String)]) -> Result<Loaded, C
     load_on(Platform::of(|name| std::env::var(name).ok()), file, flags)
 }
 
-fn load_on(
-    platform: Option<Platform>,
-    file: Option<&Path>,
-    flags: &[(String, String)],
-) -> Result<Loaded, ConfigError> {
+fn load_on(platform: Option<Platform>, file: Option<&Path>, flags: &[(String, String)]) -> Result<Loaded, ConfigError> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
     if let Some(platform) = platform {
         figment = figment.merge(platform);
@@ -270,7 +266,8 @@ mod tests {
         let file = |text: &str| load(Some(file(text).path()), &[]);
         let error = file("[delivery]\nbad_rows = \"firehose\"\n").expect_err("no stream").to_string();
         assert!(error.contains("firehose.bad_rows_stream"), "{error}");
-        let same = "[delivery]\nbad_rows = \"firehose\"\n[firehose]\ndelivery_stream = \"a\"\nbad_rows_stream = \"a\"\n";
+        let same =
+            "[delivery]\nbad_rows = \"firehose\"\n[firehose]\ndelivery_stream = \"a\"\nbad_rows_stream = \"a\"\n";
         let error = file(same).expect_err("the events' own stream").to_string();
         assert!(error.contains("another delivery stream"), "{error}");
     }

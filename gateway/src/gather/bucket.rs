@@ -82,7 +82,18 @@ impl ClosedBucket {
         let copy = payload.clone();
         (
             Self { payload, format, events, opened_at, deadline, ticket: first, lane, overflow, kept, maybe_stored },
-            Self { payload: copy, format, events, opened_at, deadline, ticket: second, lane: None, overflow: None, kept, maybe_stored },
+            Self {
+                payload: copy,
+                format,
+                events,
+                opened_at,
+                deadline,
+                ticket: second,
+                lane: None,
+                overflow: None,
+                kept,
+                maybe_stored,
+            },
         )
     }
 }
@@ -196,6 +207,17 @@ impl OpenBucket {
         for segment in full {
             ticket.join(segment.ticket);
         }
-        ClosedBucket { payload, format: packing.format, events, opened_at, deadline, ticket, lane, overflow: None, kept: false, maybe_stored: false }
+        ClosedBucket {
+            payload,
+            format: packing.format,
+            events,
+            opened_at,
+            deadline,
+            ticket,
+            lane,
+            overflow: None,
+            kept: false,
+            maybe_stored: false,
+        }
     }
 }

@@ -28,7 +28,13 @@ pub(super) type Guard<'a> = MutexGuard<'a, Option<OpenBucket>>;
 
 impl Lane {
     pub(super) fn new(hold: Option<LaneHold>) -> Self {
-        Self { open: Mutex::new(None), last_len: AtomicUsize::new(0), hold, outbox: Mutex::default(), handing_over: Mutex::default() }
+        Self {
+            open: Mutex::new(None),
+            last_len: AtomicUsize::new(0),
+            hold,
+            outbox: Mutex::default(),
+            handing_over: Mutex::default(),
+        }
     }
 
     pub(super) fn lock(&self) -> Guard<'_> {

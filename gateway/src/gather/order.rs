@@ -25,7 +25,13 @@ impl LaneOrder {
     /// A lane for a shard, which takes over keys from the lanes `after`; and its own hold.
     pub(super) fn new(shard: ShardRange, after: Vec<Arc<Self>>) -> (Arc<Self>, LaneHold) {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let order = Arc::new(Self { number, shard, holds: AtomicUsize::new(1), after: Mutex::new(after), kept: AtomicUsize::new(0) });
+        let order = Arc::new(Self {
+            number,
+            shard,
+            holds: AtomicUsize::new(1),
+            after: Mutex::new(after),
+            kept: AtomicUsize::new(0),
+        });
         (Arc::clone(&order), LaneHold(order))
     }
 

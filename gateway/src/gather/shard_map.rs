@@ -46,7 +46,6 @@ pub fn hash_key(partition_key: &[u8]) -> u128 {
     u128::from_be_bytes(Md5::digest(partition_key).into())
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -119,7 +119,8 @@ async fn of_a_bucket_that_lingers_whole_units_go_and_the_tail_stays_with_its_own
     });
     let (first, last) = (first.expect("written"), last.expect("written"));
     assert_ne!(first, last, "a bucket of several units has a number for each of them");
-    let lingering = tokio::spawn(Arc::clone(&lanes).linger());
+    let mut lingering = tokio::task::JoinSet::new();
+    lingering.spawn(Arc::clone(&lanes).linger());
     let wait_for_bucket = async || {
         loop {
             let mut buckets = taken.take();
@@ -146,7 +147,7 @@ async fn of_a_bucket_that_lingers_whole_units_go_and_the_tail_stays_with_its_own
     assert_eq!(head.events + tail.events, 200);
     tail.ticket.settle(&Outcome::Stored);
     assert_eq!(resent.now(), Some(Outcome::Stored));
-    lingering.abort();
+    lingering.abort_all();
 }
 
 #[test]
@@ -226,7 +227,8 @@ fn keyed_records_go_into_the_lane_of_the_shard_that_owns_their_key() {
 async fn when_a_shard_is_split_its_lane_is_replaced_by_two_that_wait_for_it() {
     let taken = Arc::new(Taken::default());
     let lanes = Lanes::keyed(&halves(), parts(&taken, packing(Format::Aggregate)), &Metrics::new());
-    let lingering = tokio::spawn(Arc::clone(&lanes).linger());
+    let mut lingering = tokio::task::JoinSet::new();
+    lingering.spawn(Arc::clone(&lanes).linger());
     write_keyed(&lanes, 0..100);
     let quarter = u128::MAX / 4;
     let [left, right] = [halves().remove(0), halves().remove(1)];
@@ -256,5 +258,5 @@ async fn when_a_shard_is_split_its_lane_is_replaced_by_two_that_wait_for_it() {
     while !children.iter().all(|child| child.may_go()) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    lingering.abort();
+    lingering.abort_all();
 }

@@ -85,7 +85,9 @@ impl Builder<'_> {
             #[cfg(feature = "aws")]
             BadRowsKind::Firehose => self.rejects_to_firehose().await,
             #[cfg(not(feature = "aws"))]
-            BadRowsKind::Firehose => Err(ServeError::part("bad rows", "this headgate was built without the feature `aws`")),
+            BadRowsKind::Firehose => {
+                Err(ServeError::part("bad rows", "this headgate was built without the feature `aws`"))
+            }
         }
     }
 

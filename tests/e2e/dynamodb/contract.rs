@@ -84,7 +84,10 @@ async fn what_was_registered_is_there_whole_and_in_order() {
         listed.sort_by_key(|application| application.application_id != first.application_id);
         assert_eq!(listed, [first.clone(), second.clone()]);
         assert_eq!(registry.get_application(first.application_id).await.expect("is there"), first);
-        assert_eq!(registry.list_authorizations(first.application_id).await.expect("lists"), std::slice::from_ref(&key));
+        assert_eq!(
+            registry.list_authorizations(first.application_id).await.expect("lists"),
+            std::slice::from_ref(&key)
+        );
         assert!(registry.list_authorizations(second.application_id).await.expect("lists").is_empty());
         assert_eq!(registry.get_authorization(key.api_key_id).await.expect("is there"), key);
         let hash = KeyHash::of("first-key-with-16+");

@@ -47,7 +47,7 @@ async fn send(house: &Streaming, rate: u64) -> u64 {
         let due = start + Duration::from_secs_f64((sequence * BATCH) as f64 / rate as f64);
         tokio::time::sleep_until(due.into()).await;
         let events = (0..BATCH).map(|n| event(sequence * BATCH + n)).collect();
-        let request = StreamEventsRequest { sequence, events, ..Default::default() };
+        let request = StreamEventsRequest { sequence, events };
         requests.send(request).await.expect("the stream takes requests");
     }
     tokio::time::timeout(Duration::from_secs(30), answers).await.expect("answered in time").expect("no panic");

@@ -61,8 +61,7 @@ async fn a_minute_of_everything_loses_nothing_that_was_acknowledged() {
     let mut draw = Draw::new(seed, 0);
     let settings = Settings { throttle: None, seed, ..Settings::default() };
     let budget = format!("admission.bytes_in_flight={BUDGET}B");
-    let house =
-        Streaming::start(settings, 4, &["kinesis.attempt_timeout=1s", "delivery.spill=0B", &budget]).await;
+    let house = Streaming::start(settings, 4, &["kinesis.attempt_timeout=1s", "delivery.spill=0B", &budget]).await;
     let (demo, target) = house.gateway.demo();
     let oracle = Arc::new(Oracle::new(seed, &[demo]));
     let load = Load::start(&oracle, &[target], &Shape::default(), seed);

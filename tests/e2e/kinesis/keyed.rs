@@ -62,7 +62,7 @@ async fn send_in_order(house: &Streaming, mut between: impl AsyncFnMut(u64)) {
             *number += 1;
             event(key, *number)
         });
-        let request = StreamEventsRequest { sequence, events: events.collect(), ..Default::default() };
+        let request = StreamEventsRequest { sequence, events: events.collect() };
         requests.send(request).await.expect("the stream takes requests");
         between(sequence).await;
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use headgate_tests::aws::faults::{Fault, Rule};
 use headgate_tests::aws::{CallError, Service, Settings};
+use headgate_tests::binary;
 use headgate_tests::client::Target;
 use headgate_tests::load::{Load, Shape};
 use headgate_tests::oracle::Oracle;
 use headgate_tests::poll;
 use headgate_tests::seed::seed;
-use headgate_tests::binary;
 
 use super::Streaming;
 use crate::PATIENCE;
@@ -76,7 +76,10 @@ async fn a_route_to_both_acknowledges_what_both_have() {
     load.acknowledge(2_000, PATIENCE).await;
     // While one of them is away nothing is acknowledged, and nothing is lost.
     routed.fault(Service::Firehose, Fault::CallFails(CallError::InternalFailure));
-    poll::until("refusals", PATIENCE, async || (load.tally().refusals_like("Unavailable with a hint") > 10).then_some(())).await;
+    poll::until("refusals", PATIENCE, async || {
+        (load.tally().refusals_like("Unavailable with a hint") > 10).then_some(())
+    })
+    .await;
     routed.house.stand_in.faults().clear();
     load.acknowledge(2_000, PATIENCE).await;
     let tally = load.finish(PATIENCE).await;

@@ -146,7 +146,6 @@ impl Judgement {
 
     /// The same for a destination that may hold an event more than once: how often is for the caller to judge, by
     /// [`Judgement::doubled`].
-    #[must_use]
     pub fn at_least_once(mut self) -> Self {
         self.violation_count -= self.doubled_serials;
         self.violations.retain(|violation| !matches!(violation, Violation::Doubled { .. }));

@@ -190,7 +190,8 @@ impl Dispatcher {
         // There is no order in a stream that spreads records itself.
         self.keyed = self.limits.keyed && !stream.auto_distribution;
         if !self.keyed {
-            for piece in self.lanes.values_mut().flat_map(|lane| std::mem::take(&mut lane.waiting)).collect::<Vec<_>>() {
+            for piece in self.lanes.values_mut().flat_map(|lane| std::mem::take(&mut lane.waiting)).collect::<Vec<_>>()
+            {
                 self.make_ready(piece, now);
             }
         }
@@ -258,7 +259,8 @@ impl Dispatcher {
             }
         }
         step.wake_at = self.pack_calls(now, &mut step);
-        for at in [half_time, self.deadlines.first().map(|(at, _)| *at), self.delayed.keys().next().map(|(at, _)| *at)] {
+        for at in [half_time, self.deadlines.first().map(|(at, _)| *at), self.delayed.keys().next().map(|(at, _)| *at)]
+        {
             step.wake_at = earlier(step.wake_at, at);
         }
         step
@@ -407,9 +409,8 @@ impl Dispatcher {
         let open = self.breaker.is_open();
         // One that can be sent stays where a probe is due: or nothing would ever be tried again.
         let mut probe = open && self.breaker.leave(now) == Leave::Probe;
-        let half_of = |bucket: &ClosedBucket| {
-            bucket.opened_at + bucket.deadline.saturating_duration_since(bucket.opened_at) / 2
-        };
+        let half_of =
+            |bucket: &ClosedBucket| bucket.opened_at + bucket.deadline.saturating_duration_since(bucket.opened_at) / 2;
         let (mut gone, mut next) = (Vec::new(), None);
         for (_, id) in &self.deadlines {
             let Some(parcel) = self.parcels.get(id) else { continue };
@@ -592,10 +593,10 @@ impl Dispatcher {
         lane: Option<(u64, u128)>,
         sent: &mut Vec<(Sent, Option<u128>)>,
     ) {
-        let wire = piece.wire_len();
         let Some(shard) = self.shards.get_mut(index) else { return };
-        let turning = shard.send(wire);
+        let turning = shard.send(piece.wire_len());
         let hash_key = lane.map(|(_, key)| key).or(turning);
+        let wire = piece.wire_len_for(hash_key);
         let shard_id = shard.id().cloned();
         piece.tries += 1;
         if let Some(parcel) = self.parcels.get_mut(&piece.parcel) {

@@ -395,7 +395,11 @@ impl Sender {
                 counts.wrong_shard.inc();
             }
             Note::Opened(reason) => {
-                tracing::error!(destination = self.name, reason, "the destination fails; probing until it is well again");
+                tracing::error!(
+                    destination = self.name,
+                    reason,
+                    "the destination fails; probing until it is well again"
+                );
             }
             Note::Closed => tracing::info!(destination = self.name, "the destination is well again"),
             Note::LookAgain => {

@@ -47,6 +47,20 @@ impl Piece {
     }
 }
 
+impl Piece {
+    /// What it takes on the wire where it is sent to this hash key.
+    pub(super) fn wire_len_for(&self, hash_key: Option<u128>) -> usize {
+        match hash_key {
+            // A service without hash keys takes no partition key either.
+            None => self.range.len(),
+            Some(key) => {
+                let envelope = if self.sealed { aggregate::envelope_len(key) } else { 0 };
+                self.range.len() + envelope + aggregate::PARTITION_KEY.len()
+            }
+        }
+    }
+}
+
 impl Parcel {
     /// Takes a bucket apart: into one aggregated record, or, where `aggregates` is false, into the records that it holds.
     /// `lines_together`: lines are one record as they are.
@@ -83,11 +97,7 @@ impl Parcel {
 
     /// What can be said of it when it is given up.
     pub(super) fn given_up(&self, reason: FailureReason, retry_after: Duration) -> Outcome {
-        if self.maybe_stored() {
-            Outcome::Unknown { reason }
-        } else {
-            Outcome::NotStored { reason, retry_after }
-        }
+        if self.maybe_stored() { Outcome::Unknown { reason } } else { Outcome::NotStored { reason, retry_after } }
     }
 
     fn maybe_stored(&self) -> bool {

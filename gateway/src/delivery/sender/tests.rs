@@ -10,7 +10,9 @@ use super::shards::ShardLimits;
 use super::wire::{CallError, CallFailure, EntryResult, StreamDescription, StreamMode};
 use crate::clock::Clock;
 use crate::gather::testing::{Verdict, bucket};
-use crate::gather::{BucketSink, ClosedBucket, FailureReason, Format, InFlight, LaneHold, LaneOrder, Outcome, ShardRange};
+use crate::gather::{
+    BucketSink, ClosedBucket, FailureReason, Format, InFlight, LaneHold, LaneOrder, Outcome, ShardRange,
+};
 
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -269,8 +271,7 @@ fn a_record_that_its_shard_throttles_goes_to_another_one_at_once() {
 #[test]
 fn in_a_keyed_lane_nothing_overtakes_and_other_lanes_go_on() {
     let mut house = House::new(2, true);
-    let lanes: Vec<LaneHold> =
-        shards(2).into_iter().map(|shard| LaneOrder::for_tests(shard, Vec::new()).1).collect();
+    let lanes: Vec<LaneHold> = shards(2).into_iter().map(|shard| LaneOrder::for_tests(shard, Vec::new()).1).collect();
     let mut verdicts = [Vec::new(), Vec::new()];
     for _ in 0..3 {
         for (lane, verdicts) in lanes.iter().zip(&mut verdicts) {

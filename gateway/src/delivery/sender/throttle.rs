@@ -116,7 +116,8 @@ impl Throttle {
         // An estimate may be too low by far: it may rise without end.
         let ceiling = if limit.estimated { f64::INFINITY } else { 1.0 };
         self.fraction = (self.fraction + INCREASE_PER_SECOND * elapsed).min(ceiling);
-        let fill = |tokens: f64, rate: f64| (tokens + rate * self.fraction * elapsed).min(rate * self.fraction.max(FLOOR));
+        let fill =
+            |tokens: f64, rate: f64| (tokens + rate * self.fraction * elapsed).min(rate * self.fraction.max(FLOOR));
         self.bytes = fill(self.bytes, limit.bytes);
         self.records = fill(self.records, limit.records);
     }

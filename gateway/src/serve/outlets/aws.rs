@@ -9,11 +9,11 @@ use crate::config::{Aggregation, DestinationKind, FirehoseSettings, Routing};
 use crate::delivery::Destination;
 use crate::delivery::aws::{FirehoseStream, KinesisStream};
 use crate::delivery::packing::{FIREHOSE_UNIT, ON_DEMAND_UNIT, PUT_UNIT, firehose_packing, kinesis_packing};
+use crate::delivery::rejects::Rejects;
 use crate::delivery::route::{Both, Fallback};
 use crate::delivery::sender::wire::{CallError, CallFailure, Describe, StreamMode, Wire};
-use crate::delivery::rejects::Rejects;
-use crate::delivery::spill::{Spill, SpillError, SpillParts};
 use crate::delivery::sender::{Billing, Keeper, Sender, SenderLimits, SenderParts, StreamParts, StreamPrices};
+use crate::delivery::spill::{Spill, SpillError, SpillParts};
 use crate::registry::Route;
 
 const GIGABYTE: f64 = (1_u64 << 30) as f64;
@@ -104,7 +104,9 @@ impl Builder<'_> {
                                kinesis.routing = \"sticky\", or the stream's strategy to its default";
                 return Err(ServeError::part("Kinesis", format!("stream {} {refusal}", settings.stream)));
             }
-            tracing::warn!("the stream spreads records itself; one event goes into one record, since consumers of such a stream drop aggregated records");
+            tracing::warn!(
+                "the stream spreads records itself; one event goes into one record, since consumers of such a stream drop aggregated records"
+            );
         }
         let prices = StreamPrices {
             put_units_million: settings.price_put_unit_per_million,
@@ -142,10 +144,7 @@ impl Builder<'_> {
         Ok(Kinesis { sender, shards, spill })
     }
 
-    async fn firehose(
-        &self,
-        stream: Arc<FirehoseStream>,
-    ) -> Result<(Arc<Sender>, Option<Arc<Spill>>), ServeError> {
+    async fn firehose(&self, stream: Arc<FirehoseStream>) -> Result<(Arc<Sender>, Option<Arc<Spill>>), ServeError> {
         let settings = &self.settings.firehose;
         let problem =
             |error| ServeError::part("Firehose", format!("delivery stream {}: {error}", settings.delivery_stream));
