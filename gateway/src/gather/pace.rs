@@ -1,19 +1,25 @@
 //! How many lanes have an open bucket, and of how many units, follows from how fast they fill. Each open bucket costs a
-//! part of a unit when its linger is over; larger buckets cost less envelope, but only while the linger does not close
-//! them first. So there are as many as fill in half the linger.
+//! part of a unit when its linger is over; larger buckets cost less envelope and fewer records, but only while the linger
+//! does not close them first. So a bucket has as many units as fill in half the linger, and another lane is opened only
+//! when all of them can have the largest buckets.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::packing::{Packing, Spread};
+
+/// What the last bucket says counts for this part; one says little of a rate.
+const SMOOTHING: f64 = 0.25;
+/// Lanes are given up only when this much of one is too much: each that is leaves a bucket behind that is not full.
+const RELUCTANCE: f64 = 0.5;
 
 /// The pace of a destination's lanes.
 pub(super) struct Pace {
     lanes: usize,
     active: AtomicUsize,
     turn: AtomicUsize,
-    // How many units fill in half the linger, in all active lanes.
-    fillable: AtomicUsize,
+    // How many units fill in half the linger, in all active lanes; the bits of a float.
+    fillable: AtomicU64,
 }
 
 impl Pace {
@@ -22,7 +28,8 @@ impl Pace {
             Spread::Every => lanes,
             Spread::AsFilled => 1,
         };
-        Self { lanes, active: AtomicUsize::new(active), turn: AtomicUsize::new(0), fillable: AtomicUsize::new(1) }
+        let fillable = AtomicU64::new(1.0_f64.to_bits());
+        Self { lanes, active: AtomicUsize::new(active), turn: AtomicUsize::new(0), fillable }
     }
 
     /// How many lanes have open buckets, and which of them is to be taken next.
@@ -37,33 +44,38 @@ impl Pace {
     }
 
     /// How many units a bucket may grow to.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub(super) fn max_units(&self, packing: &Packing) -> usize {
         if packing.max_units == 1 {
             return 1;
         }
-        let each = self.fillable.load(Ordering::Relaxed) / self.active.load(Ordering::Relaxed).max(1);
-        each.clamp(1, packing.max_units as usize)
+        let each = self.fillable() / self.active.load(Ordering::Relaxed).max(1) as f64;
+        (each as usize).clamp(1, packing.max_units as usize)
     }
 
     /// A bucket of `payload` bytes closed `took` after it was opened.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub(super) fn note(&self, payload: usize, took: Duration, packing: &Packing) {
         if packing.max_units == 1 && packing.spread == Spread::Every {
             return;
         }
         let active = self.active.load(Ordering::Relaxed);
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let fillable = {
-            let units = (payload + packing.overhead) as f64 / packing.unit.max(1) as f64;
-            let lingers = took.as_secs_f64().max(1e-6) / packing.linger.as_secs_f64();
-            // Up to a factor of two of the last: one burst, or one bucket that lingered, says little.
-            let fillable = (active as f64 * units / lingers / 2.0).min(1e6) as usize;
-            let last = self.fillable.load(Ordering::Relaxed);
-            fillable.clamp(last / 2, last * 2).max(1)
-        };
-        self.fillable.store(fillable, Ordering::Relaxed);
+        let units = (payload + packing.overhead) as f64 / packing.unit.max(1) as f64;
+        let lingers = took.as_secs_f64().max(1e-6) / packing.linger.as_secs_f64();
+        let last = self.fillable();
+        // Two threads that note at once lose one of two samples.
+        let fillable = last + SMOOTHING * ((active as f64 * units / lingers / 2.0).min(1e6) - last);
+        self.fillable.store(fillable.to_bits(), Ordering::Relaxed);
         if packing.spread == Spread::AsFilled {
-            self.active.store(fillable.clamp(1, self.lanes), Ordering::Relaxed);
+            let wanted = fillable / f64::from(packing.max_units.max(1));
+            if wanted >= active as f64 + 1.0 || wanted < active as f64 - RELUCTANCE {
+                self.active.store((wanted as usize).clamp(1, self.lanes), Ordering::Relaxed);
+            }
         }
+    }
+
+    fn fillable(&self) -> f64 {
+        f64::from_bits(self.fillable.load(Ordering::Relaxed))
     }
 }
 
@@ -88,7 +100,7 @@ mod tests {
 
     fn after(pace: &Pace, bytes_per_second: f64) -> (usize, usize) {
         let packing = packing();
-        for _ in 0..20 {
+        for _ in 0..60 {
             let (active, _) = pace.next(0, &packing);
             let payload = 25_600 * pace.max_units(&packing);
             let took = payload as f64 / (bytes_per_second / active as f64);
@@ -110,8 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn between_them_each_lane_fills_a_unit_in_half_the_linger() {
-        let (active, units) = after(&Pace::new(8, &packing()), 1_500_000.0);
-        assert_eq!((active, units), (2, 1));
+    fn between_them_buckets_grow_before_lanes_are_opened() {
+        let (active, units) = after(&Pace::new(8, &packing()), 1_600_000.0);
+        assert_eq!((active, units), (1, 3));
+        let (active, units) = after(&Pace::new(8, &packing()), 4_500_000.0);
+        assert_eq!((active, units), (1, 8));
+        let (active, units) = after(&Pace::new(8, &packing()), 9_000_000.0);
+        assert_eq!((active, units), (2, 8));
     }
 }

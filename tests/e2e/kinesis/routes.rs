@@ -5,16 +5,19 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headgate_proto::v1::Event;
 use headgate_tests::aws::faults::{Fault, Rule};
-use headgate_tests::aws::{CallError, Service, Settings};
-use headgate_tests::binary;
-use headgate_tests::client::Target;
+use headgate_tests::aws::kinesis::StreamSettings;
+use headgate_tests::aws::{CallError, Service, Settings, StandIn};
+use headgate_tests::client::{Connection, Target};
+use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::load::{Load, Shape};
 use headgate_tests::oracle::Oracle;
 use headgate_tests::poll;
 use headgate_tests::seed::seed;
+use headgate_tests::{binary, events, ministack};
 
-use super::Streaming;
+use super::{STREAM, Streaming};
 use crate::PATIENCE;
 
 /// Gives an application another route, as an operator does.
@@ -164,4 +167,32 @@ async fn a_route_changes_without_a_restart() {
     assert!(tally.refusals.is_empty(), "{tally:?}");
     let rows = [routed.house.consumed(), routed.house.delivered()].concat();
     routed.oracle.judge(&rows).assert_kept(2_000);
+}
+
+/// Rejected events as lines of a delivery stream of their own, while the events themselves go to Kinesis.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_rows_go_to_a_delivery_stream_of_their_own() {
+    const BAD_ROWS: &str = "bad-rows";
+    let seed = seed("bad rows");
+    let stand_in = StandIn::start(Settings { throttle: None, seed, ..Settings::default() }).await;
+    stand_in.create_stream(StreamSettings::new(STREAM, 1));
+    stand_in.create_delivery_stream(BAD_ROWS);
+    let data = tempfile::tempdir().expect("a folder");
+    let settings = [
+        "delivery.destination=kinesis",
+        "kinesis.stream=events",
+        "delivery.bad_rows=firehose",
+        "firehose.bad_rows_stream=bad-rows",
+    ];
+    let environment = ministack::environment(stand_in.address());
+    let gateway = GatewayProcess::start_in(data.path(), &settings, &environment).await;
+    let (_, target) = gateway.demo();
+    let mut connection = Connection::open(&target).await.expect("the gateway takes calls");
+    let bad = Event { event_name: "no blanks here".to_owned(), ..events::login() };
+    let id = bad.event_id.clone();
+    let verdict = connection.publish(vec![events::login(), bad]).await.expect("the batch is taken");
+    assert_eq!((verdict.accepted, verdict.rejected), (1, 1));
+    let row = poll::until("the bad row", PATIENCE, async || stand_in.delivered(BAD_ROWS).first().cloned()).await;
+    let row: serde_json::Value = serde_json::from_slice(&row).expect("a line of JSON");
+    assert_eq!((&row["reason"], &row["event"]["event_id"]), (&"charset".into(), &id.into()), "{row}");
 }
