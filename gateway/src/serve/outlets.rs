@@ -34,6 +34,7 @@ pub(super) struct Outlets {
 }
 
 /// What the ways out are built with.
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "what keeps senders running"))]
 pub(super) struct Builder<'a> {
     pub(super) settings: &'a Settings,
     pub(super) files: &'a Arc<dyn FileLayer>,
