@@ -3,6 +3,7 @@
 //! aggregated record, in which many of them travel through Kinesis.
 
 pub mod aggregate;
+mod reason;
 pub mod record;
 
 /// The ingest API, generated from `proto/headgate/v1/ingest.proto`.

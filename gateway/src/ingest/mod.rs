@@ -90,7 +90,7 @@ impl Ingest {
         getrandom::fill(&mut secret)?;
         let rejected = REJECT_REASONS
             .iter()
-            .map(|reason| (*reason, metrics.counter(Counter::EventsRejected, &[reason_label(*reason)])))
+            .map(|reason| (*reason, metrics.counter(Counter::EventsRejected, &[reason.label()])))
             .collect();
         Ok(Self {
             limits: Limits::from(settings),
@@ -317,7 +317,7 @@ impl BatchReader<'_> {
                 application_id: self.app.id(),
                 request_id: self.request_id.clone(),
                 index,
-                reason: reason_label(reason),
+                reason: reason.label(),
                 field: invalid.field.name(),
                 message: invalid.to_string(),
                 received_at_ms: self.wall_ms,
@@ -338,22 +338,3 @@ const REJECT_REASONS: [Reason; 9] = [
     Reason::TooDeep,
     Reason::EventTooLarge,
 ];
-
-/// A reason as metrics and bad rows name it.
-#[must_use]
-pub fn reason_label(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Unspecified => "unspecified",
-        Reason::Malformed => "malformed",
-        Reason::Required => "required",
-        Reason::Charset => "charset",
-        Reason::TooLong => "too_long",
-        Reason::NotAUuid => "not_a_uuid",
-        Reason::TimestampRange => "timestamp_range",
-        Reason::NotAJsonObject => "not_a_json_object",
-        Reason::TooDeep => "too_deep",
-        Reason::EventTooLarge => "event_too_large",
-        Reason::DestinationUnavailable => "destination_unavailable",
-        Reason::Deadline => "deadline",
-    }
-}

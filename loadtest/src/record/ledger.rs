@@ -48,21 +48,7 @@ impl Ledger {
     }
 
     pub(crate) fn reject(&mut self, reason: Reason) {
-        let name = match reason {
-            Reason::Unspecified => "unspecified",
-            Reason::Malformed => "malformed",
-            Reason::Required => "required",
-            Reason::Charset => "charset",
-            Reason::TooLong => "too_long",
-            Reason::NotAUuid => "not_a_uuid",
-            Reason::TimestampRange => "timestamp_range",
-            Reason::NotAJsonObject => "not_a_json_object",
-            Reason::TooDeep => "too_deep",
-            Reason::EventTooLarge => "event_too_large",
-            Reason::DestinationUnavailable => "destination_unavailable",
-            Reason::Deadline => "deadline",
-        };
-        *self.rejected.entry(name).or_default() += 1;
+        *self.rejected.entry(reason.label()).or_default() += 1;
     }
 
     pub(crate) fn add(&mut self, other: &Self) {

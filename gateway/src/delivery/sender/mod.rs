@@ -8,8 +8,10 @@
 pub(super) mod backoff;
 mod breaker;
 mod cost;
+mod counts;
 mod dispatch;
 mod parcel;
+mod parts;
 mod refresh;
 mod shards;
 mod throttle;
@@ -27,92 +29,16 @@ use bytes::Bytes;
 use headgate_proto::aggregate;
 use tokio::sync::{Notify, watch};
 
-use self::cost::Cost;
-use self::dispatch::{Call, Dispatcher, Limits, Note, Step};
-use self::shards::ShardLimits;
+use self::counts::Counts;
+use self::dispatch::{Call, Dispatcher, Step};
 use self::wire::{CallError, CallFailure, Describe, Entry, StreamDescription, StreamMode, Wire};
 use super::{Destination, Health};
 use crate::clock::Clock;
 use crate::gather::{BucketSink, ClosedBucket, FailureReason, Outcome, Packing};
-use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Histogram, HistogramHandle, Metrics, Ratio};
 use crate::operate::tasks::Tasks;
 
 pub use self::cost::Billing;
-
-/// A stream with more open shards than this gets no metrics for each of them.
-const SHARDS_SHOWN: usize = 64;
-
-/// What a sender is made with.
-pub struct SenderParts {
-    /// The service.
-    pub wire: Arc<dyn Wire>,
-    /// How buckets are packed for it.
-    pub packing: Packing,
-    /// Its limits.
-    pub limits: SenderLimits,
-    /// How it bills.
-    pub billing: Billing,
-    /// The time.
-    pub clock: Clock,
-    /// What runs its calls.
-    pub tasks: Tasks,
-    /// Where it counts.
-    pub metrics: Arc<Metrics>,
-}
-
-/// What a sender keeps to.
-#[derive(Clone, Copy, Debug)]
-pub struct SenderLimits {
-    /// Bytes of a call, keys included.
-    pub bytes_a_call: usize,
-    /// Calls in flight.
-    pub calls_in_flight: usize,
-    /// Records in flight for a shard.
-    pub records_in_flight_a_shard: usize,
-    /// Bytes for one shard in a call.
-    pub bytes_a_call_a_shard: usize,
-    /// How long one attempt of a call may take.
-    pub attempt_timeout: Duration,
-}
-
-/// What makes a Kinesis stream different from Firehose.
-pub struct StreamParts {
-    /// Asked for the stream's shards.
-    pub describe: Arc<dyn Describe>,
-    /// The stream as it is at the start.
-    pub stream: StreamDescription,
-    /// Whether records may be aggregated.
-    pub aggregates: bool,
-    /// Whether events of one key stay in order.
-    pub keyed: bool,
-    /// How often the shards are listed anew.
-    pub refresh_interval: Duration,
-    /// How it bills, by the stream's mode.
-    pub billing_of: fn(StreamMode, &StreamPrices) -> Billing,
-    /// US dollars.
-    pub prices: StreamPrices,
-}
-
-/// What a stream costs, US dollars.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StreamPrices {
-    /// A million PUT payload units of a provisioned stream.
-    pub put_units_million: f64,
-    /// A GB of an on-demand stream.
-    pub on_demand_gb: f64,
-}
-
-/// Keeps buckets that could not be delivered in time, to deliver them later.
-///
-/// A bucket with a lane comes with one [`crate::gather::LaneOrder::keep`] done: buckets behind it wait until whoever keeps
-/// it says [`crate::gather::LaneOrder::unkeep`], when it is delivered or given up.
-pub trait Keeper: Send + Sync {
-    /// Takes a bucket whose time is over and answers for it from now on. Does not block.
-    ///
-    /// # Errors
-    /// The bucket, where it can't be kept.
-    fn keep(&self, bucket: ClosedBucket) -> Result<(), Box<ClosedBucket>>;
-}
+pub use self::parts::{Keeper, SenderLimits, SenderParts, StreamParts, StreamPrices};
 
 /// Sends buckets.
 pub struct Sender {
@@ -142,28 +68,6 @@ struct Stream {
     current: watch::Sender<StreamDescription>,
     billing_of: fn(StreamMode, &StreamPrices) -> Billing,
     prices: StreamPrices,
-}
-
-struct Counts {
-    metrics: Arc<Metrics>,
-    name: &'static str,
-    cost: Cost,
-    stored: CounterHandle,
-    ambiguous: CounterHandle,
-    retried: CounterHandle,
-    wrong_shard: CounterHandle,
-    expired: CounterHandle,
-    overflowed: CounterHandle,
-    kept: CounterHandle,
-    calls_ok: CounterHandle,
-    calls_failed: CounterHandle,
-    calls: GaugeHandle,
-    queued: GaugeHandle,
-    put_seconds: HistogramHandle,
-    wait_seconds: HistogramHandle,
-    records_a_call: HistogramHandle,
-    events_a_record: HistogramHandle,
-    fill: HistogramHandle,
 }
 
 impl Sender {
@@ -368,65 +272,6 @@ impl Sender {
         let _ = self.take_step(|books| books.answered(call, results, self.clock.now()));
         self.changed.notify_one();
     }
-
-    fn note(&self, note: Note) {
-        let counts = &self.counts;
-        match note {
-            Note::Stored { wire, record_bytes, events, waited } => {
-                let billing = self.billing();
-                counts.stored.inc();
-                counts.cost.stored(&billing, record_bytes, wire, events);
-                counts.wait_seconds.observe(waited.as_secs_f64());
-                counts.events_a_record.observe(f64::from(events));
-                #[allow(clippy::cast_precision_loss)]
-                counts.fill.observe(wire as f64 / (billing.units(wire) * billing.unit as u64) as f64);
-            }
-            Note::Failed { code } => {
-                counts.metrics.counter(Counter::DeliveryFailedRecords, &[counts.name, &code]).inc();
-            }
-            Note::Ambiguous => {
-                counts.ambiguous.inc();
-                counts.cost.ambiguous();
-            }
-            Note::Retried => {
-                counts.retried.inc();
-            }
-            Note::WrongShard => {
-                counts.wrong_shard.inc();
-            }
-            Note::Opened(reason) => {
-                tracing::error!(
-                    destination = self.name,
-                    reason,
-                    "the destination fails; probing until it is well again"
-                );
-            }
-            Note::Closed => tracing::info!(destination = self.name, "the destination is well again"),
-            Note::LookAgain => {
-                if let Some(stream) = &self.stream {
-                    stream.look_again.notify_one();
-                }
-            }
-        }
-    }
-
-    fn show(&self) {
-        let counts = &self.counts;
-        counts.cost.show(&self.billing());
-        let books = self.books();
-        counts.calls.set(i64::try_from(books.calls_in_flight()).unwrap_or(i64::MAX));
-        counts.queued.set(i64::try_from(books.queued_bytes()).unwrap_or(i64::MAX));
-        if self.stream.is_some() {
-            counts.metrics.ratio(Ratio::ShardRate, &["all"]).set(books.shards().fraction());
-            if books.shards().len() <= SHARDS_SHOWN {
-                for shard in books.shards().iter() {
-                    if let Some(id) = shard.id() {
-                        counts.metrics.ratio(Ratio::ShardRate, &[id]).set(shard.fraction());
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// A call's answer, given once; a call that ends without one is ambiguous.
@@ -502,53 +347,5 @@ impl Destination for Sender {
     fn abandon(&self) {
         let step = self.books().abandon(self.clock.now());
         self.give_up(step.expired);
-    }
-}
-
-impl SenderLimits {
-    fn for_dispatch(self, keyed: bool, lines_together: bool) -> Limits {
-        Limits {
-            records_a_call: RECORDS_A_CALL,
-            bytes_a_call: self.bytes_a_call,
-            calls_in_flight: self.calls_in_flight,
-            shard: ShardLimits {
-                records_in_flight: self.records_in_flight_a_shard,
-                bytes_a_call: self.bytes_a_call_a_shard,
-            },
-            attempt_timeout: self.attempt_timeout,
-            keyed,
-            lines_together,
-        }
-    }
-}
-
-/// PutRecords and PutRecordBatch take 500 records at most.
-const RECORDS_A_CALL: usize = 500;
-
-impl Counts {
-    fn new(name: &'static str, metrics: Arc<Metrics>) -> Self {
-        let counter = |counter| metrics.counter(counter, &[name]);
-        let calls = |result| metrics.counter(Counter::DeliveryCalls, &[name, result]);
-        Self {
-            name,
-            cost: Cost::new(name, &metrics),
-            stored: counter(Counter::DeliveryRecords),
-            ambiguous: counter(Counter::DeliveryAmbiguousRecords),
-            retried: counter(Counter::DeliveryRetriedRecords),
-            wrong_shard: metrics.counter(Counter::WrongShard, &[]),
-            expired: counter(Counter::DeliveryExpired),
-            overflowed: counter(Counter::DeliveryOverflowed),
-            kept: counter(Counter::DeliveryKept),
-            calls_ok: calls("ok"),
-            calls_failed: calls("failed"),
-            calls: metrics.gauge(Gauge::DeliveryCallsInFlight, &[name]),
-            queued: metrics.gauge(Gauge::DeliveryQueuedBytes, &[name]),
-            put_seconds: metrics.histogram(Histogram::PutSeconds),
-            wait_seconds: metrics.histogram(Histogram::DeliverySeconds),
-            records_a_call: metrics.histogram(Histogram::CallRecords),
-            events_a_record: metrics.histogram(Histogram::RecordEvents),
-            fill: metrics.histogram(Histogram::RecordFill),
-            metrics,
-        }
     }
 }

@@ -1,0 +1,132 @@
+//! What can't be delivered: buckets whose time is over, buckets that have somewhere else to go, and when to take no more.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Dispatcher, LaneQueue, Leave, ParcelId, RETRY_BASE, Step};
+use crate::gather::{ClosedBucket, FailureReason};
+
+impl Dispatcher {
+    /// There is no time left: everything runs out of time now.
+    pub(in crate::delivery::sender) fn abandon(&mut self, now: Instant) -> Step {
+        let mut step = Step::default();
+        for id in self.parcels.keys().copied().collect::<Vec<_>>() {
+            self.expire_one(id, now, &mut step);
+        }
+        step
+    }
+
+    /// Why nothing is taken, and when to try again.
+    pub(in crate::delivery::sender) fn down(&self, now: Instant) -> Option<(String, Duration)> {
+        if let Some((reason, retry_after)) = self.breaker.down(now) {
+            return Some((reason.to_owned(), retry_after));
+        }
+        // One batch has to come in to find out whether the service is well again; the queue does as well.
+        if self.breaker.is_open() && !self.is_empty() {
+            return Some(("finding out whether it is well again".to_owned(), RETRY_BASE * 4));
+        }
+        self.overload(now)
+    }
+
+    /// Every shard is throttled, and what waits will take longer than half of what it may.
+    fn overload(&self, now: Instant) -> Option<(String, Duration)> {
+        let window = Duration::from_secs(2);
+        if self.queued_bytes == 0 || self.shards.iter().any(|shard| !shard.was_throttled(now, window)) {
+            return None;
+        }
+        let oldest = self.deadlines.first().map(|(deadline, _)| *deadline)?;
+        let youngest = self.deadlines.last().map(|(deadline, _)| *deadline)?;
+        // Buckets are due in the order of their closing: that span is how long the oldest has waited.
+        let waited = youngest.saturating_duration_since(oldest);
+        let left = oldest.saturating_duration_since(now);
+        (waited > left).then(|| ("every shard is throttled".to_owned(), Duration::from_secs(1)))
+    }
+
+    pub(super) fn expire(&mut self, now: Instant, step: &mut Step) {
+        while let Some((deadline, id)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.expire_one(id, now, step);
+        }
+    }
+
+    fn expire_one(&mut self, id: ParcelId, now: Instant, step: &mut Step) {
+        let Some(parcel) = self.remove(id) else { return };
+        let reason = match self.breaker.is_open() {
+            true => FailureReason::DestinationUnavailable,
+            false => FailureReason::Deadline,
+        };
+        let outcome = parcel.given_up(reason, self.retry_after(now));
+        if let Some(lane) = parcel.bucket.lane.as_ref().filter(|_| self.keeps && !parcel.bucket.kept) {
+            // Before anything else of the lane can go out.
+            lane.order().keep();
+        }
+        step.expired.push((parcel.into_bucket(), outcome));
+    }
+
+    /// Buckets that have somewhere else to go go there while nothing goes out here, or when half their time is over.
+    /// When the next one's half is over.
+    pub(super) fn overflow(&mut self, now: Instant, step: &mut Step) -> Option<Instant> {
+        if self.may_overflow == 0 {
+            return None;
+        }
+        let open = self.breaker.is_open();
+        // One that can be sent stays where a probe is due: or nothing would ever be tried again.
+        let mut probe = open && self.breaker.leave(now) == Leave::Probe;
+        let half_of =
+            |bucket: &ClosedBucket| bucket.opened_at + bucket.deadline.saturating_duration_since(bucket.opened_at) / 2;
+        let (mut gone, mut next) = (Vec::new(), None);
+        for (_, id) in &self.deadlines {
+            let Some(parcel) = self.parcels.get(id) else { continue };
+            if parcel.bucket.overflow.is_none() || parcel.in_flight > 0 {
+                continue;
+            }
+            let half = half_of(&parcel.bucket);
+            if !open && now < half {
+                next = Some(half);
+                break;
+            }
+            if std::mem::take(&mut probe) {
+                continue;
+            }
+            gone.push(*id);
+        }
+        for id in gone {
+            if let Some(parcel) = self.remove(id) {
+                step.overflowed.push(parcel.into_bucket());
+            }
+        }
+        next
+    }
+
+    /// While the service fails, what waits behind a kept bucket of its lane is kept, too: it can't go out before that one,
+    /// and as long as it is here, nothing says that the kept one may be tried.
+    pub(super) fn expire_behind_kept(&mut self, now: Instant, step: &mut Step) {
+        if !self.keeps || !self.breaker.is_open() {
+            return;
+        }
+        let blocked = |lane: &&LaneQueue| !lane.in_flight && lane.order.has_kept();
+        let waiting: BTreeSet<ParcelId> =
+            self.lanes.values().filter(blocked).flat_map(|lane| &lane.waiting).map(|piece| piece.parcel).collect();
+        for id in waiting {
+            if self.parcels.get(&id).is_some_and(|parcel| !parcel.bucket.kept && parcel.in_flight == 0) {
+                self.expire_one(id, now, step);
+            }
+        }
+    }
+
+    pub(super) fn retry_after(&self, now: Instant) -> Duration {
+        self.breaker.down(now).map_or(Duration::from_secs(1), |(_, retry_after)| retry_after)
+    }
+
+    /// Trying again can't help.
+    pub(super) fn give_up(&mut self, id: ParcelId, now: Instant, step: &mut Step) {
+        let Some(parcel) = self.remove(id) else { return };
+        if parcel.bucket.overflow.is_some() {
+            step.overflowed.push(parcel.into_bucket());
+            return;
+        }
+        let outcome = parcel.given_up(FailureReason::DestinationUnavailable, self.retry_after(now));
+        step.settled.push((parcel.bucket.ticket, outcome));
+    }
+}
