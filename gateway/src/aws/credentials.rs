@@ -15,13 +15,16 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinHandle;
+
 use crate::clock::Clock;
 
 /// How long a source may take: it is on this machine, or is AWS's token service.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two attempts while there is nothing to sign with, or what there is was refused.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// Between two attempts ahead of the expiry: the caller that makes one waits for it.
+/// Between two attempts ahead of the expiry.
 const AHEAD_PAUSE: Duration = Duration::from_secs(10);
 /// How long before their expiry credentials are fetched anew. AWS's own sources hand out new ones at least 5 minutes
 /// before the old ones end.
@@ -48,7 +51,7 @@ impl CredentialsFailure {
             words = format!("{words}: {cause}");
             next = cause.source();
         }
-        Self(words.lines().map(str::trim).collect::<Vec<_>>().join("; ").into())
+        Self(words.lines().map(str::trim).collect::<Vec<_>>().join("; ").replace(":; ", ": ").into())
     }
 }
 
@@ -119,7 +122,7 @@ pub(super) struct Cache {
     clock: Clock,
     known: Mutex<Known>,
     /// Held by the one caller that asks the source.
-    loading: tokio::sync::Mutex<()>,
+    loading: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -133,7 +136,7 @@ struct Known {
 /// What a caller does.
 enum Next {
     Use(Credentials),
-    /// Fetches new ones if no one else does; else uses these.
+    /// Has new ones fetched if no one else does, and uses these meanwhile.
     Ahead(Credentials),
     /// Fetches new ones or waits for whoever does.
     Load,
@@ -148,33 +151,46 @@ impl fmt::Debug for Cache {
 
 impl Cache {
     pub(super) fn new(source: SharedCredentialsProvider, clock: Clock) -> Self {
-        Self { source, clock, known: Mutex::default(), loading: tokio::sync::Mutex::default() }
+        Self { source, clock, known: Mutex::default(), loading: Arc::default() }
     }
 
     async fn credentials(self: &Arc<Self>) -> Result<Credentials, CredentialsError> {
-        let (turn, old) = match self.next() {
+        match self.next() {
             Next::Use(credentials) => return Ok(credentials),
             Next::Fail(failure) => return Err(CredentialsError::provider_error(failure)),
-            Next::Ahead(credentials) => match self.loading.try_lock() {
-                Ok(turn) => (turn, Some(credentials)),
-                Err(_) => return Ok(credentials),
-            },
-            Next::Load => (self.loading.lock().await, None),
-        };
-        // Another caller may have been faster.
-        match (self.next(), old) {
-            (Next::Use(credentials), _) => return Ok(credentials),
-            (Next::Fail(failure), _) => return Err(CredentialsError::provider_error(failure)),
-            _ => {}
+            Next::Ahead(credentials) => {
+                if let Ok(turn) = Arc::clone(&self.loading).try_lock_owned() {
+                    drop(self.load(turn));
+                }
+                return Ok(credentials);
+            }
+            Next::Load => {}
         }
-        let limit = if self.known().asked.is_none() { super::WARM_TIMEOUT } else { LOAD_TIMEOUT };
-        let loaded = match tokio::time::timeout(limit, self.source.provide_credentials()).await {
-            Ok(loaded) => loaded.map_err(|error| CredentialsFailure::of(&error)),
-            Err(_) => Err(CredentialsFailure::timed_out(limit)),
-        };
-        let result = self.learn(loaded);
-        drop(turn);
-        result.map_err(CredentialsError::provider_error)
+        let turn = Arc::clone(&self.loading).lock_owned().await;
+        // Another caller may have been faster.
+        match self.next() {
+            Next::Use(credentials) | Next::Ahead(credentials) => return Ok(credentials),
+            Next::Fail(failure) => return Err(CredentialsError::provider_error(failure)),
+            Next::Load => {}
+        }
+        let loaded = self.load(turn).await;
+        let loaded = loaded.unwrap_or_else(|_| Err(CredentialsFailure("their source panicked".into())));
+        loaded.map_err(CredentialsError::provider_error)
+    }
+
+    /// Asks the source, in a task: a caller that has no time to wait for it must not make all that it did be for nothing.
+    #[allow(clippy::disallowed_methods, reason = "it ends by its own time limit, and others may wait for it")]
+    fn load(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> JoinHandle<Result<Credentials, CredentialsFailure>> {
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            let _turn = turn;
+            let limit = if cache.known().asked.is_none() { super::WARM_TIMEOUT } else { LOAD_TIMEOUT };
+            let loaded = match tokio::time::timeout(limit, cache.source.provide_credentials()).await {
+                Ok(loaded) => loaded.map_err(|error| CredentialsFailure::of(&error)),
+                Err(_) => Err(CredentialsFailure::timed_out(limit)),
+            };
+            cache.learn(loaded)
+        })
     }
 
     fn next(&self) -> Next {

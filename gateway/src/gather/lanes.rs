@@ -16,7 +16,7 @@ use super::order::LaneOrder;
 use super::pace::Pace;
 use super::packing::Packing;
 use super::shard_map::ShardRange;
-use super::ticket::Outcome;
+use super::ticket::{FailureReason, Outcome};
 use super::writer::LaneWriter;
 use crate::clock::Clock;
 use crate::metrics::{Counter, CounterHandle, Metrics};
@@ -142,14 +142,12 @@ impl Lanes {
                 let (lane, guard) = self.free_lane(lanes, affinity);
                 let mut writer = LaneWriter::new(&self.shared, None, lane, guard);
                 write(&mut writer);
-                writer.end();
             }
             Set::Keyed(set) => {
                 let table = Arc::clone(&set.read().unwrap_or_else(PoisonError::into_inner).table);
                 let Some(first) = table.0.get(affinity % table.0.len().max(1)) else { return };
                 let mut writer = LaneWriter::new(&self.shared, Some(&table), &first.lane, first.lane.lock());
                 write(&mut writer);
-                writer.end();
             }
         }
     }
@@ -301,6 +299,12 @@ impl Shared {
     pub(super) fn segment(&self) -> Segment {
         let (id, waiters, ticket) = self.in_flight.open();
         Segment::new(id, waiters, ticket, self.clock.now())
+    }
+
+    /// Never sends a bucket that may be broken.
+    pub(super) fn give_up(&self, bucket: OpenBucket) {
+        let reason = FailureReason::DestinationUnavailable;
+        bucket.close(&self.packing, self.clock.now(), None).ticket.settle(&Outcome::Unknown { reason });
     }
 
     pub(super) fn close_for_size(&self, lane: &Lane, bucket: OpenBucket) {

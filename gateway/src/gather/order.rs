@@ -69,6 +69,13 @@ impl LaneOrder {
         self.kept.load(Ordering::Acquire) > 0
     }
 
+    /// Whether a lane before it has buckets that are kept for later.
+    #[must_use]
+    pub fn waits_for_kept(&self) -> bool {
+        let after = self.after.lock().unwrap_or_else(PoisonError::into_inner);
+        after.iter().any(|lane| lane.has_kept() || lane.waits_for_kept())
+    }
+
     /// Whether the lanes before it have nothing on its way any more.
     #[must_use]
     pub fn may_go(&self) -> bool {

@@ -172,6 +172,32 @@ fn a_record_that_is_larger_than_a_bucket_takes_the_units_it_needs() {
 }
 
 #[test]
+fn a_panic_in_the_middle_of_a_record_sends_nothing_that_may_be_broken() {
+    let taken = Arc::new(Taken::default());
+    let lanes = Lanes::sticky(1, parts(&taken, packing(Format::Aggregate)), &Metrics::new());
+    let verdict = Arc::new(Verdict::default());
+    lanes.write(0, |writer| {
+        write_record(writer, &line(300));
+        writer.attach(&(Arc::clone(&verdict) as Arc<dyn Waiter>), EventRange { start: 0, end: 1 });
+    });
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        lanes.write(0, |writer| {
+            writer.append(300).extend_from_slice(b"half of");
+            panic!("the test asked for this panic");
+        });
+    }));
+    assert!(panicked.is_err());
+    lanes.close_all();
+    assert!(taken.take().is_empty(), "a bucket with half a record is not sent");
+    assert!(matches!(verdict.now(), Some(Outcome::Unknown { .. })));
+    lanes.write(0, |writer| {
+        write_record(writer, &line(300));
+    });
+    lanes.close_all();
+    assert_eq!(taken.take().len(), 1, "the lane goes on");
+}
+
+#[test]
 fn a_bucket_holds_no_more_records_than_it_may() {
     let taken = Arc::new(Taken::default());
     let packing = Packing { max_events: 500, ..packing(Format::Lines) };

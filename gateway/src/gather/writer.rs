@@ -26,10 +26,6 @@ impl<'a> LaneWriter<'a> {
         Self { shared, keyed, lane, guard: Some(guard), closed: false }
     }
 
-    pub(super) fn end(mut self) {
-        self.leave();
-    }
-
     fn leave(&mut self) {
         self.guard = None;
         if std::mem::take(&mut self.closed) {
@@ -123,5 +119,17 @@ impl<'a> LaneWriter<'a> {
             shared.opened.notify_one();
             OpenBucket::new(shared.segment(), &shared.packing)
         })
+    }
+}
+
+impl Drop for LaneWriter<'_> {
+    fn drop(&mut self) {
+        // A batch whose reading panicked may have left half a record, or an id put down for a record that is not there: the
+        // bucket is given up, and everyone in it is told that nobody knows.
+        let bucket = if std::thread::panicking() { self.guard.as_deref_mut().and_then(Option::take) } else { None };
+        self.leave();
+        if let Some(bucket) = bucket {
+            self.shared.give_up(bucket);
+        }
     }
 }

@@ -66,6 +66,11 @@ impl Rig {
         assert_eq!(self.key().await.as_deref(), Ok(key));
     }
 
+    /// Waits until nobody asks the source.
+    async fn loaded(&self) {
+        drop(self.cache.loading.lock().await);
+    }
+
     fn asked(&self) -> usize {
         self.source.asked.load(Ordering::SeqCst)
     }
@@ -86,15 +91,28 @@ async fn a_thousand_callers_ask_the_source_once() {
 }
 
 #[tokio::test]
-async fn new_ones_are_fetched_ahead_of_the_expiry_and_one_caller_waits_for_them() {
+async fn new_ones_are_fetched_ahead_of_the_expiry_and_nobody_waits_for_them() {
     let rig = rig(3_600);
     rig.has("AKID1").await;
     rig.wall.store(3_400_000, Ordering::SeqCst);
     rig.rest(AHEAD_PAUSE);
     rig.source.lifetime.store(7_200, Ordering::SeqCst);
     let (first, second) = tokio::join!(rig.key(), rig.key());
-    assert_eq!((first.as_deref(), second.as_deref()), (Ok("AKID2"), Ok("AKID1")), "the other used the old ones");
+    assert_eq!((first.as_deref(), second.as_deref()), (Ok("AKID1"), Ok("AKID1")), "the old ones are good");
+    rig.loaded().await;
+    assert_eq!(rig.asked(), 2, "one of them had new ones fetched");
     rig.has("AKID2").await;
+}
+
+/// The SDK gives up a call, and with it whoever fetches credentials for it, after an attempt's time-out.
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_stop_the_fetching() {
+    let rig = rig(3_600);
+    let gave_up = futures_util::poll!(Box::pin(rig.key()));
+    assert!(gave_up.is_pending(), "the source takes a moment");
+    rig.loaded().await;
+    rig.has("AKID1").await;
+    assert_eq!(rig.asked(), 1);
 }
 
 #[tokio::test]
@@ -105,6 +123,7 @@ async fn old_ones_serve_to_their_expiry_while_the_source_is_down() {
     rig.wall.store(3_599_000, Ordering::SeqCst);
     rig.rest(AHEAD_PAUSE);
     rig.has("AKID1").await;
+    rig.loaded().await;
     assert_eq!(rig.asked(), 2, "the source was tried");
     rig.wall.store(3_601_000, Ordering::SeqCst);
     rig.rest(RETRY_PAUSE);

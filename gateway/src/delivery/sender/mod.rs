@@ -182,20 +182,15 @@ impl Sender {
     fn take_step(self: &Arc<Self>, step: impl FnOnce(&mut Dispatcher) -> Step) -> Option<Instant> {
         let step = {
             let mut books = self.books();
+            let step = step(&mut books);
             // Under the lock: what a step has taken out of the books is not gone before it is handed on.
             self.acting.fetch_add(1, Ordering::AcqRel);
-            step(&mut books)
+            step
         };
+        let acting = Acting(self);
         let wake_at = step.wake_at;
         self.act(step);
-        let idle = {
-            let books = self.books();
-            self.up.store(books.down(self.clock.now()).is_none(), Ordering::Release);
-            self.acting.fetch_sub(1, Ordering::AcqRel) == 1 && books.is_empty()
-        };
-        if idle {
-            self.emptied.notify_waiters();
-        }
+        drop(acting);
         wake_at
     }
 
@@ -271,6 +266,23 @@ impl Sender {
     fn answered(self: &Arc<Self>, call: u64, results: Result<Vec<wire::EntryResult>, CallError>) {
         let _ = self.take_step(|books| books.answered(call, results, self.clock.now()));
         self.changed.notify_one();
+    }
+}
+
+/// A step that is being done; also one that panics has an end.
+struct Acting<'a>(&'a Sender);
+
+impl Drop for Acting<'_> {
+    fn drop(&mut self) {
+        let sender = self.0;
+        let idle = {
+            let books = sender.books();
+            sender.up.store(books.down(sender.clock.now()).is_none(), Ordering::Release);
+            sender.acting.fetch_sub(1, Ordering::AcqRel) == 1 && books.is_empty()
+        };
+        if idle {
+            sender.emptied.notify_waiters();
+        }
     }
 }
 

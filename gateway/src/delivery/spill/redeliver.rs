@@ -56,7 +56,12 @@ async fn send(inner: &Arc<Inner>, destination: &dyn Destination, sending: Sendin
     let ticket = Ticket::of_one(Arc::new(sent), stored.head.events);
     let reader = Arc::clone(inner);
     let read = tokio::task::spawn_blocking(move || reader.store.read(&stored)).await;
-    match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+    let read = match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        // A file that someone has removed is damage, too.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read,
+    };
+    match read {
         Ok(Some(payload)) => {
             let now = inner.clock.now();
             destination.submit(ClosedBucket {

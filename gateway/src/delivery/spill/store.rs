@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::frame::{self, FILE_HEADER, FRAME_HEADER, FrameHead};
 use crate::delivery::lake::files::{self, FileLayer};
@@ -72,7 +72,16 @@ impl Store {
             let Some(number) = number_of(&entry.name).filter(|_| !entry.is_dir) else { continue };
             left.next_file = left.next_file.max(number + 1);
             let before = left.buckets.len();
-            let end = self.read_file(number, entry.len, &mut left.buckets)?;
+            let end = match self.read_file(number, entry.len, &mut left.buckets) {
+                Ok(end) => end,
+                Err(error) => {
+                    // One bad file must not keep the gateway from starting; the next start tries again.
+                    let path = self.path(number);
+                    error!(path = %path.display(), %error, "a spill file can't be read; it is left as it is");
+                    left.buckets.truncate(before);
+                    continue;
+                }
+            };
             let behind = entry.len - end;
             if behind > 0 {
                 // Buckets that were being written when the process or the machine stopped; none of their events was

@@ -105,7 +105,7 @@ impl Dispatcher {
         if !self.keeps || !self.breaker.is_open() {
             return;
         }
-        let blocked = |lane: &&LaneQueue| !lane.in_flight && lane.order.has_kept();
+        let blocked = |lane: &&LaneQueue| !lane.in_flight && (lane.order.has_kept() || lane.order.waits_for_kept());
         let waiting: BTreeSet<ParcelId> =
             self.lanes.values().filter(blocked).flat_map(|lane| &lane.waiting).map(|piece| piece.parcel).collect();
         for id in waiting {

@@ -43,7 +43,8 @@ impl DynamoDbRegistry {
     async fn get_batch(&self, tables: HashMap<String, Vec<Item>>) -> Result<Vec<(String, Vec<Item>)>, RegistryError> {
         let table = tables.keys().cloned().collect::<Vec<_>>().join(" and ");
         let asked = |keys: Vec<Item>| {
-            let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
+            // A replica that is behind would say of a new key that there is none, and of a disabled one that it is not.
+            let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             keys.map_err(|error| RegistryError::Unavailable(Arc::from(error.to_string())))
         };
         let mut left = HashMap::new();

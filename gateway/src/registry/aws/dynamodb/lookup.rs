@@ -34,8 +34,15 @@ impl DynamoDbRegistry {
                 match known {
                     Some(answer) => Ok(self.settle(&hash, answer)),
                     None => {
-                        let places = self.search(API_KEY_HASHES, "api_key_hash", &hash.to_string()).await?;
-                        self.read_found(&hash, places).await.map(Ok)
+                        let found = match self.search(API_KEY_HASHES, "api_key_hash", &hash.to_string()).await {
+                            Ok(places) => self.read_found(&hash, places).await,
+                            Err(error) => Err(error),
+                        };
+                        match found {
+                            // A bad row is that key's alone; anything else is the table's.
+                            Err(error @ RegistryError::BadRow { .. }) => Ok(Err(error)),
+                            found => found.map(Ok),
+                        }
                     }
                 }
             }
