@@ -5,6 +5,7 @@ mod efficiency;
 mod emulator;
 mod failures;
 mod keyed;
+mod partial;
 mod routes;
 mod spill;
 
