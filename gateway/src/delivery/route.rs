@@ -2,6 +2,7 @@
 //! an application's route is looked up for every batch, so a change holds from the next batch on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use async_trait::async_trait;
 
@@ -23,6 +24,8 @@ pub struct Routes {
     // Where each route leads to, as a place in `outlets`.
     places: Vec<(Route, usize)>,
     default: usize,
+    // Routes that were asked for in vain, a bit each.
+    missed: AtomicU8,
     in_flight: Arc<InFlight>,
 }
 
@@ -31,7 +34,7 @@ impl Routes {
     #[must_use]
     pub fn single(outlet: Outlet) -> Arc<Self> {
         let in_flight = Arc::clone(outlet.lanes.in_flight());
-        Arc::new(Self { outlets: vec![outlet], places: Vec::new(), default: 0, in_flight })
+        Arc::new(Self { outlets: vec![outlet], places: Vec::new(), default: 0, missed: AtomicU8::new(0), in_flight })
     }
 
     /// A way out for each route; the one at the place `default` for whoever has no route of its own, or one that this
@@ -41,7 +44,7 @@ impl Routes {
         let in_flight = Arc::clone(routes.get(default)?.1.lanes.in_flight());
         let places = routes.iter().enumerate().map(|(place, (route, _))| (*route, place)).collect();
         let outlets = routes.into_iter().map(|(_, outlet)| outlet).collect();
-        Some(Arc::new(Self { outlets, places, default, in_flight }))
+        Some(Arc::new(Self { outlets, places, default, missed: AtomicU8::new(0), in_flight }))
     }
 
     /// Where an application's events go. A route that this gateway has no settings for is taken for the default: events
@@ -49,13 +52,21 @@ impl Routes {
     #[inline]
     #[must_use]
     pub fn of(&self, route: Option<Route>) -> &Outlet {
-        &self.outlets[route.and_then(|route| self.place(route)).unwrap_or(self.default)]
+        let place = match route {
+            None => self.default,
+            Some(route) => self.place(route).unwrap_or_else(|| self.missing(route)),
+        };
+        &self.outlets[place]
     }
 
-    /// Whether this gateway is set up for a route.
-    #[must_use]
-    pub fn has(&self, route: Route) -> bool {
-        self.place(route).is_some()
+    /// Said once for each route: it is asked for with every batch.
+    #[cold]
+    fn missing(&self, route: Route) -> usize {
+        let bit = 1 << (route as u8);
+        if self.missed.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            tracing::warn!(%route, "an application's route has no settings here; its events go to the default");
+        }
+        self.default
     }
 
     /// Every way out.
