@@ -6,14 +6,16 @@
 //! [`LoadConfig::keep_ids`] the ids of acknowledged events are handed over, so that a verifier can look for them at the
 //! destination. A lost connection costs nothing but time: unanswered batches are sent again with the same ids.
 
-mod config;
+pub mod config;
 mod drive;
 mod engine;
 mod load;
 mod record;
+pub mod result;
 mod workload;
 
-pub use config::{LoadConfig, LoadError, Transport};
+pub use config::{LoadConfig, LoadError, RunConfig, Transport};
 pub use engine::event_id;
 pub use load::Load;
-pub use record::{Ids, Latencies, Ledger, Percentiles, Recent, Report, Snapshot};
+pub use record::{Ids, Latencies, Ledger, Percentiles, Recent, Report, Snapshot, bucket_floor, bucket_of};
+pub use workload::Model;

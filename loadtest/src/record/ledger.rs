@@ -3,13 +3,15 @@
 //! `in_flight` is counted up and down with the batches and not computed from the other figures, so that
 //! [`Ledger::balances`] can fail.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use headgate_proto::v1::Reason;
+use serde::{Deserialize, Serialize};
 
 /// Counts of events. Each event that was due is in exactly one of `accepted`, `rejected`, `unknown`, `failed`,
 /// `overflow` and `in_flight`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Events that the players' clock made due.
     pub due: u64,
@@ -20,7 +22,7 @@ pub struct Ledger {
     /// Events answered as stored.
     pub accepted: u64,
     /// Events answered as breaking a rule, by reason.
-    pub rejected: BTreeMap<&'static str, u64>,
+    pub rejected: BTreeMap<Cow<'static, str>, u64>,
     /// `retry` verdicts and events of refused batches; each is sent again, so these are not ends.
     pub retry: u64,
     /// Events of which the gateway could not say whether they are stored.
@@ -48,16 +50,17 @@ impl Ledger {
     }
 
     pub(crate) fn reject(&mut self, reason: Reason) {
-        *self.rejected.entry(reason.label()).or_default() += 1;
+        *self.rejected.entry(Cow::Borrowed(reason.label())).or_default() += 1;
     }
 
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Adds what another one holds.
+    pub fn add(&mut self, other: &Self) {
         self.due += other.due;
         self.sent += other.sent;
         self.resent += other.resent;
         self.accepted += other.accepted;
         for (reason, events) in &other.rejected {
-            *self.rejected.entry(reason).or_default() += events;
+            *self.rejected.entry(reason.clone()).or_default() += events;
         }
         self.retry += other.retry;
         self.unknown += other.unknown;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use hist::{Latencies, Percentiles};
+pub use hist::{Latencies, Percentiles, bucket_floor, bucket_of};
 pub use ledger::Ledger;
 pub use report::{Ids, Recent, Report, Snapshot};
 use tokio::time::Instant;

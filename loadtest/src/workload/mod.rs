@@ -14,10 +14,17 @@ mod payload;
 mod player;
 mod wait;
 
+use serde::{Deserialize, Serialize};
+
 use cycle::Cycles;
 pub(crate) use fault::Fault;
 pub(crate) use payload::app_version;
 pub(crate) use player::Player;
+
+/// What players do, as data: which step follows which, and after how long.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {}
 
 /// The game and its players.
 pub(crate) struct World {
