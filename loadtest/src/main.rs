@@ -1,2 +1,7 @@
-//! The load tester.
-fn main() {}
+//! `headgate-loadtest`: see `headgate_loadtest::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    headgate_loadtest::cli::main()
+}

@@ -5,30 +5,37 @@ mod stand_in;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use headgate_loadtest::{Load, LoadConfig, Report, Transport};
+use headgate_loadtest::{Load, Report, RunConfig, Secrets, Transport};
 use stand_in::{Deed, KEY, Running};
 use tokio::time::{sleep, timeout};
 
-fn config(running: &Running, seconds: f64) -> LoadConfig {
-    LoadConfig {
+fn config(running: &Running, seconds: f64) -> RunConfig {
+    RunConfig {
         servers: 4,
         players: 2_000,
-        events_per_second: 4_000.0,
-        duration: Some(Duration::from_secs_f64(seconds)),
+        run_time: Duration::from_secs_f64(seconds),
         linger: Duration::from_millis(20),
         bad_share: 0.02,
-        keep_ids: true,
         drain: Duration::from_secs(20),
-        ..LoadConfig::new(running.endpoint.as_str(), KEY)
+        ..RunConfig::new(running.endpoint.as_str())
     }
+    .at_rate(4_000.0)
+}
+
+fn key(key: &str) -> Secrets {
+    Secrets { api_keys: vec![key.to_owned()], tls_ca: None }
+}
+
+fn start(config: &RunConfig) -> Load {
+    Load::start(config, &key(KEY), true).expect("a valid configuration")
 }
 
 async fn finish(mut load: Load) -> Report {
     timeout(Duration::from_secs(60), load.finished()).await.expect("a run ends").expect("no server panics")
 }
 
-async fn run(config: &LoadConfig) -> Report {
-    finish(Load::start(config).expect("a valid configuration")).await
+async fn run(config: &RunConfig) -> Report {
+    finish(start(config)).await
 }
 
 /// The ledger balances, nothing is open, and what was said of each id holds at the stand-in.
@@ -69,7 +76,7 @@ async fn a_seed_repeats_the_ids() {
     let running = Running::start(|_| Deed::Answer).await;
     let first = run(&config(&running, 1.0)).await;
     let again = run(&config(&running, 1.0)).await;
-    let other = run(&LoadConfig { seed: 2, ..config(&running, 1.0) }).await;
+    let other = run(&RunConfig { seed: 2, ..config(&running, 1.0) }).await;
     let ids = |report: &Report| report.ids.acknowledged.iter().copied().collect::<HashSet<_>>();
     assert_eq!(ids(&first), ids(&again));
     assert!(ids(&first).is_disjoint(&ids(&other)));
@@ -84,7 +91,7 @@ async fn refused_batches_and_retry_verdicts_are_sent_again_with_the_same_ids() {
             _ => Deed::Answer,
         })
         .await;
-        let report = run(&LoadConfig { transport, ..config(&running, 2.0) }).await;
+        let report = run(&RunConfig { transport, ..config(&running, 2.0) }).await;
         check(&report, &running);
         assert!(report.ledger.retry > 500, "{:?}", report.ledger);
         assert!(report.ledger.unknown > 50, "{:?}", report.ledger);
@@ -99,7 +106,7 @@ async fn refused_batches_and_retry_verdicts_are_sent_again_with_the_same_ids() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_streams_and_connections_lose_nothing() {
     let running = Running::start(|batch| if batch % 97 == 96 { Deed::BreakStream } else { Deed::Answer }).await;
-    let load = Load::start(&config(&running, 3.0)).expect("a valid configuration");
+    let load = start(&config(&running, 3.0));
     for _ in 0..4 {
         sleep(Duration::from_millis(600)).await;
         running.cut();
@@ -115,8 +122,8 @@ async fn broken_streams_and_connections_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_connections_lose_no_unary_call() {
     let running = Running::start(|_| Deed::Answer).await;
-    let config = LoadConfig { transport: Transport::Unary, ..config(&running, 2.0) };
-    let load = Load::start(&config).expect("a valid configuration");
+    let config = RunConfig { transport: Transport::Unary, ..config(&running, 2.0) };
+    let load = start(&config);
     for _ in 0..3 {
         sleep(Duration::from_millis(500)).await;
         running.stall(Duration::from_millis(30));
@@ -145,7 +152,7 @@ async fn a_stream_that_is_asked_to_move_moves_without_losing_or_repeating_anythi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stall_shows_in_the_latency_of_every_event_that_was_due() {
     let running = Running::start(|_| Deed::Answer).await;
-    let load = Load::start(&config(&running, 3.0)).expect("a valid configuration");
+    let load = start(&config(&running, 3.0));
     sleep(Duration::from_millis(1_200)).await;
     running.stall(Duration::from_secs(1));
     let report = finish(load).await;
@@ -158,7 +165,7 @@ async fn a_stall_shows_in_the_latency_of_every_event_that_was_due() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_window_is_counted_and_does_not_slow_the_schedule() {
     let running = Running::start(|_| Deed::Silence).await;
-    let config = LoadConfig { max_in_flight: 10, drain: Duration::from_millis(200), ..config(&running, 1.0) };
+    let config = RunConfig { max_in_flight: 10, drain: Duration::from_millis(200), ..config(&running, 1.0) };
     let report = run(&config).await;
     check(&report, &running);
     let rate = report.ledger.due as f64;
@@ -180,11 +187,10 @@ async fn a_verdict_that_does_not_add_up_is_not_believed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreachable_gateway_or_a_wrong_key_fails_events_and_says_why() {
     let running = Running::start(|_| Deed::Answer).await;
-    let short = LoadConfig { drain: Duration::from_millis(100), ..config(&running, 0.5) };
-    let unreachable = LoadConfig { endpoint: "http://127.0.0.1:1".to_owned(), ..short.clone() };
-    let wrong_key = LoadConfig { api_key: "hg_other".to_owned(), ..short };
-    for (config, says) in [(unreachable, "refused"), (wrong_key, "wrong key")] {
-        let report = run(&config).await;
+    let short = RunConfig { drain: Duration::from_millis(100), ..config(&running, 0.5) };
+    let unreachable = RunConfig { endpoint: "http://127.0.0.1:1".to_owned(), ..short.clone() };
+    for (config, key, says) in [(unreachable, key(KEY), "refused"), (short, key("hg_other"), "wrong key")] {
+        let report = finish(Load::start(&config, &key, true).expect("a valid configuration")).await;
         assert!(report.ledger.balances() && report.ledger.in_flight == 0, "{:?}", report.ledger);
         assert_eq!(report.ledger.failed, report.ledger.due);
         assert!(report.ledger.due > 0);
@@ -197,7 +203,7 @@ async fn an_unreachable_gateway_or_a_wrong_key_fails_events_and_says_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_without_end_stops_when_told_and_waits_for_its_answers() {
     let running = Running::start(|_| Deed::Answer).await;
-    let mut load = Load::start(&LoadConfig { duration: None, ..config(&running, 1.0) }).expect("a valid configuration");
+    let mut load = start(&RunConfig { run_time: Duration::from_secs(100 * 3_600), ..config(&running, 1.0) });
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     let mut accepted_in_windows = 0;
     let snapshot = loop {
@@ -221,19 +227,23 @@ async fn a_run_without_end_stops_when_told_and_waits_for_its_answers() {
 
 #[tokio::test]
 async fn settings_out_of_range_are_refused_with_what_to_do() {
-    let good = LoadConfig::new("http://127.0.0.1:50051", KEY);
+    let good = RunConfig { players: 2_000, ..RunConfig::new("http://127.0.0.1:50051") }.resolved();
+    let refused =
+        |config: &RunConfig, key: &Secrets| Load::start(config, key, false).err().expect("refused").to_string();
     let bad = [
-        (LoadConfig { servers: 0, ..good.clone() }, "give each server a player"),
-        (LoadConfig { players: 3, ..good.clone() }, "give each server a player"),
-        (LoadConfig { players: 100, ..good.clone() }, "give 400"),
-        (LoadConfig { events_per_second: 0.0, ..good.clone() }, "above 0"),
-        (LoadConfig { linger: Duration::ZERO, ..good.clone() }, "1 ms"),
-        (LoadConfig { bad_share: 1.5, ..good.clone() }, "0 to 1"),
-        (LoadConfig { endpoint: "not an address".to_owned(), ..good.clone() }, "http://HOST:PORT"),
-        (LoadConfig { api_key: "two\nlines".to_owned(), ..good }, "header"),
+        (RunConfig { servers: 0, ..good.clone() }, "give each server a player"),
+        (RunConfig { players: 3, ..good.clone() }, "give each server a player"),
+        (RunConfig { players: 100, ..good.clone() }.at_rate(20_000.0), "give 400"),
+        (RunConfig { speed: 0.0, ..good.clone() }, "above 0"),
+        (RunConfig { linger: Duration::ZERO, ..good.clone() }, "1 ms"),
+        (RunConfig { bad_share: 1.5, ..good.clone() }, "0 to 1"),
+        (RunConfig { run_time: Duration::from_secs(120 * 3_600), ..good.clone() }, "119 h"),
+        (RunConfig { endpoint: "not an address".to_owned(), ..good.clone() }, "http://HOST:PORT"),
     ];
     for (config, says) in bad {
-        let error = Load::start(&config).err().expect("refused").to_string();
+        let error = refused(&config, &key(KEY));
         assert!(error.contains(says), "{error}");
     }
+    assert!(refused(&good, &key("two\nlines")).contains("header"));
+    assert!(refused(&good, &Secrets::default()).contains("a key for each"));
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Transport;
 use crate::workload::Model;
 
 /// The settings of a run. Secrets are no part of it.
@@ -24,8 +23,10 @@ pub struct RunConfig {
     pub transport: Transport,
     /// Players of all shards together, online or not.
     pub players: u32,
-    /// Game servers of all shards together; each has a transport of its own.
+    /// Game servers of all shards together; each has a transport of its own. 0: as many as `players_per_server` makes.
     pub servers: u32,
+    /// Players on a game server, where `servers` is 0.
+    pub players_per_server: u32,
     /// The share of the players that is online where the profile is at 1. Above 0, up to 1.
     pub online: f64,
     /// How many players are online when.
@@ -34,8 +35,15 @@ pub struct RunConfig {
     pub model: Model,
     /// How many times faster than in real life the game's time passes.
     pub speed: f64,
+    /// If given, `speed` is worked out such that so many events a second become due where the profile is at 1.
+    pub events_per_second: Option<f64>,
+    /// Events a second that the gateway lets through for the application, where the scenario is about that. If given, and
+    /// no rate is, three times as many are offered.
+    pub quota: Option<f64>,
     /// Everything random follows from it.
     pub seed: u64,
+    /// Tells the event ids of this run from those of others with the same seed; the same for all shards.
+    pub run_id: u64,
     /// How long events are due, from the start of the schedule.
     #[serde(with = "humantime_serde")]
     pub run_time: Duration,
@@ -72,10 +80,23 @@ pub struct RunConfig {
     pub phases: Vec<PhasePlan>,
     /// The rules that the run is judged by.
     pub slos: Vec<String>,
+    /// Whether this is a search for the highest rate at which the rules hold, and between which rates.
+    pub search: Option<Search>,
     /// Goose users that send and wait in a closed loop beside the game servers, for comparison.
     pub closed_loop: u32,
     /// Which part of the load this process makes.
     pub shard: ShardOf,
+}
+
+/// How batches travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// `StreamEvents`: one long-lived stream for each game server.
+    #[default]
+    Stream,
+    /// `PublishEvents`: one call for each batch.
+    Unary,
 }
 
 /// Who drives the game servers.
@@ -195,6 +216,9 @@ pub enum Retry {
 pub struct BadClients {
     /// How many of them there are, as a share of the game servers; at least one of each kind.
     pub share: f64,
+    /// When they begin, from the start of the schedule.
+    #[serde(with = "humantime_serde", default)]
+    pub from: Duration,
     /// What they do.
     pub kinds: Vec<BadKind>,
 }
@@ -217,6 +241,18 @@ pub enum BadKind {
     NeverAcks,
     /// Events in the name of other servers' players.
     StolenPlayers,
+}
+
+/// A search for the highest rate at which every rule holds. Rates are events a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// The first rate that is tried.
+    pub from: f64,
+    /// The highest.
+    pub to: f64,
+    /// It ends once the highest rate that held and the lowest that did not are this close, as a share. Above 0.
+    pub within: f64,
 }
 
 /// Something that is done to the run.
@@ -245,6 +281,11 @@ pub enum Deed {
         class: Option<String>,
         /// The factor. 1 is the model.
         times: f64,
+    },
+    /// The driver of this server panics: for tests of the load tester itself.
+    Panic {
+        /// The server's number, from 0.
+        server: u32,
     },
 }
 
@@ -276,7 +317,7 @@ impl RunConfig {
     /// Results with the same hash can be merged and compared.
     #[must_use]
     pub fn hash(&self) -> String {
-        let one = Self { endpoint: String::new(), shard: ShardOf { index: 1, of: 1 }, ..self.clone() };
+        let one = Self { endpoint: String::new(), run_id: 0, shard: ShardOf { index: 1, of: 1 }, ..self.clone() };
         let text = serde_json::to_vec(&one).unwrap_or_default();
         let digest = Sha256::digest(&text);
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()

@@ -6,7 +6,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
-use crate::config::{LoadConfig, LoadError};
+use crate::config::{LoadError, RunConfig};
 use crate::engine::{Draw, Purpose};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -14,16 +14,19 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Where to connect to, and with which key.
 #[derive(Clone)]
 pub(crate) struct Connector {
     endpoint: Endpoint,
     key: MetadataValue<Ascii>,
+    /// The connection to use, where servers share some; it opens with the first call, and again whenever it was lost.
+    shared: Option<Channel>,
 }
 
 impl Connector {
-    pub(crate) fn new(config: &LoadConfig) -> Result<Self, LoadError> {
+    pub(crate) fn new(config: &RunConfig, key: &str, tls_ca: Option<&[u8]>) -> Result<Self, LoadError> {
         let bad_endpoint = |error: tonic::transport::Error| LoadError::Endpoint(config.endpoint.clone(), error.into());
         let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
             .map_err(bad_endpoint)?
@@ -33,23 +36,54 @@ impl Connector {
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        if let Some(authority) = &config.tls_ca {
+        // Without this check an `https` endpoint would be refused at every connect, and an `http` one left unencrypted.
+        let encrypted = endpoint.uri().scheme_str() == Some("https");
+        if tls_ca.is_none() && encrypted {
+            return Err(LoadError::NoAuthority(config.endpoint.clone()));
+        }
+        if let Some(authority) = tls_ca {
+            if !encrypted {
+                return Err(LoadError::PlainText(config.endpoint.clone()));
+            }
+            if !authority.windows(PEM_CERTIFICATE.len()).any(|text| text == PEM_CERTIFICATE) {
+                return Err(LoadError::EmptyAuthority);
+            }
             let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
             endpoint = endpoint.tls_config(tls).map_err(bad_endpoint)?;
         }
-        let mut key: MetadataValue<Ascii> = config.api_key.parse().map_err(|_| LoadError::ApiKey)?;
+        let mut key: MetadataValue<Ascii> = key.parse().map_err(|_| LoadError::ApiKey)?;
         key.set_sensitive(true);
-        Ok(Self { endpoint, key })
+        Ok(Self { endpoint, key, shared: None })
     }
 
-    /// A connection of its own, open.
+    /// Connections to be shared; each needs a runtime.
+    pub(crate) fn pool(&self, connections: u32) -> Vec<Channel> {
+        (0..connections).map(|_| self.endpoint.connect_lazy()).collect()
+    }
+
+    /// The same, over a shared connection.
+    pub(crate) fn over(&self, shared: Channel) -> Self {
+        Self { shared: Some(shared), ..self.clone() }
+    }
+
+    /// The same with another key.
+    pub(crate) fn with_key(&self, key: &str) -> Result<Self, LoadError> {
+        let mut key: MetadataValue<Ascii> = key.parse().map_err(|_| LoadError::ApiKey)?;
+        key.set_sensitive(true);
+        Ok(Self { key, ..self.clone() })
+    }
+
+    /// A connection: the shared one, or one of its own, open.
     pub(super) async fn connect(&self) -> Result<Channel, Status> {
-        self.endpoint.connect().await.map_err(|error| Status::unavailable(innermost(&error)))
+        match &self.shared {
+            Some(shared) => Ok(shared.clone()),
+            None => self.endpoint.connect().await.map_err(|error| Status::unavailable(innermost(&error))),
+        }
     }
 
     /// A connection that opens with the first call, and again whenever it was lost.
     pub(super) fn connect_lazy(&self) -> Channel {
-        self.endpoint.connect_lazy()
+        self.shared.clone().unwrap_or_else(|| self.endpoint.connect_lazy())
     }
 
     /// A request that shows the key.
@@ -74,14 +108,16 @@ fn innermost(error: &dyn std::error::Error) -> String {
 pub(super) struct Backoff {
     draw: Draw,
     attempts: u32,
+    /// Without it everybody who lost a connection at once comes back at once, as careless clients do.
+    jitter: bool,
 }
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(5);
 
-    pub(super) fn new(seed: u64, server: usize) -> Self {
-        Self { draw: Draw::new(seed, server as u32, 0, Purpose::Backoff), attempts: 0 }
+    pub(super) fn new(seed: u64, server: u32, jitter: bool) -> Self {
+        Self { draw: Draw::new(seed, server, 0, Purpose::Backoff), attempts: 0, jitter }
     }
 
     /// How long to wait before the next attempt.
@@ -94,7 +130,7 @@ impl Backoff {
     /// How long to wait after so many attempts.
     pub(super) fn full_jitter(&mut self, attempts: u32) -> Duration {
         let most = Self::FIRST.saturating_mul(1 << attempts.min(10)).min(Self::LONGEST);
-        most.mul_f64(self.draw.unit())
+        if self.jitter { most.mul_f64(self.draw.unit()) } else { most }
     }
 
     /// A little more than the hint, so that those who got the same hint do not come back at once.
@@ -114,7 +150,7 @@ mod tests {
 
     #[test]
     fn backoff_grows_to_its_cap_and_begins_anew() {
-        let mut backoff = Backoff::new(1, 1);
+        let mut backoff = Backoff::new(1, 1, true);
         let longest =
             |backoff: &mut Backoff, attempts| (0..500).map(|_| backoff.full_jitter(attempts)).max().expect("500 waits");
         assert!(longest(&mut backoff, 0) <= Duration::from_millis(100));
@@ -127,5 +163,7 @@ mod tests {
         assert!(backoff.next() <= Duration::from_millis(100));
         let hint = Duration::from_secs(1);
         assert!((hint..Duration::from_millis(1_201)).contains(&backoff.after_hint(hint)));
+        let mut careless = Backoff::new(1, 1, false);
+        assert_eq!([0, 1, 60].map(|attempts| careless.full_jitter(attempts).as_millis()), [100, 200, 5_000]);
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Flight {
     pub(super) intended: Instant,
     /// When it left last.
     pub(super) sent: Option<Instant>,
+    /// The gateway asked not to see it again before.
+    pub(super) not_before: Option<Instant>,
     /// How often it was sent in vain.
     pub(super) attempts: u32,
 }

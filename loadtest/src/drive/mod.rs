@@ -4,24 +4,41 @@
 //! A refusal or a `retry` verdict is sent again after its hint, a batch without an answer when the connection is back;
 //! always with the same event ids and the instant at which it was to leave at first.
 
+#[cfg(feature = "cli")]
+mod bad;
+mod clock;
+#[cfg(feature = "cli")]
+mod closed_loop;
 mod codec;
 mod conn;
 mod flight;
+#[cfg(feature = "cli")]
+pub(crate) mod goose;
+mod outcome;
 mod schedule;
+mod seat;
 mod server;
 mod settle;
 mod stream;
+mod trace;
 mod unary;
 
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
+pub(crate) use bad::BadClient;
 use bytes::Bytes;
+pub(crate) use clock::GameClock;
+#[cfg(feature = "cli")]
+pub(crate) use closed_loop::ClosedLoopClient;
 pub(crate) use conn::Connector;
 use headgate_proto::v1::BatchVerdict;
-pub(crate) use schedule::Schedule;
-pub(crate) use server::GameServer;
+pub(crate) use schedule::{Schedule, Start};
+pub(crate) use seat::{Common, Seat};
+pub(crate) use server::{GameServer, Running};
 use stream::StreamLink;
 use tonic::Code;
+pub(crate) use trace::{End, ServerTrace, Trace};
 use unary::UnaryLink;
 
 /// What the gateway said of a batch.
@@ -39,8 +56,11 @@ enum Answer {
 
 /// What comes in on a link.
 enum Incoming {
-    /// Batches can be sent from now on.
-    Opened,
+    /// Batches can be sent from now on; connecting took so long.
+    Opened {
+        after: Duration,
+        again: bool,
+    },
     Answered {
         sequence: u64,
         answer: Answer,
@@ -83,8 +103,16 @@ impl Link {
         }
     }
 
+    /// Cuts the connection without a word; unary calls go on over the next one by themselves.
+    fn cut(&mut self) -> Vec<Carrier> {
+        match self {
+            Self::Stream(link) => link.cut(),
+            Self::Unary(link) => link.cut(),
+        }
+    }
+
     /// Tells the gateway that nothing more comes, and waits a moment for it to agree.
-    async fn close(self) {
+    async fn close(&mut self) {
         if let Self::Stream(link) = self {
             link.close().await;
         }

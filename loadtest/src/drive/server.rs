@@ -1,7 +1,5 @@
 //! One game server: an open loop that neither a slow answer nor a lost connection slows down.
 
-use std::ops::Range;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,146 +9,208 @@ use tonic::Code;
 
 use super::conn::Backoff;
 use super::flight::{Flight, Flights};
+use super::outcome::{Outcome, code_name};
+use super::seat::{Common, Seat};
 use super::settle::Settled;
 use super::stream::StreamLink;
+use super::trace::{End, ServerTrace};
 use super::unary::UnaryLink;
-use super::{Answer, Connector, Incoming, Link, Schedule};
-use crate::config::{LoadConfig, Transport};
-use crate::engine::{Batch, Encoder, Engine, Framing};
-use crate::record::Recorder;
-use crate::workload::World;
+use super::{Answer, Incoming, Link, Schedule};
+use crate::config::{Retry, Transport};
+use crate::engine::{Batch, Encoder, Engine, Framing, Mark};
 
-/// The gateway takes 10,000 events and 4 MiB in one message.
-const MOST_EVENTS: usize = 5_000;
+/// The gateway takes messages of 4 MiB.
 const MOST_BYTES: usize = 2 << 20;
 /// A batch that could not be delivered for so long is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// A careless client's pause before it sends a refused batch again.
+const CARELESS_PAUSE: Duration = Duration::from_millis(100);
 
-/// What bounds a game server.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) max_in_flight: usize,
-    pub(crate) drain: Duration,
-    pub(crate) keep_ids: bool,
+/// Whether a game server goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Running {
+    Yes,
+    /// Nothing more is due, and every batch has its end.
+    No,
 }
 
 /// A game server with its players.
 pub(crate) struct GameServer {
-    index: usize,
+    common: Arc<Common>,
+    seat: Seat,
     schedule: Schedule,
-    limits: Limits,
     engine: Engine,
     encoder: Encoder,
     link: Link,
     flights: Flights,
     backoff: Backoff,
-    recorder: Arc<Recorder>,
-    seed: u64,
+    stop: watch::Receiver<Option<Instant>>,
+    online: u32,
+    trace: ServerTrace,
+    outcomes: Vec<Outcome>,
 }
 
 impl GameServer {
+    /// A server whose engine stands and whose connection is being opened.
     pub(crate) fn new(
-        index: usize,
-        config: &LoadConfig,
-        world: Arc<World>,
-        numbers: Range<u32>,
+        common: Arc<Common>,
+        seat: Seat,
+        engine: Engine,
         schedule: Schedule,
-        connector: Connector,
-        recorder: Arc<Recorder>,
+        stop: watch::Receiver<Option<Instant>>,
     ) -> Self {
-        let backoff = || Backoff::new(config.seed, index);
-        let (link, framing) = match config.transport {
+        let backoff = || Backoff::new(common.seed, seat.server, common.retry != Retry::Careless);
+        let (connector, recorder) = (seat.connector.clone(), common.recorder.clone());
+        let (link, framing) = match common.transport {
             Transport::Stream => {
-                let link = StreamLink::new(connector, backoff(), recorder.clone());
-                (Link::Stream(Box::new(link)), Framing::Stream)
+                (Link::Stream(Box::new(StreamLink::new(connector, backoff(), recorder))), Framing::Stream)
             }
-            Transport::Unary => {
-                let link = UnaryLink::new(connector, recorder.clone());
-                (Link::Unary(Box::new(link)), Framing::Unary)
-            }
+            Transport::Unary => (Link::Unary(Box::new(UnaryLink::new(connector, recorder))), Framing::Unary),
         };
-        let limits = Limits { max_in_flight: config.max_in_flight, drain: config.drain, keep_ids: config.keep_ids };
+        let begins = schedule.since_start(schedule.begins());
         Self {
-            index,
+            encoder: Encoder::new(common.world.clone(), framing),
+            backoff: backoff(),
+            trace: ServerTrace::new(seat.clone(), begins),
+            common,
+            seat,
             schedule,
-            limits,
-            engine: Engine::new(world.clone(), numbers, 0),
-            encoder: Encoder::new(world, framing),
+            engine,
             link,
             flights: Flights::default(),
-            backoff: backoff(),
-            recorder,
-            seed: config.seed,
+            stop,
+            online: 0,
+            outcomes: Vec::new(),
         }
     }
 
-    /// Runs to the end of the schedule, or to the instant that `stop` says, and until every batch has its end.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<Option<Instant>>) {
-        let mut stopping = false;
-        let mut wake_at = self.wake_at();
-        let mut timer = pin!(sleep_until(wake_at));
+    /// Goes on until this instant, or to the end: of the schedule, or what `stop` says, and of every batch.
+    pub(crate) async fn drive(&mut self, until: Instant) -> Running {
+        let mut stop_heard = self.hear_stop();
+        let mut wake_at = self.wake_at(until);
+        let mut timer = std::pin::pin!(sleep_until(wake_at));
         loop {
             tokio::select! {
                 incoming = self.link.next() => self.take_in(incoming),
                 () = &mut timer => self.on_time(),
-                changed = stop.changed(), if !stopping => {
-                    let end = *stop.borrow_and_update();
-                    if changed.is_err() || end.is_some() {
-                        stopping = true;
-                        self.schedule.end_by(end.unwrap_or_else(Instant::now));
-                    }
-                }
+                changed = self.stop.changed(), if !stop_heard => stop_heard = changed.is_err() || self.hear_stop(),
             }
             if let Some(ended) = self.schedule.ended() {
-                if ended + self.limits.drain <= Instant::now() {
+                if ended + self.common.drain <= Instant::now() {
                     for flight in self.flights.take_all() {
-                        self.give_up(flight, "no answer before the end of the run");
+                        self.give_up(flight, Code::DeadlineExceeded, "no answer before the end of the run");
                     }
                 }
                 if self.flights.len() == 0 {
-                    break;
+                    return Running::No;
                 }
             }
-            if wake_at != self.wake_at() {
-                wake_at = self.wake_at();
+            if until <= Instant::now() {
+                return Running::Yes;
+            }
+            let next = self.wake_at(until);
+            if wake_at != next {
+                wake_at = next;
                 timer.as_mut().reset(wake_at);
             }
         }
+    }
+
+    /// Lets nothing be due from now on; says whether something would have been.
+    pub(crate) fn stop(&mut self) -> bool {
+        let early = self.schedule.ended().is_none();
+        self.schedule.end_by(Instant::now());
+        early
+    }
+
+    /// Hangs up, and tells what became of each event if that is kept.
+    pub(crate) async fn close(&mut self) -> ServerTrace {
         self.link.close().await;
+        self.set_online(0);
+        std::mem::take(&mut self.trace)
+    }
+
+    /// The batches answered since the last call; empty unless outcomes are kept.
+    pub(crate) fn take_outcomes(&mut self) -> Vec<Outcome> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// Whether it was told to stop; if so, nothing is due past that instant.
+    fn hear_stop(&mut self) -> bool {
+        let end = *self.stop.borrow_and_update();
+        if let Some(end) = end {
+            self.schedule.end_by(end);
+        }
+        end.is_some()
     }
 
     /// When there is something to do even if nothing comes in.
-    fn wake_at(&self) -> Instant {
-        let drained = self.schedule.ended().map(|ended| ended + self.limits.drain);
-        let far_away = Instant::now() + Duration::from_secs(3_600);
-        [self.schedule.next(), self.flights.next_rested(), drained].into_iter().flatten().min().unwrap_or(far_away)
+    fn wake_at(&self, until: Instant) -> Instant {
+        let drained = self.schedule.ended().map(|ended| ended + self.common.drain);
+        let next = [self.schedule.next(), self.flights.next_rested(), drained, Some(until)];
+        next.into_iter().flatten().min().unwrap_or(until)
     }
 
     /// Sends what is due, tick by tick, each with its own intended instant however late it is.
     fn on_time(&mut self) {
-        while let Some(intended) = self.schedule.next().filter(|next| *next <= Instant::now()) {
+        let mut now = Instant::now();
+        while let Some(intended) = self.schedule.next().filter(|next| *next <= now) {
+            self.suffer(intended);
             for batch in self.happenings_until(intended) {
                 self.depart(batch, intended);
             }
             self.schedule.advance();
-            self.recorder.shard(self.index).lag.record(intended.elapsed(), 1);
+            now = Instant::now();
+            let at = self.common.recorder.second_of(intended);
+            let lag = now.saturating_duration_since(intended);
+            let mut shard = self.common.recorder.shard(self.seat.class, self.seat.server as usize);
+            shard.second(at).lag.record(lag, 1);
         }
-        let now = Instant::now();
         while let Some(flight) = self.flights.take_rested(now) {
             self.launch(flight);
+        }
+        self.set_online(self.engine.online());
+    }
+
+    fn set_online(&mut self, online: u32) {
+        if self.online != online {
+            self.common.recorder.online_changed(i64::from(online) - i64::from(self.online));
+            self.online = online;
+        }
+    }
+
+    /// What the scenario does to this server by this instant.
+    fn suffer(&mut self, by: Instant) {
+        let by = self.schedule.since_start(by);
+        if self.seat.panic_at.is_some_and(|at| at <= by) {
+            panic!("the scenario has this game server's driver panic");
+        }
+        let cuts = self.seat.cuts.iter().take_while(|at| **at <= by).count();
+        if cuts == 0 {
+            return;
+        }
+        self.seat.cuts.drain(..cuts);
+        for carrier in self.link.cut() {
+            let lost = self.flights.lost(carrier);
+            self.lost(lost);
         }
     }
 
     /// What happened since the latest tick, in batches that the gateway takes.
     fn happenings_until(&mut self, instant: Instant) -> Vec<Batch> {
         let mut batches = Vec::new();
-        let Self { engine, encoder, schedule, .. } = self;
-        engine.advance(schedule.game_ms(instant), |number, player, happening| {
-            encoder.push(number, player, happening, schedule.epoch_ns(happening.due));
-            if encoder.events() >= MOST_EVENTS || encoder.bytes() >= MOST_BYTES {
+        let Self { engine, encoder, schedule, common, .. } = self;
+        let intended = schedule.since_start(instant);
+        let game_ms = schedule.game_ms(instant);
+        engine.advance(game_ms, |number, player, happening| {
+            let real = schedule.real(happening.due);
+            let lead_us = intended.saturating_sub(real).as_micros() as u32;
+            encoder.push(number, player, happening, schedule.epoch_ns(real), lead_us);
+            if encoder.events() >= common.max_batch || encoder.bytes() >= MOST_BYTES {
                 batches.push(encoder.take());
             }
         });
+        self.trace.lived_until(game_ms);
         if encoder.events() > 0 {
             batches.push(encoder.take());
         }
@@ -160,37 +220,64 @@ impl GameServer {
     /// A batch leaves for the first time, unless too many are on the way.
     fn depart(&mut self, batch: Batch, intended: Instant) {
         let events = batch.events() as u64;
-        let overflow = self.flights.len() >= self.limits.max_in_flight;
-        let mut shard = self.recorder.shard(self.index);
+        let recorder = &self.common.recorder;
+        let overflow = self.flights.len() >= self.common.max_in_flight;
+        let now = recorder.second_of(Instant::now());
+        let mut shard = recorder.shard(self.seat.class, self.seat.server as usize);
         shard.ledger.due += events;
+        shard.ledger.duplicates += batch.marks.iter().filter(|mark| mark.is_duplicate()).count() as u64;
+        shard.second(now).due += events;
         if overflow {
             shard.ledger.overflow += events;
+            shard.second(now).overflow += events;
+            drop(shard);
+            if self.common.trace {
+                self.trace.all(&batch, End::Unsent);
+            }
             return;
         }
         shard.ledger.in_flight += events;
         drop(shard);
-        self.launch(Flight { batch, intended, sent: None, attempts: 0 });
+        self.launch(Flight { batch, intended, sent: None, not_before: None, attempts: 0 });
     }
 
     /// Sends a batch, or lets it wait for a connection.
     fn launch(&mut self, mut flight: Flight) {
         if flight.attempts > 0 && flight.intended.elapsed() > GIVE_UP_AFTER {
-            return self.give_up(flight, "not delivered in 60 s");
+            return self.give_up(flight, Code::DeadlineExceeded, "not delivered in 60 s");
         }
         let sequence = self.flights.next_sequence();
         let Some(carrier) = self.link.send(sequence, flight.batch.body.clone()) else {
             return self.flights.wait(flight);
         };
         let events = flight.batch.events() as u64;
-        let again = flight.sent.replace(Instant::now()).is_some();
+        let sent = Instant::now();
+        let again = flight.sent.replace(sent).is_some();
+        if flight.not_before.take().is_some_and(|not_before| sent < not_before) {
+            self.common.recorder.retried_early();
+        }
         self.flights.depart(sequence, carrier, flight);
-        let mut shard = self.recorder.shard(self.index);
-        *(if again { &mut shard.ledger.resent } else { &mut shard.ledger.sent }) += events;
+        let recorder = &self.common.recorder;
+        let at = recorder.second_of(sent);
+        let mut shard = recorder.shard(self.seat.class, self.seat.server as usize);
+        if again {
+            shard.ledger.resent += events;
+            shard.second(at).resent += events;
+        } else {
+            shard.ledger.sent += events;
+            shard.second(at).sent += events;
+        }
     }
 
     fn take_in(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Opened => {
+            Incoming::Opened { after, again } => {
+                let recorder = &self.common.recorder;
+                let at = recorder.second_of(Instant::now());
+                let mut shard = recorder.shard(self.seat.class, self.seat.server as usize);
+                shard.connect.record(after, 1);
+                shard.second(at).reconnects += u64::from(again);
+                drop(shard);
                 for flight in self.flights.take_waiting() {
                     self.launch(flight);
                 }
@@ -204,35 +291,55 @@ impl GameServer {
                 if let Some(why) = why.filter(|_| !asked || !lost.is_empty()) {
                     self.problem(why, 1);
                 }
-                for mut flight in lost {
-                    flight.attempts += 1;
-                    self.launch(flight);
-                }
+                self.lost(lost);
             }
             Incoming::Trouble(what) => self.problem(what, 1),
         }
     }
 
+    /// Batches whose connection is gone are sent again, as soon as there is another.
+    fn lost(&mut self, lost: Vec<Flight>) {
+        for mut flight in lost {
+            flight.attempts += 1;
+            if self.common.retry == Retry::None {
+                self.give_up(flight, Code::Unavailable, "the connection broke before the answer");
+            } else {
+                self.launch(flight);
+            }
+        }
+    }
+
     fn settle(&mut self, mut flight: Flight, answer: Answer) {
         let now = Instant::now();
-        let events = flight.batch.events() as u64;
         flight.attempts += 1;
         match answer {
             Answer::Verdict(verdict) => match Settled::read(&verdict, flight.batch.events()) {
                 Ok(settled) => self.book(flight, &settled, now),
-                Err(what) => self.give_up(flight, what),
+                Err(what) => self.give_up(flight, Code::Internal, what),
             },
-            Answer::Refused { code: Code::Unavailable | Code::ResourceExhausted, message, retry_after } => {
-                let mut shard = self.recorder.shard(self.index);
+            Answer::Refused { code, message, retry_after } => {
+                let for_now = matches!(code, Code::Unavailable | Code::ResourceExhausted);
+                if !for_now || self.common.retry == Retry::None {
+                    return self.give_up(flight, code, &format!("batch refused: {code:?}: {message}"));
+                }
+                let events = flight.batch.events() as u64;
+                let recorder = &self.common.recorder;
+                let at = recorder.second_of(now);
+                let mut shard = recorder.shard(self.seat.class, self.seat.server as usize);
                 shard.ledger.retry += events;
                 shard.problem(format!("batch refused for now: {message}"), events);
+                let second = shard.second(at);
+                second.retry += events;
+                *second.codes.entry(code_name(code)).or_default() += 1;
                 drop(shard);
+                self.outcome(now.saturating_duration_since(flight.intended), code, Some(&message));
                 self.rest(flight, retry_after, now);
             }
-            Answer::Refused { code, message, .. } => {
-                self.give_up(flight, &format!("batch refused: {code:?}: {message}"))
-            }
             Answer::Unanswered(why) => {
+                self.outcome(now.saturating_duration_since(flight.intended), Code::Unknown, Some(&why));
+                if self.common.retry == Retry::None {
+                    return self.give_up(flight, Code::Unknown, &why);
+                }
                 self.problem(why, 1);
                 self.rest(flight, None, now);
             }
@@ -242,23 +349,47 @@ impl GameServer {
     /// Books a verdict, and has those events rest that are to be sent again.
     fn book(&mut self, flight: Flight, settled: &Settled, now: Instant) {
         let ends = flight.batch.events() - settled.retry.len();
-        let mut shard = self.recorder.shard(self.index);
+        let recorder = &self.common.recorder;
         let ack = now.saturating_duration_since(flight.intended);
         let service = flight.sent.map_or(ack, |sent| now.saturating_duration_since(sent));
-        shard.ack.record(ack, ends as u64);
-        shard.ack_window.record(ack, ends as u64);
-        shard.service.record(service, ends as u64);
-        settled.book(&mut shard, &flight.batch, self.limits.keep_ids.then_some(self.seed));
-        drop(shard);
-        if !settled.retry.is_empty() {
-            let batch = flight.batch.select(&settled.retry);
-            self.rest(Flight { batch, ..flight }, settled.retry_after, now);
+        let (left_at, at) = (recorder.second_of(flight.intended), recorder.second_of(now));
+        let mut shard = recorder.shard(self.seat.class, self.seat.server as usize);
+        settled.book(&mut shard.ledger, flight.batch.events() as u64);
+        let second = shard.second(left_at);
+        second.ack.record(ack, ends as u64);
+        second.service.record(service, ends as u64);
+        let ack_us = ack.as_micros() as u64;
+        for lead_us in settled.ended(&flight.batch).map(Mark::lead_us) {
+            second.event_age.record_us(ack_us + u64::from(lead_us), 1);
         }
+        let second = shard.second(at);
+        second.batches += 1;
+        *second.codes.entry("OK").or_default() += 1;
+        second.accepted += settled.accepted;
+        second.rejected += settled.rejected();
+        second.failed += settled.unknown();
+        second.retry += settled.retry.len() as u64;
+        drop(shard);
+        if self.common.trace {
+            settled.trace(&flight.batch, &mut self.trace);
+        }
+        self.outcome(ack, Code::Ok, None);
+        if settled.retry.is_empty() {
+            return;
+        }
+        let batch = flight.batch.select(&settled.retry);
+        let flight = Flight { batch, ..flight };
+        if self.common.retry == Retry::None {
+            return self.give_up(flight, Code::Unavailable, "the gateway asked for events again, and retries are off");
+        }
+        self.rest(flight, settled.retry_after, now);
     }
 
     /// Has a batch rest until its hint says, or for a backoff if there is none.
-    fn rest(&mut self, flight: Flight, hint: Option<Duration>, now: Instant) {
+    fn rest(&mut self, mut flight: Flight, hint: Option<Duration>, now: Instant) {
+        flight.not_before = hint.map(|hint| now + hint);
         let pause = match hint {
+            _ if self.common.retry == Retry::Careless => CARELESS_PAUSE,
             Some(hint) => self.backoff.after_hint(hint),
             None => self.backoff.full_jitter(flight.attempts),
         };
@@ -266,22 +397,41 @@ impl GameServer {
     }
 
     /// A batch that will not be delivered: its events have failed, and count as slow as they are by now.
-    fn give_up(&mut self, flight: Flight, why: &str) {
+    fn give_up(&mut self, flight: Flight, code: Code, why: &str) {
         let events = flight.batch.events() as u64;
-        let mut shard = self.recorder.shard(self.index);
-        let elapsed = flight.intended.elapsed();
-        shard.ack.record(elapsed, events);
-        shard.ack_window.record(elapsed, events);
+        let now = Instant::now();
+        let ack = now.saturating_duration_since(flight.intended);
+        let recorder = &self.common.recorder;
+        let (left_at, at) = (recorder.second_of(flight.intended), recorder.second_of(now));
+        let mut shard = recorder.shard(self.seat.class, self.seat.server as usize);
         shard.ledger.failed += events;
         shard.ledger.in_flight -= events;
         shard.problem(why.to_owned(), events);
-        if self.limits.keep_ids && flight.sent.is_some() {
-            let ids = flight.batch.marks.iter().map(|mark| mark.event_id(self.seed));
-            shard.ids.undecided.extend(ids);
+        shard.second(left_at).ack.record(ack, events);
+        let second = shard.second(at);
+        second.failed += events;
+        second.batches += 1;
+        *second.codes.entry(code_name(code)).or_default() += 1;
+        drop(shard);
+        if self.common.trace {
+            self.trace.all(&flight.batch, if flight.sent.is_some() { End::Undecided } else { End::Unsent });
+        }
+        self.outcome(ack, code, Some(why));
+    }
+
+    fn outcome(&mut self, ack: Duration, code: Code, error: Option<&str>) {
+        if self.common.outcomes {
+            self.outcomes.push(Outcome { ack, code, error: error.map(str::to_owned) });
         }
     }
 
     fn problem(&self, what: String, times: u64) {
-        self.recorder.shard(self.index).problem(what, times);
+        self.common.recorder.shard(self.seat.class, self.seat.server as usize).problem(what, times);
+    }
+}
+
+impl Drop for GameServer {
+    fn drop(&mut self) {
+        self.set_online(0);
     }
 }

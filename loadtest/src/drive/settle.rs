@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use headgate_proto::v1::{BatchVerdict, Reason, VerdictCode};
 
-use crate::engine::Batch;
-use crate::record::Shard;
+use super::trace::{self, ServerTrace};
+use crate::engine::{Batch, Mark};
+use crate::record::Ledger;
 
 /// A verdict that adds up.
 pub(super) struct Settled {
-    accepted: u64,
+    pub(super) accepted: u64,
     /// Places of the events that were not accepted, ascending.
     not_accepted: Vec<(u32, End)>,
     /// Places of the events to be sent again, ascending.
@@ -63,12 +64,23 @@ impl Settled {
         if counts == listed { Ok(settled) } else { Err(WRONG) }
     }
 
-    /// Books every event, and its id if a seed is given.
-    pub(super) fn book(&self, shard: &mut Shard, batch: &Batch, keep_ids: Option<u64>) {
-        let Shard { ledger, ids, .. } = shard;
+    pub(super) fn rejected(&self) -> u64 {
+        self.count(|end| matches!(end, End::Rejected(_)))
+    }
+
+    pub(super) fn unknown(&self) -> u64 {
+        self.count(|end| matches!(end, End::Unknown))
+    }
+
+    fn count(&self, which: impl Fn(End) -> bool) -> u64 {
+        self.not_accepted.iter().filter(|(_, end)| which(*end)).count() as u64
+    }
+
+    /// Books every event of a batch of so many.
+    pub(super) fn book(&self, ledger: &mut Ledger, events: u64) {
         ledger.accepted += self.accepted;
         ledger.retry += self.retry.len() as u64;
-        ledger.in_flight -= (batch.events() - self.retry.len()) as u64;
+        ledger.in_flight -= events - self.retry.len() as u64;
         for (_, end) in &self.not_accepted {
             match end {
                 End::Rejected(reason) => ledger.reject(*reason),
@@ -76,15 +88,23 @@ impl Settled {
                 End::Retry => {}
             }
         }
-        let Some(seed) = keep_ids else { return };
-        let mut listed = self.not_accepted.iter().peekable();
-        for (place, mark) in batch.marks.iter().enumerate() {
-            let end = listed.next_if(|(index, _)| *index as usize == place).map(|(_, end)| end);
+    }
+
+    /// The events that have come to their end.
+    pub(super) fn ended<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = Mark> + 'a {
+        let mut retry = self.retry.iter().copied().peekable();
+        let places = batch.marks.iter().enumerate();
+        places.filter(move |(place, _)| retry.next_if_eq(&(*place as u32)).is_none()).map(|(_, mark)| *mark)
+    }
+
+    /// Keeps the ends of events that were not accepted.
+    pub(super) fn trace(&self, batch: &Batch, trace: &mut ServerTrace) {
+        for (place, end) in &self.not_accepted {
+            let mark = batch.marks[*place as usize];
             match end {
-                None => ids.acknowledged.push(mark.event_id(seed)),
-                Some(End::Rejected(_)) => ids.rejected.push(mark.event_id(seed)),
-                Some(End::Unknown) => ids.undecided.push(mark.event_id(seed)),
-                Some(End::Retry) => {}
+                End::Rejected(_) => trace.one(mark, trace::End::Rejected),
+                End::Unknown => trace.one(mark, trace::End::Undecided),
+                End::Retry => {}
             }
         }
     }
@@ -96,7 +116,6 @@ mod tests {
     use headgate_proto::v1::EventVerdict;
 
     use super::*;
-    use crate::engine::{Mark, event_id};
 
     fn one(index: u32, code: VerdictCode) -> EventVerdict {
         EventVerdict { index, code: code.into(), reason: Reason::Charset.into(), ..Default::default() }
@@ -114,21 +133,18 @@ mod tests {
 
     #[test]
     fn each_event_is_booked_once() {
-        let marks = (0..5).map(|sequence| Mark { player: 1, sequence, end: 0 }).collect();
-        let batch = Batch { body: Bytes::new(), marks };
         let listed = vec![one(0, VerdictCode::Rejected), one(2, VerdictCode::Retry), one(3, VerdictCode::Unknown)];
         let settled = Settled::read(&verdict(2, 1, 1, 1, listed), 5).expect("adds up");
         assert_eq!(settled.retry, [2]);
-        let mut shard = Shard::default();
-        shard.ledger.due = 5;
-        shard.ledger.in_flight = 5;
-        settled.book(&mut shard, &batch, Some(9));
-        assert!(shard.ledger.balances(), "{:?}", shard.ledger);
-        assert_eq!((shard.ledger.accepted, shard.ledger.in_flight), (2, 1));
-        assert_eq!(shard.ledger.rejected["charset"], 1);
-        assert_eq!(shard.ids.acknowledged, [event_id(9, 1, 1), event_id(9, 1, 4)]);
-        assert_eq!(shard.ids.rejected, [event_id(9, 1, 0)]);
-        assert_eq!(shard.ids.undecided, [event_id(9, 1, 3)]);
+        let mut ledger = Ledger { due: 5, in_flight: 5, ..Ledger::default() };
+        settled.book(&mut ledger, 5);
+        assert!(ledger.balances(), "{ledger:?}");
+        assert_eq!((ledger.accepted, ledger.in_flight, ledger.unknown), (2, 1, 1));
+        assert_eq!(ledger.rejected["charset"], 1);
+        assert_eq!((settled.rejected(), settled.unknown()), (1, 1));
+        let marks = (0..5).map(|sequence| Mark::new(1, sequence, 0, 0)).collect();
+        let batch = Batch { body: Bytes::new(), marks };
+        assert_eq!(settled.ended(&batch).map(|mark| mark.sequence).collect::<Vec<_>>(), [0, 1, 3, 4]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct StreamLink {
     /// The answers of the current stream and of those before it that still owe some.
     answers: SelectAll<Answers>,
     opened: u32,
+    /// When the first try to connect began that has not ended in an open stream yet.
+    opening_since: Instant,
 }
 
 struct Current {
@@ -84,7 +86,16 @@ impl Stream for Answers {
 impl StreamLink {
     pub(super) fn new(connector: Connector, backoff: Backoff, recorder: Arc<Recorder>) -> Self {
         let opening = Some(open(connector.clone(), Duration::ZERO).boxed());
-        Self { connector, backoff, recorder, opening, current: None, answers: SelectAll::new(), opened: 0 }
+        Self {
+            connector,
+            backoff,
+            recorder,
+            opening,
+            current: None,
+            answers: SelectAll::new(),
+            opened: 0,
+            opening_since: Instant::now(),
+        }
     }
 
     pub(super) fn send(&mut self, sequence: u64, events: Bytes) -> Option<Carrier> {
@@ -100,6 +111,9 @@ impl StreamLink {
         loop {
             if self.opening.is_none() && self.current.as_ref().is_none_or(|current| current.move_by.is_some()) {
                 self.opening = Some(open(self.connector.clone(), self.backoff.next()).boxed());
+                if self.current.is_some() {
+                    self.opening_since = Instant::now();
+                }
             }
             let Self { opening, answers, .. } = self;
             let (carrier, item) = tokio::select! {
@@ -135,6 +149,7 @@ impl StreamLink {
                     }
                 }
                 Item::End(status) => {
+                    self.opening_since = Instant::now();
                     let current = self.current.take_if(|current| current.carrier == carrier);
                     let asked = current.is_none_or(|current| current.move_by.is_some());
                     let why = status.map(|status| describe("stream broken", &status));
@@ -151,7 +166,7 @@ impl StreamLink {
         self.opened += 1;
         self.current = Some(Current { carrier, requests, move_by: None });
         self.answers.push(Answers { carrier, stream: Some(stream), _open: open });
-        Incoming::Opened
+        Incoming::Opened { after: self.opening_since.elapsed(), again: carrier != Carrier(0) }
     }
 
     fn prepare_to_move(&mut self, carrier: Carrier, notice: &StreamNotice) {
@@ -161,7 +176,15 @@ impl StreamLink {
         }
     }
 
-    pub(super) async fn close(mut self) {
+    /// Cuts the streams without a word, as a lost network does. What was sent on them and not answered will not be.
+    pub(super) fn cut(&mut self) -> Vec<Carrier> {
+        self.current = None;
+        self.opening = None;
+        self.opening_since = Instant::now();
+        std::mem::take(&mut self.answers).into_iter().map(|answers| answers.carrier).collect()
+    }
+
+    pub(super) async fn close(&mut self) {
         self.opening = None;
         self.current = None;
         let ends = async { while self.answers.next().await.is_some() {} };
@@ -170,19 +193,33 @@ impl StreamLink {
     }
 }
 
-/// Opens a stream on a connection of its own, after a wait.
+/// Opens a stream after a wait.
 async fn open(connector: Connector, wait: Duration) -> Result<Opened, Status> {
     sleep(wait).await;
-    let opening = async {
-        let mut client = tonic::client::Grpc::new(connector.connect().await?);
-        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let (requests, mut outgoing) = mpsc::unbounded_channel();
-        let outgoing = poll_fn(move |context| outgoing.poll_recv(context));
-        let path = PathAndQuery::from_static(PATH);
-        let response = client.streaming(connector.request(outgoing), path, EncodedCodec::default()).await?;
-        Ok((requests, response.into_inner()))
-    };
-    timeout(OPEN_TIMEOUT, opening).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in 10 s")))
+    let (requests, mut outgoing) = mpsc::unbounded_channel();
+    let opening = open_with(connector, poll_fn(move |context| outgoing.poll_recv(context)));
+    let opened = timeout(OPEN_TIMEOUT, opening).await;
+    Ok((requests, opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in 10 s")))?))
+}
+
+/// Opens a stream that takes only so many requests that the gateway does not read.
+pub(super) async fn open_bounded(
+    connector: Connector,
+    unread: usize,
+) -> Result<(mpsc::Sender<Request>, Streaming<StreamEventsResponse>), Status> {
+    let (requests, mut outgoing) = mpsc::channel(unread);
+    Ok((requests, open_with(connector, poll_fn(move |context| outgoing.poll_recv(context))).await?))
+}
+
+async fn open_with(
+    connector: Connector,
+    outgoing: impl Stream<Item = Request> + Send + 'static,
+) -> Result<Streaming<StreamEventsResponse>, Status> {
+    let mut client = tonic::client::Grpc::new(connector.connect().await?);
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = PathAndQuery::from_static(PATH);
+    let response = client.streaming(connector.request(outgoing), path, EncodedCodec::default()).await?;
+    Ok(response.into_inner())
 }
 
 fn describe(what: &str, status: &Status) -> String {

@@ -49,6 +49,14 @@ impl UnaryLink {
         Carrier(0)
     }
 
+    /// Gives up the connection and the calls on it, as a lost network does.
+    pub(super) fn cut(&mut self) -> Vec<Carrier> {
+        self.calls = FuturesUnordered::new();
+        self.open = None;
+        self.channel = self.connector.connect_lazy();
+        vec![Carrier(0)]
+    }
+
     pub(super) async fn next(&mut self) -> Incoming {
         let Some((sequence, result)) = self.calls.next().await else { return std::future::pending().await };
         let answer = match result {
@@ -66,7 +74,8 @@ impl UnaryLink {
     }
 }
 
-async fn call(channel: Channel, request: tonic::Request<Request>) -> Result<PublishEventsResponse, Status> {
+/// One call.
+pub(super) async fn call(channel: Channel, request: tonic::Request<Request>) -> Result<PublishEventsResponse, Status> {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
     let response = client.unary(request, PathAndQuery::from_static(PATH), EncodedCodec::default()).await?;

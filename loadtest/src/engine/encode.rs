@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use bytes::{Bytes, BytesMut};
+use prost::encoding::encoded_len_varint;
 
-use super::{event_id, hyphenated};
-use crate::workload::{Fault, Happening, Player, World, app_version};
+use super::hyphenated;
+use crate::workload::{Fault, Happening, Pen, Player, World};
 
 /// The request that the events are written for; it decides their field number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
-    fn events_field(self) -> u32 {
+    fn events_field(self) -> u8 {
         match self {
             Self::Unary => 1,
             Self::Stream => 2,
@@ -30,17 +30,33 @@ impl Framing {
     }
 }
 
-/// One event of a batch: whose step it is, and where its encoding ends.
+/// One event of a batch: whose step it is, where its encoding ends, and when it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) player: u32,
     pub(crate) sequence: u32,
     pub(crate) end: u32,
+    /// The lead in microseconds, and in the top bit whether it is a duplicate.
+    lead: u32,
 }
 
+const DUPLICATE: u32 = 1 << 31;
+
 impl Mark {
-    pub(crate) fn event_id(self, seed: u64) -> u128 {
-        event_id(seed, self.player, self.sequence)
+    /// The first copy of an event; see [`Self::lead_us`], which ends at 35 minutes.
+    pub(crate) fn new(player: u32, sequence: u32, end: u32, lead_us: u32) -> Self {
+        Self { player, sequence, end, lead: lead_us.min(DUPLICATE - 1) }
+    }
+
+    /// By how many microseconds the event happened before the instant at which its batch was to leave. Of a duplicate,
+    /// it is that of the first copy, whose batch left earlier.
+    pub(crate) fn lead_us(self) -> u32 {
+        self.lead & !DUPLICATE
+    }
+
+    /// Whether this is the second copy of an event, byte for byte the first one.
+    pub(crate) fn is_duplicate(self) -> bool {
+        self.lead & DUPLICATE != 0
     }
 }
 
@@ -71,26 +87,37 @@ impl Batch {
     }
 }
 
+/// Room for all of an event but its payload.
+const HEADER: usize = 512;
+
 /// Encodes what happens into batches.
 pub(crate) struct Encoder {
     world: Arc<World>,
-    events_field: u32,
+    /// The key of a request's events.
+    key: u8,
     body: BytesMut,
+    /// The bytes of the batch before: the next one is likely to take as many.
+    bytes_before: usize,
     marks: Vec<Mark>,
+    /// The places in `marks` of the events that are to be in the next batch once more.
+    twice: Vec<u32>,
     /// Buffers used again for each event.
-    event: Vec<u8>,
-    payload: Vec<u8>,
+    header: Box<[u8; HEADER]>,
+    payload: Box<[u8]>,
 }
 
 impl Encoder {
     pub(crate) fn new(world: Arc<World>, framing: Framing) -> Self {
+        let payload = vec![0; world.payload_room()].into_boxed_slice();
         Self {
             world,
-            events_field: framing.events_field(),
+            key: framing.events_field() << 3 | LENGTH_DELIMITED,
             body: BytesMut::new(),
+            bytes_before: 0,
             marks: Vec::new(),
-            event: Vec::new(),
-            payload: Vec::new(),
+            twice: Vec::new(),
+            header: Box::new([0; HEADER]),
+            payload,
         }
     }
 
@@ -102,86 +129,180 @@ impl Encoder {
         self.body.len()
     }
 
-    /// Adds an event that happened at `epoch_ns`, in nanoseconds of Unix time.
-    pub(crate) fn push(&mut self, number: u32, player: &Player, happening: Happening, epoch_ns: u64) {
-        self.world.write_payload(number, player, happening, &mut self.payload);
-        self.write_event(number, happening, epoch_ns);
-        encode_key(self.events_field, WireType::LengthDelimited, &mut self.body);
-        encode_varint(self.event.len() as u64, &mut self.body);
-        self.body.extend_from_slice(&self.event);
-        self.marks.push(Mark { player: number, sequence: happening.sequence, end: self.body.len() as u32 });
-    }
-
-    /// The events pushed since the last call.
-    pub(crate) fn take(&mut self) -> Batch {
-        Batch { body: self.body.split().freeze(), marks: std::mem::take(&mut self.marks) }
-    }
-
-    fn write_event(&mut self, number: u32, happening: Happening, epoch_ns: u64) {
-        let Happening { kind, sequence, .. } = happening;
-        let seed = self.world.seed();
-        let fault = self.world.fault(number, sequence);
-
-        let id = hyphenated(event_id(seed, number, sequence));
-        let id = if fault == Some(Fault::IdNotAUuid) { &id[..35] } else { &id[..] };
-        let event_type = if fault == Some(Fault::TypeWithSpace) { "user knockout" } else { kind.event_type() };
-        let event_name = if fault == Some(Fault::NameMissing) { "" } else { kind.event_name() };
-        let seconds =
-            if fault == Some(Fault::TimestampOutOfRange) { 300_000_000_000 } else { epoch_ns / 1_000_000_000 };
-        let data: &[u8] = match fault {
-            Some(Fault::DataNotAnObject) => b"[\"not\",\"an\",\"object\"]",
-            Some(Fault::DataCutOff) => &self.payload[..self.payload.len() - 1],
-            _ => &self.payload,
-        };
-
-        let out = &mut self.event;
-        out.clear();
-        write_bytes(1, id, out);
-        write_bytes(2, event_type.as_bytes(), out);
-        if !event_name.is_empty() {
-            write_bytes(3, event_name.as_bytes(), out);
+    /// Adds an event that happened at `epoch_ns`, in nanoseconds of Unix time, `lead_us` microseconds before the instant
+    /// at which its batch is to leave. The timestamp is the one of the player's clock, which may be wrong.
+    pub(crate) fn push(&mut self, number: u32, player: &Player, happening: Happening, epoch_ns: u64, lead_us: u32) {
+        if self.body.is_empty() {
+            self.body.reserve(self.bytes_before + self.bytes_before / 8);
         }
-        write_timestamp(4, seconds, epoch_ns % 1_000_000_000, out);
-        write_bytes(5, kind.event_version().as_bytes(), out);
-        write_bytes(6, app_version(seed, number).as_bytes(), out);
-        write_bytes(7, data, out);
+        let stamp_ns = epoch_ns.saturating_add_signed(self.world.clock_skew_ns(number, player));
+        let payload_len = self.world.write_payload(number, player, happening, &mut self.payload);
+        match self.world.fault(number, happening.sequence) {
+            None => self.write_event(number, player, happening, stamp_ns, payload_len),
+            Some(fault) => self.write_bad_event(number, player, happening, stamp_ns, payload_len, fault),
+        }
+        if self.world.is_sent_twice(number, happening.sequence) {
+            self.twice.push(self.marks.len() as u32);
+        }
+        self.marks.push(Mark::new(number, happening.sequence, self.body.len() as u32, lead_us));
+    }
+
+    /// The events pushed since the last call, behind the duplicates of events of the batch before. Duplicates of this
+    /// one are in the next batch from the start; those of a run's last batch never leave.
+    pub(crate) fn take(&mut self) -> Batch {
+        self.bytes_before = self.body.len();
+        let mut marks = Vec::with_capacity(self.marks.len());
+        std::mem::swap(&mut marks, &mut self.marks);
+        let batch = Batch { body: self.body.split().freeze(), marks };
+        if !self.twice.is_empty() {
+            let again = batch.select(&self.twice);
+            self.twice.clear();
+            self.body.extend_from_slice(&again.body);
+            self.marks.extend(again.marks.iter().map(|mark| Mark { lead: mark.lead | DUPLICATE, ..*mark }));
+        }
+        batch
+    }
+
+    #[inline]
+    fn write_event(&mut self, number: u32, player: &Player, happening: Happening, stamp_ns: u64, payload_len: usize) {
+        let Happening { kind, sequence, .. } = happening;
+        let kind = &self.world.phrases().kinds[kind as usize];
+        let mut pen = Pen::new(&mut self.header[KEY_AND_LENGTH..]);
+        pen.raw(&[field(1), 36]).raw(&hyphenated(self.world.dice().event_id(number, sequence)));
+        pen.phrase(&kind.names);
+        timestamp(stamp_ns / 1_000_000_000, stamp_ns % 1_000_000_000, &mut pen);
+        pen.phrase(&kind.version).phrase(self.world.app_version(player));
+        pen.raw(&[field(7)]).varint(payload_len as u64);
+        let written = pen.written();
+        self.append(written, payload_len);
+    }
+
+    /// An event that breaks one rule.
+    #[cold]
+    fn write_bad_event(
+        &mut self,
+        number: u32,
+        player: &Player,
+        happening: Happening,
+        stamp_ns: u64,
+        mut payload_len: usize,
+        fault: Fault,
+    ) {
+        let Happening { kind, sequence, .. } = happening;
+        match fault {
+            Fault::DataNotAnObject => {
+                let array = b"[\"not\",\"an\",\"object\"]";
+                self.payload[..array.len()].copy_from_slice(array);
+                payload_len = array.len();
+            }
+            Fault::DataCutOff => payload_len -= 1,
+            _ => {}
+        }
+        let phrases = &self.world.phrases().kinds[kind as usize];
+        let mut pen = Pen::new(&mut self.header[KEY_AND_LENGTH..]);
+        let id = hyphenated(self.world.dice().event_id(number, sequence));
+        if fault == Fault::IdNotAUuid {
+            text(1, &id[..35], &mut pen);
+        } else {
+            text(1, &id, &mut pen);
+        }
+        match fault {
+            Fault::TypeWithSpace => {
+                text(2, b"user knockout", &mut pen);
+                text(3, kind.event_name().as_bytes(), &mut pen);
+            }
+            Fault::NameMissing => text(2, kind.event_type().as_bytes(), &mut pen),
+            _ => {
+                pen.phrase(&phrases.names);
+            }
+        }
+        let seconds = if fault == Fault::TimestampOutOfRange { 300_000_000_000 } else { stamp_ns / 1_000_000_000 };
+        timestamp(seconds, stamp_ns % 1_000_000_000, &mut pen);
+        pen.phrase(&phrases.version).phrase(self.world.app_version(player));
+        pen.raw(&[field(7)]).varint(payload_len as u64);
+        let written = pen.written();
+        self.append(written, payload_len);
+    }
+
+    /// Puts key and length before what was written, and appends all of it with the payload.
+    #[inline]
+    fn append(&mut self, written: usize, payload_len: usize) {
+        let len = (written + payload_len) as u64;
+        let start = KEY_AND_LENGTH - 1 - encoded_len_varint(len);
+        // A varint's pieces are bytes, so nothing is written past its end.
+        Pen::new(&mut self.header[start..]).raw(&[self.key]).varint(len);
+        self.body.extend_from_slice(&self.header[start..KEY_AND_LENGTH + written]);
+        self.body.extend_from_slice(&self.payload[..payload_len]);
     }
 }
 
-fn write_bytes(field: u32, value: &[u8], out: &mut Vec<u8>) {
-    encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(value.len() as u64, out);
-    out.put_slice(value);
+/// Room for the key and the length of an event of up to 256 MiB.
+const KEY_AND_LENGTH: usize = 5;
+const LENGTH_DELIMITED: u8 = 2;
+const VARINT: u8 = 0;
+
+/// The key of a length-delimited field.
+const fn field(number: u8) -> u8 {
+    number << 3 | LENGTH_DELIMITED
 }
 
-fn write_timestamp(field: u32, seconds: u64, nanos: u64, out: &mut Vec<u8>) {
+fn text(number: u8, value: &[u8], pen: &mut Pen<'_>) {
+    pen.raw(&[field(number)]).varint(value.len() as u64).bytes(value);
+}
+
+/// The field `event_timestamp`.
+#[inline]
+fn timestamp(seconds: u64, nanos: u64, pen: &mut Pen<'_>) {
     let nanos_len = if nanos == 0 { 0 } else { 1 + encoded_len_varint(nanos) };
-    encode_key(field, WireType::LengthDelimited, out);
-    encode_varint((1 + encoded_len_varint(seconds) + nanos_len) as u64, out);
-    encode_key(1, WireType::Varint, out);
-    encode_varint(seconds, out);
+    pen.raw(&[field(4), (1 + encoded_len_varint(seconds) + nanos_len) as u8]);
+    pen.raw(&[1 << 3 | VARINT]).varint(seconds);
     if nanos != 0 {
-        encode_key(2, WireType::Varint, out);
-        encode_varint(nanos, out);
+        pen.raw(&[2 << 3 | VARINT]).varint(nanos);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use headgate_proto::v1::{PublishEventsRequest, StreamEventsRequest};
+    use headgate_proto::v1::{Event, PublishEventsRequest, StreamEventsRequest};
     use prost::Message;
 
     use super::*;
-    use crate::engine::Engine;
+    use crate::engine::event_id;
+    use crate::engine::{Engine, Seat};
+    use crate::workload::WorldConfig;
+
+    const NOON: u64 = 1_750_000_000;
+
+    /// What happens in a minute, in batches of a second.
+    fn batches(framing: Framing, config: &WorldConfig) -> Vec<Batch> {
+        let world = Arc::new(World::new(11, config));
+        let mut engine = Engine::new(world.clone(), Seat::flat(0, 0..700, 0.7));
+        let mut encoder = Encoder::new(world, framing);
+        (1..=60)
+            .map(|second| {
+                engine.advance(second * 1_000, |number, player, happening| {
+                    let lead_us = (second * 1_000 - happening.due) * 1_000;
+                    let epoch_ns = NOON * 1_000_000_000 + happening.due * 1_000_000;
+                    encoder.push(number, player, happening, epoch_ns, lead_us as u32);
+                });
+                encoder.take()
+            })
+            .collect()
+    }
 
     fn batch(framing: Framing, bad_share: f64) -> Batch {
-        let world = Arc::new(World::new(11, bad_share));
-        let mut engine = Engine::new(world.clone(), 0..500, 0);
-        let mut encoder = Encoder::new(world, framing);
-        engine.advance(60_000, |number, player, happening| {
-            encoder.push(number, player, happening, 1_750_000_000_123_000_000 + happening.due);
-        });
-        encoder.take()
+        let config = WorldConfig { bad_share, ..WorldConfig::default() };
+        let mut whole = Batch { body: Bytes::new(), marks: Vec::new() };
+        for batch in batches(framing, &config) {
+            let offset = whole.body.len() as u32;
+            whole.marks.extend(batch.marks.iter().map(|mark| Mark { end: mark.end + offset, ..*mark }));
+            whole.body = [whole.body, batch.body].concat().into();
+        }
+        whole
+    }
+
+    fn decode(batch: &Batch) -> Vec<Event> {
+        StreamEventsRequest::decode(batch.body.clone()).expect("a request").events
     }
 
     #[test]
@@ -196,11 +317,11 @@ mod tests {
         for (event, mark) in one.iter().zip(&unary.marks) {
             let id = uuid::Uuid::parse_str(&event.event_id).expect("a UUID");
             assert_eq!(id.as_u128(), event_id(11, mark.player, mark.sequence));
-            let at = event.event_timestamp.expect("a timestamp");
-            assert_eq!(at.seconds, 1_750_000_000);
-            assert!(at.nanos >= 123_000_000);
+            let at = event.event_timestamp.expect("a timestamp").seconds;
+            assert!((NOON as i64 - 2..NOON as i64 + 62).contains(&at));
             assert!(!event.event_type.is_empty() && !event.event_name.is_empty());
-            assert_eq!(event.app_version, app_version(11, mark.player));
+            assert!(["4.12.1", "4.12.0", "4.11.3", "4.9.0"].contains(&event.app_version.as_str()));
+            assert!(["1.0.0", "1.2.0", "2.1.0"].contains(&event.event_version.as_str()));
             serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&event.event_data).expect("an object");
         }
     }
@@ -232,5 +353,49 @@ mod tests {
             .count();
         let share = broken as f64 / events.len() as f64;
         assert!((0.16..0.24).contains(&share), "{share} of the events are bad");
+    }
+
+    #[test]
+    fn events_of_wrong_clocks_are_off_by_up_to_the_models_seconds_and_others_exact() {
+        let mut config = WorldConfig::default();
+        config.model.clocks.skewed = 0.2;
+        let mut off = std::collections::BTreeMap::new();
+        for (second, batch) in (1..).zip(batches(Framing::Stream, &config)) {
+            for (event, mark) in decode(&batch).iter().zip(&batch.marks) {
+                let at = event.event_timestamp.expect("a timestamp");
+                let stamp_us = at.seconds * 1_000_000 + i64::from(at.nanos) / 1_000;
+                let happened_us = (NOON as i64 + second) * 1_000_000 - i64::from(mark.lead_us());
+                let skew_us = stamp_us - happened_us;
+                assert!(skew_us.abs() <= 2_000_000, "off by {skew_us} µs");
+                let known = *off.entry(mark.player).or_insert(skew_us);
+                assert!((known - skew_us).abs() <= 1, "a client's clock stays as wrong as it is");
+            }
+        }
+        let share = off.values().filter(|skew_us| **skew_us != 0).count() as f64 / off.len() as f64;
+        assert!((0.14..0.26).contains(&share), "{share} of the clocks are wrong");
+        assert!(off.values().any(|skew| *skew > 500_000) && off.values().any(|skew| *skew < -500_000));
+    }
+
+    #[test]
+    fn duplicates_are_in_the_next_batch_byte_for_byte() {
+        let config = WorldConfig { duplicate_share: 0.1, bad_share: 0.01, ..WorldConfig::default() };
+        let batches = batches(Framing::Stream, &config);
+        let (mut duplicates, mut firsts) = (0, 0);
+        for pair in batches.windows(2) {
+            let (before, after) = (decode(&pair[0]), decode(&pair[1]));
+            for (event, mark) in after.iter().zip(&pair[1].marks) {
+                firsts += usize::from(!mark.is_duplicate());
+                if mark.is_duplicate() {
+                    let of = |one: &&Mark| (one.player, one.sequence) == (mark.player, mark.sequence);
+                    let first = pair[0].marks.iter().position(|one| of(&one)).expect("the first copy");
+                    assert!(!pair[0].marks[first].is_duplicate(), "no third copy");
+                    assert_eq!(event, &before[first]);
+                    assert_eq!(mark.lead_us(), pair[0].marks[first].lead_us());
+                    duplicates += 1;
+                }
+            }
+        }
+        let share = f64::from(duplicates) / firsts as f64;
+        assert!((0.07..0.13).contains(&share), "{share} of the events came twice");
     }
 }

@@ -1,148 +1,249 @@
 //! The players of one game server, moved through game time.
 //!
-//! [`Engine::advance`] takes every step that is due up to an instant and none that is due later, each player's steps in
-//! order. It does no I/O and reads no clock, so a run can be repeated and tested in virtual time.
+//! [`Engine::advance`] takes every step that is due up to an instant and none that is due later, in the order in which
+//! they are due. It does no I/O and reads no clock, so a run can be repeated and tested in virtual time: what happens
+//! depends on the seed, the server and its seat, never on how far each call advances.
 
+mod arrivals;
 mod calendar;
+mod dry;
 mod encode;
+mod pool;
 mod rng;
+mod slab;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use calendar::{Calendar, END, SLOT_SHIFT};
+use arrivals::Arrivals;
+use calendar::{Calendar, END, LANES, SLOT_MS, SLOT_SHIFT};
+pub use dry::{Dry, DryPlan, dry_run};
+pub(crate) use encode::{Batch, Encoder, Framing, Mark};
+use pool::Pool;
 #[cfg(test)]
-pub(crate) use encode::Mark;
-pub(crate) use encode::{Batch, Encoder, Framing};
-pub use rng::event_id;
-pub(crate) use rng::{Draw, Purpose, hash, hyphenated, uuid};
+pub(crate) use rng::event_id;
+pub(crate) use rng::{Dice, Draw, Purpose, hyphenated, uuid};
+pub(crate) use slab::Arena;
+use slab::Slab;
 
-use crate::workload::{Happening, Player, World};
+use crate::workload::{Curve, Happening, Player, World};
+
+/// Whose players a server has, and how many of them are online when.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    /// The server's number among all servers of a run, whatever shard it is in.
+    pub(crate) server: u32,
+    /// Its players' numbers.
+    pub(crate) numbers: Range<u32>,
+    /// The share of them that is online where the curve is at 1. More than all are never online.
+    pub(crate) online: f64,
+    /// The level over game time, in seconds from its beginning.
+    pub(crate) curve: Curve,
+    /// The game time at which the players are placed, in milliseconds.
+    pub(crate) start_ms: u64,
+}
+
+#[cfg(test)]
+impl Seat {
+    /// A seat with always the same share online, from the beginning of game time.
+    pub(crate) fn flat(server: u32, numbers: Range<u32>, online: f64) -> Self {
+        Self { server, numbers, online, curve: Curve::flat(1.0), start_ms: 0 }
+    }
+}
 
 /// The players of one game server.
+///
+/// Of a slot of the calendar, the steps are sorted when it begins; its arrivals are drawn then, among those who are
+/// offline at that moment. An arrival that finds nobody offline is put off to the beginning of the first slot at which
+/// somebody is: it is late then, but not lost.
 pub(crate) struct Engine {
     world: Arc<World>,
     /// The number of the first player; the others follow.
     first: u32,
-    players: Box<[Player]>,
+    players: Slab,
     calendar: Calendar,
-    /// The slot up to which every step was taken.
+    pool: Pool,
+    arrivals: Arrivals,
+    /// Arrivals that found nobody offline.
+    owed: Vec<Draw>,
+    /// The slot that is being taken.
     slot: u64,
+    open: bool,
+    /// The slot's steps in order, as (milliseconds into the slot, player), and how many of them were taken.
+    steps: Vec<u64>,
+    taken: usize,
+    /// Further steps that came up while the slot was taken.
+    more: BinaryHeap<Reverse<u64>>,
+    /// A player of each of the next slot's lists, which are fetched in passing.
+    ahead: [u32; LANES],
 }
 
 impl Engine {
-    /// Places the players as one would find them in the middle of an ordinary evening, at `start` in milliseconds of
-    /// game time.
-    pub(crate) fn new(world: Arc<World>, numbers: Range<u32>, start: u64) -> Self {
-        let first = numbers.start;
-        let mut players: Box<[Player]> = numbers.map(|number| world.place(number, start)).collect();
-        let mut calendar = Calendar::new();
-        for index in 0..players.len() as u32 {
-            calendar.insert(&mut players, index);
+    /// Places the players as one would find them in the middle of things, with as many online as the seat says.
+    pub(crate) fn new(world: Arc<World>, seat: Seat) -> Self {
+        let Seat { server, numbers, online, curve, start_ms } = seat;
+        let inflow = world.inflow(&curve, online, start_ms);
+        let (first, len) = (numbers.start, numbers.len());
+        let mut players = world.arena().take(len);
+        let mut calendar = Calendar::new(len);
+        let mut pool = Pool::new(len as u32);
+        for (index, place) in (0..).zip(players.iter_mut()) {
+            let mut player = world.place(first + index, start_ms, &inflow.start);
+            if player.is_offline() {
+                pool.put(index);
+            } else {
+                let due = player.due();
+                calendar.insert(&mut player, index, due);
+            }
+            *place = player;
         }
-        Self { world, first, players, calendar, slot: start >> SLOT_SHIFT }
+        let arrivals = Arrivals::new(&world, inflow, server, len as u32, start_ms);
+        Self {
+            world,
+            first,
+            players,
+            calendar,
+            pool,
+            arrivals,
+            owed: Vec::new(),
+            slot: start_ms >> SLOT_SHIFT,
+            open: false,
+            steps: Vec::new(),
+            taken: 0,
+            more: BinaryHeap::new(),
+            ahead: [END; LANES],
+        }
+    }
+
+    /// The players online, up to a slot early or late.
+    pub(crate) fn online(&self) -> u32 {
+        self.players.len() as u32 - self.pool.len()
     }
 
     /// Takes every step that is due up to `to`, in milliseconds of game time, and hands over what
     /// happened: the player's number, the player after the step, and the step.
     pub(crate) fn advance(&mut self, to: u64, mut sink: impl FnMut(u32, &Player, Happening)) {
         loop {
-            let slot_end = ((self.slot + 1) << SLOT_SHIFT) - 1;
-            let limit = to.min(slot_end);
-            let mut next = self.calendar.take(self.slot);
-            while next != END {
-                let index = next;
-                let player = &mut self.players[index as usize];
-                next = player.next;
-                let number = self.first + index;
-                // Players keep the low 32 bits of game time; whatever is due lies within 24 days of now, so the full
-                // time follows from them.
-                while let Some(overdue) = player.overdue(limit as u32) {
-                    if let Some(happening) = self.world.step(number, player, limit - u64::from(overdue)) {
-                        sink(number, player, happening);
-                    }
-                }
-                self.calendar.insert(&mut self.players, index);
+            let begin = self.slot << SLOT_SHIFT;
+            if begin > to {
+                return;
             }
-            if slot_end >= to {
+            if !self.open {
+                self.open_slot(begin);
+            }
+            self.take_steps(begin, to, &mut sink);
+            if begin + u64::from(SLOT_MS) > to + 1 {
                 return;
             }
             self.slot += 1;
+            self.open = false;
         }
     }
+
+    /// Collects and sorts the steps of the current slot.
+    fn open_slot(&mut self, begin: u64) {
+        self.open = true;
+        self.steps.clear();
+        self.taken = 0;
+        let mut lanes = self.calendar.take(self.slot);
+        while lanes != [END; LANES] {
+            for lane in &mut lanes {
+                let index = *lane;
+                if index == END {
+                    continue;
+                }
+                let player = &mut self.players[index as usize];
+                *lane = player.next;
+                let due = player.due();
+                // Players keep the low 32 bits of game time; whatever is due lies within 24 days of now.
+                let into_slot = due.wrapping_sub(begin as u32);
+                if into_slot < SLOT_MS {
+                    self.steps.push(key(into_slot, index));
+                } else {
+                    self.calendar.insert(player, index, due);
+                }
+                self.players.prefetch(*lane);
+            }
+        }
+        self.admit(begin);
+        self.steps.sort_unstable();
+        self.ahead = self.calendar.heads(self.slot + 1);
+        for lane in self.ahead {
+            self.players.prefetch(lane);
+        }
+    }
+
+    /// Draws the players whose sessions begin in this slot.
+    fn admit(&mut self, begin: u64) {
+        let owed = self.owed.len().min(self.pool.len() as usize);
+        for mut draw in self.owed.drain(..owed) {
+            if let Some(index) = self.pool.draw(&mut draw) {
+                self.players[index as usize].arrive(begin as u32);
+                self.steps.push(key(0, index));
+            }
+        }
+        while let Some((at, mut draw)) = self.arrivals.next_before(&self.world, begin + u64::from(SLOT_MS)) {
+            match self.pool.draw(&mut draw) {
+                Some(index) => {
+                    self.players[index as usize].arrive(at as u32);
+                    self.steps.push(key((at - begin) as u32, index));
+                }
+                None => self.owed.push(draw),
+            }
+        }
+    }
+
+    fn take_steps(&mut self, begin: u64, to: u64, sink: &mut impl FnMut(u32, &Player, Happening)) {
+        loop {
+            let next = self.steps.get(self.taken).copied().unwrap_or(u64::MAX);
+            let key = match self.more.peek() {
+                Some(&Reverse(more)) if more < next => more,
+                _ => next,
+            };
+            let (into_slot, index) = ((key >> 32) as u32, key as u32);
+            if begin + u64::from(into_slot) > to || key == u64::MAX {
+                return;
+            }
+            if key == next {
+                self.taken += 1;
+            } else {
+                self.more.pop();
+            }
+            self.take_step(begin, into_slot, index, sink);
+        }
+    }
+
+    #[inline]
+    fn take_step(&mut self, begin: u64, into_slot: u32, index: u32, sink: &mut impl FnMut(u32, &Player, Happening)) {
+        let ahead = &mut self.ahead[self.taken % LANES];
+        if let Some(player) = self.players.get(*ahead as usize) {
+            *ahead = player.next;
+            self.players.prefetch(*ahead);
+        }
+        let number = self.first + index;
+        let player = &mut self.players[index as usize];
+        if let Some(happening) = self.world.step(number, player, begin + u64::from(into_slot)) {
+            sink(number, player, happening);
+        }
+        if player.is_offline() {
+            return self.pool.put(index);
+        }
+        let due = player.due();
+        let later = due.wrapping_sub(begin as u32);
+        if later < SLOT_MS {
+            self.more.push(Reverse(key(later, index)));
+        } else {
+            self.calendar.insert(player, index, due);
+        }
+    }
+}
+
+/// Sorts steps by time, and those of one millisecond by player.
+fn key(into_slot: u32, index: u32) -> u64 {
+    u64::from(into_slot) << 32 | u64::from(index)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::workload::Kind;
-
-    fn world(seed: u64) -> Arc<World> {
-        Arc::new(World::new(seed, 0.0))
-    }
-
-    fn events(world: &Arc<World>, numbers: Range<u32>, ticks: impl Iterator<Item = u64>) -> Vec<(u64, u32, u32, Kind)> {
-        let mut engine = Engine::new(world.clone(), numbers, 0);
-        let mut seen = Vec::new();
-        let mut before = 0;
-        for to in ticks {
-            engine.advance(to, |number, _, happening| {
-                assert!(happening.due <= to, "an event came early");
-                assert!(before == 0 || happening.due > before, "{} came only after {before}", happening.due);
-                seen.push((happening.due, number, happening.sequence, happening.kind));
-            });
-            before = to;
-        }
-        seen.sort();
-        seen
-    }
-
-    #[test]
-    fn a_seed_repeats_the_run_whatever_the_ticks_and_the_servers() {
-        let end = 120_000;
-        let world_7 = world(7);
-        let one = events(&world_7, 0..1_000, (0..=end).step_by(100));
-        let mut two = events(&world_7, 0..400, (0..=end).step_by(480));
-        two.extend(events(&world_7, 400..1_000, (0..=end).step_by(60_000)));
-        two.sort();
-        assert!(one.len() > 3_000, "{} events", one.len());
-        assert_eq!(one, two);
-        assert_ne!(one, events(&world(8), 0..1_000, (0..=end).step_by(100)));
-    }
-
-    // The rate has to hold in the very first seconds, in which only short waits end, as it does a quarter of an hour later.
-    #[test]
-    fn the_rate_is_the_one_the_model_promises_from_the_first_second_on() {
-        let players = 200_000;
-        let world = world(3);
-        let mut engine = Engine::new(world.clone(), 0..players, 0);
-        let mut before = 0;
-        for seconds in [2, 10, 60, 120] {
-            let to = seconds * 1_000;
-            let mut count = 0_u64;
-            engine.advance(to, |_, _, _| count += 1);
-            let promised = world.events_per_player_second() * f64::from(players) * (to - before) as f64 / 1e3;
-            let ratio = count as f64 / promised;
-            assert!((0.97..1.03).contains(&ratio), "{count} events by second {seconds}, {promised:.0} promised");
-            before = to;
-        }
-        let mut late = 0_u64;
-        engine.advance(900_000, |_, _, happening| late += u64::from(happening.due > 840_000));
-        let ratio = late as f64 / (world.events_per_player_second() * f64::from(players) * 60.0);
-        assert!((0.97..1.03).contains(&ratio), "a rate of {ratio} of the promised one after a quarter of an hour");
-    }
-
-    #[test]
-    fn game_time_passes_32_bits_without_a_gap() {
-        let world = world(3);
-        let wrap = 1_u64 << 32;
-        let hour = 3_600_000;
-        let mut engine = Engine::new(world.clone(), 0..500, wrap - hour);
-        let (mut before, mut after) = (0_u32, 0_u32);
-        engine.advance(wrap + hour, |_, _, happening| if happening.due < wrap { before += 1 } else { after += 1 });
-        let expected = world.events_per_player_second() * 500.0 * 3_600.0;
-        for count in [before, after] {
-            assert!((0.9..1.1).contains(&(f64::from(count) / expected)), "{count} events, {expected:.0} expected");
-        }
-    }
-}
+mod tests;

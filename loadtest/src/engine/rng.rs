@@ -4,10 +4,11 @@
 //! player carries no generator. The hash is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014), which is a
 //! bijection that passes the usual statistical batteries.
 
-use std::f64::consts::TAU;
-
 /// The golden ratio in 64 bits: SplitMix64's increment.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+/// The increment within a run of draws: odd, and no small multiple of [`GAMMA`], so that the draws of one step are not
+/// the first draws of the next.
+const STRIDE: u64 = 0x243F_6A88_85A3_08D3;
 
 /// What a draw is for: draws for different purposes are independent of one another.
 #[derive(Clone, Copy)]
@@ -26,10 +27,66 @@ pub(crate) enum Purpose {
     IdLow,
     /// Which events are deliberately bad.
     Fault,
+    /// Which events are sent twice.
+    Duplicate,
+    /// When sessions begin, and whose.
+    Arrival,
     /// How long to wait before trying again.
     Backoff,
     /// Sessions, matches and other things with an id of their own.
     Thing,
+    /// Which blocks of a run a bootstrap draws.
+    Resample,
+    /// Whose connection is cut.
+    Cut,
+}
+
+/// The number of purposes, and one more since they begin at 1.
+const PURPOSES: usize = Purpose::Cut as usize + 1;
+
+/// The dice of one seed, which spare each draw the hashing of seed and purpose.
+#[derive(Clone)]
+pub(crate) struct Dice {
+    keys: [u64; PURPOSES],
+}
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { keys: std::array::from_fn(|purpose| mix(seed.wrapping_add(GAMMA.wrapping_mul(purpose as u64)))) }
+    }
+
+    /// The same dice with other event ids: players do the same in each run of a seed, but a destination that holds the
+    /// events of one run must not take those of the next for theirs. Run 0 has the ids that [`event_id`] says.
+    pub(crate) fn for_run(mut self, run: u64) -> Self {
+        for purpose in [Purpose::IdHigh, Purpose::IdLow] {
+            self.keys[purpose as usize] ^= if run == 0 { 0 } else { mix(run) };
+        }
+        self
+    }
+
+    /// The draws that belong to this player, this sequence and this purpose.
+    #[inline]
+    pub(crate) fn draw(&self, player: u32, sequence: u32, purpose: Purpose) -> Draw {
+        Draw { state: self.state(u64::from(player) << 32 | u64::from(sequence), purpose) }
+    }
+
+    /// A hash of a key.
+    #[inline]
+    pub(crate) fn hash(&self, key: u64, purpose: Purpose) -> u64 {
+        mix(self.state(key, purpose))
+    }
+
+    /// The id of a player's event, as [`event_id`] says.
+    #[inline]
+    pub(crate) fn event_id(&self, player: u32, sequence: u32) -> u128 {
+        let key = u64::from(player) << 32 | u64::from(sequence);
+        uuid(self.hash(key, Purpose::IdHigh), self.hash(key, Purpose::IdLow))
+    }
+
+    #[inline]
+    fn state(&self, key: u64, purpose: Purpose) -> u64 {
+        self.keys[purpose as usize].wrapping_add(key.wrapping_mul(GAMMA))
+    }
 }
 
 /// A short run of random numbers.
@@ -40,43 +97,35 @@ pub(crate) struct Draw {
 impl Draw {
     /// The draws that belong to this player, this sequence and this purpose.
     pub(crate) fn new(seed: u64, player: u32, sequence: u32, purpose: Purpose) -> Self {
-        Self { state: hash(seed, u64::from(player) << 32 | u64::from(sequence), purpose) }
+        Dice::new(seed).draw(player, sequence, purpose)
     }
 
+    #[inline]
     pub(crate) fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(GAMMA);
-        mix(self.state)
+        let drawn = mix(self.state);
+        self.state = self.state.wrapping_add(STRIDE);
+        drawn
     }
 
     /// Uniform in (0, 1]: never 0, so that its logarithm is finite.
+    #[inline]
     pub(crate) fn unit(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 
     /// Uniform in 0..bound; the bias of the multiplication is below 2⁻³² for the small bounds used here.
+    #[inline]
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         ((u64::from(bound) * (self.next() >> 32)) >> 32) as u32
     }
 
-    pub(crate) fn between(&mut self, from: u32, to: u32) -> u32 {
-        from + self.below(to - from + 1)
-    }
-
+    #[inline]
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.unit() <= probability
     }
 
     pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
         -self.unit().ln() * mean
-    }
-
-    pub(crate) fn log_normal(&mut self, median: f64, sigma: f64) -> f64 {
-        median * (sigma * self.normal()).exp()
-    }
-
-    /// Standard normal (Box and Muller).
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.unit().ln()).sqrt() * (TAU * self.unit()).cos()
     }
 
     /// One of the weighted choices.
@@ -105,16 +154,10 @@ impl Draw {
     }
 }
 
-/// A hash of the seed, a key and a purpose.
-pub(crate) fn hash(seed: u64, key: u64, purpose: Purpose) -> u64 {
-    mix(mix(seed.wrapping_add(GAMMA.wrapping_mul(purpose as u64))) ^ mix(key.wrapping_add(GAMMA)))
-}
-
 /// The id of a player's event: a version 8 UUID (RFC 9562, 5.8), unique but for a collision of 122 hashed bits.
-#[must_use]
-pub fn event_id(seed: u64, player: u32, sequence: u32) -> u128 {
-    let key = u64::from(player) << 32 | u64::from(sequence);
-    uuid(hash(seed, key, Purpose::IdHigh), hash(seed, key, Purpose::IdLow))
+#[cfg(test)]
+pub(crate) fn event_id(seed: u64, player: u32, sequence: u32) -> u128 {
+    Dice::new(seed).event_id(player, sequence)
 }
 
 /// Shapes two hashes as a version 8 UUID.
@@ -124,19 +167,32 @@ pub(crate) fn uuid(high: u64, low: u64) -> u128 {
 }
 
 /// Writes a UUID in its hyphenated form.
+#[inline]
 pub(crate) fn hyphenated(id: u128) -> [u8; 36] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let [one, two, three, four] = [96, 64, 32, 0].map(|shift| hex_digits((id >> shift) as u32));
     let mut text = [b'-'; 36];
-    let mut shift = 128;
-    for (place, byte) in text.iter_mut().enumerate() {
-        if !matches!(place, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            *byte = DIGITS[(id >> shift) as usize & 0xF];
-        }
-    }
+    text[..8].copy_from_slice(&one);
+    text[9..13].copy_from_slice(&two[..4]);
+    text[14..18].copy_from_slice(&two[4..]);
+    text[19..23].copy_from_slice(&three[..4]);
+    text[24..28].copy_from_slice(&three[4..]);
+    text[28..].copy_from_slice(&four);
     text
 }
 
+/// The eight hexadecimal digits of a number, all at once: its nibbles are spread over the bytes of a word, and those
+/// above 9 moved on to the letters.
+#[inline]
+fn hex_digits(number: u32) -> [u8; 8] {
+    let mut word = u64::from(number);
+    word = (word << 16 | word) & 0x0000_FFFF_0000_FFFF;
+    word = (word << 8 | word) & 0x00FF_00FF_00FF_00FF;
+    word = (word << 4 | word) & 0x0F0F_0F0F_0F0F_0F0F;
+    let above_9 = (word + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (word + 0x3030_3030_3030_3030 + above_9 * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+}
+
+#[inline]
 fn mix(value: u64) -> u64 {
     let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -172,9 +228,6 @@ mod tests {
         let mean = |of: &mut dyn FnMut() -> f64| (0..n).map(|_| of()).sum::<f64>() / f64::from(n);
         assert!((mean(&mut || draw.unit()) - 0.5).abs() < 0.005);
         assert!((mean(&mut || draw.exponential(30.0)) / 30.0 - 1.0).abs() < 0.02);
-        // The mean of a log-normal is its median times exp(sigma² / 2).
-        let expected = 40.0 * (0.9_f64 * 0.9 / 2.0).exp();
-        assert!((mean(&mut || draw.log_normal(40.0, 0.9)) / expected - 1.0).abs() < 0.03);
     }
 
     #[test]

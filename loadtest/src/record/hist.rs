@@ -39,10 +39,11 @@ pub const fn bucket_floor(bucket: usize) -> u64 {
 }
 
 /// A histogram of latencies.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Latencies {
-    /// As long as the highest bucket in use needs.
+    /// The buckets from `first` on, as far as they are in use or were made room for.
     buckets: Vec<u64>,
+    first: usize,
     count: u64,
     sum_us: u64,
     max_us: u64,
@@ -74,10 +75,11 @@ impl Latencies {
     #[inline]
     pub fn record_us(&mut self, us: u64, events: u64) {
         let us = us.min(LONGEST_US);
-        if self.buckets.is_empty() {
-            self.buckets.resize(BUCKETS, 0);
+        let bucket = bucket_of(us);
+        match self.buckets.get_mut(bucket.wrapping_sub(self.first)) {
+            Some(held) => *held += events,
+            None => *self.grow(bucket, bucket) += events,
         }
-        self.buckets[bucket_of(us)] += events;
         self.count += events;
         self.sum_us = self.sum_us.saturating_add(us.saturating_mul(events));
         if events > 0 {
@@ -85,16 +87,32 @@ impl Latencies {
         }
     }
 
+    /// One that records without making room: 13 KiB, for where latencies are recorded rather than kept.
+    pub(crate) fn roomy() -> Self {
+        Self { buckets: vec![0; BUCKETS], ..Self::default() }
+    }
+
+    /// Makes room for the buckets of this range, and hands out the first of them.
+    #[cold]
+    fn grow(&mut self, from: usize, to: usize) -> &mut u64 {
+        if self.buckets.is_empty() {
+            self.first = from;
+        }
+        let below = self.first.saturating_sub(from);
+        self.buckets.splice(0..0, std::iter::repeat_n(0, below));
+        self.first -= below;
+        let most = self.buckets.len().max(to + 1 - self.first);
+        self.buckets.resize(most, 0);
+        &mut self.buckets[from - self.first]
+    }
+
     /// Adds what another one holds.
     pub fn add(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
-        }
-        if self.buckets.is_empty() {
-            self.buckets.resize(BUCKETS, 0);
-        }
+        let Some((from, _)) = other.nonzero().next() else { return };
+        let to = other.nonzero().last().map_or(from, |(bucket, _)| bucket);
+        self.grow(from, to);
         for (bucket, events) in other.nonzero() {
-            self.buckets[bucket] += events;
+            self.buckets[bucket - self.first] += events;
         }
         self.count += other.count;
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
@@ -110,6 +128,12 @@ impl Latencies {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// All of them together, in microseconds.
+    #[must_use]
+    pub fn sum_us(&self) -> u64 {
+        self.sum_us
     }
 
     /// The slowest.
@@ -153,7 +177,8 @@ impl Latencies {
 
     /// The buckets that hold something, ascending, with their counts; see [`bucket_floor`].
     pub fn nonzero(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        self.buckets.iter().enumerate().filter(|(_, events)| **events > 0).map(|(bucket, events)| (bucket, *events))
+        let held = self.buckets.iter().enumerate().filter(|(_, events)| **events > 0);
+        held.map(|(place, events)| (self.first + place, *events))
     }
 
     /// How many are at most this long, bucket by bucket: a bucket counts if its middle is.
@@ -165,14 +190,16 @@ impl Latencies {
             .map(|(_, events)| events)
             .sum()
     }
+}
 
-    /// Keeps no more memory than its highest bucket needs.
-    pub fn shrink(&mut self) {
-        let used = self.nonzero().last().map_or(0, |(bucket, _)| bucket + 1);
-        self.buckets = self.buckets[..used].to_vec();
-        self.buckets.resize(if used == 0 { 0 } else { BUCKETS }, 0);
+impl PartialEq for Latencies {
+    fn eq(&self, other: &Self) -> bool {
+        let totals = |one: &Self| (one.count, one.sum_us, one.max_us);
+        totals(self) == totals(other) && self.nonzero().eq(other.nonzero())
     }
 }
+
+impl Eq for Latencies {}
 
 impl fmt::Debug for Latencies {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,8 +241,7 @@ impl<'de> Deserialize<'de> for Latencies {
             if bucket >= BUCKETS as u64 {
                 return Err(D::Error::custom(format!("a histogram has {BUCKETS} buckets, not {bucket}")));
             }
-            latencies.buckets.resize(BUCKETS, 0);
-            latencies.buckets[bucket as usize] += events;
+            *latencies.grow(bucket as usize, bucket as usize) += events;
             latencies.count = latencies.count.saturating_add(*events);
         }
         Ok(latencies)
@@ -255,6 +281,22 @@ mod tests {
         assert_eq!(one.percentiles().max.as_secs(), 600);
         one.clear();
         assert_eq!(one.percentiles(), Percentiles::default());
+    }
+
+    // Where latencies are kept, only the buckets in use take memory; where they are recorded, all have room.
+    #[test]
+    fn what_is_kept_is_small_and_the_same() {
+        let mut recorded = Latencies::roomy();
+        let mut kept = Latencies::default();
+        for us in [900, 70_000, 1_000, 128, 5] {
+            recorded.record_us(us, 2);
+            kept.record_us(us, 2);
+        }
+        assert_eq!(recorded, kept);
+        let mut sum = Latencies::default();
+        sum.add(&recorded);
+        assert_eq!(sum, kept);
+        assert!(sum.buckets.len() < BUCKETS / 2, "{} buckets", sum.buckets.len());
     }
 
     #[test]

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 /// `overflow` and `in_flight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// Events that the players' clock made due.
+    /// Events that the players' clock made due, duplicates included.
     pub due: u64,
+    /// Events among them that are sent a second time on purpose.
+    pub duplicates: u64,
     /// Events sent at least once.
     pub sent: u64,
     /// Events sent again: refused batches, `retry` verdicts, and batches whose stream broke before their answer.
@@ -56,6 +58,7 @@ impl Ledger {
     /// Adds what another one holds.
     pub fn add(&mut self, other: &Self) {
         self.due += other.due;
+        self.duplicates += other.duplicates;
         self.sent += other.sent;
         self.resent += other.resent;
         self.accepted += other.accepted;

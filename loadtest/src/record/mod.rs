@@ -1,42 +1,52 @@
-//! What a run records: the ledger, three latencies, the ids by verdict, and what went wrong in words.
+//! What a run records: where every event has gone, latencies second by second, and what went wrong in words.
 //!
-//! Recording happens once a batch, under the lock of a shard that few game servers share.
+//! Game servers record once a batch, under the lock of a shard that few of them share; whoever watches the run collects
+//! the shards into intervals and totals.
 
+mod collected;
 mod hist;
 mod ledger;
 mod report;
+mod second;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use collected::Collected;
 pub use hist::{Latencies, Percentiles, bucket_floor, bucket_of};
 pub use ledger::Ledger;
 pub use report::{Ids, Recent, Report, Snapshot};
+pub(crate) use second::Second;
 use tokio::time::Instant;
 
 const SHARDS: usize = 8;
 /// Different problems told apart; their texts may contain anything.
 const PROBLEMS: usize = 64;
 
-/// What one game server's batches are recorded in.
+/// What some game servers' batches are recorded in.
 #[derive(Default)]
 pub(crate) struct Shard {
     pub(crate) ledger: Ledger,
-    /// From the instant at which a batch was to leave to its answer.
-    pub(crate) ack: Latencies,
-    /// `ack` since the latest snapshot.
-    pub(crate) ack_window: Latencies,
-    /// From the instant at which a batch really left to its answer.
-    pub(crate) service: Latencies,
-    /// From the instant at which a batch was to leave to the one at which it did: the load tester's own lateness.
-    pub(crate) lag: Latencies,
-    pub(crate) ids: Ids,
+    /// From the first try to connect to an open stream.
+    pub(crate) connect: Latencies,
+    seconds: Vec<Second>,
     problems: BTreeMap<String, u64>,
 }
 
 impl Shard {
+    /// The record of a second, counted from the start of the schedule.
+    pub(crate) fn second(&mut self, at: u32) -> &mut Second {
+        let place = match self.seconds.iter().rposition(|second| second.at == at) {
+            Some(place) => place,
+            None => {
+                self.seconds.push(Second::new(at));
+                self.seconds.len() - 1
+            }
+        };
+        &mut self.seconds[place]
+    }
+
     /// Counts something that went wrong.
     pub(crate) fn problem(&mut self, what: String, events: u64) {
         if self.problems.len() < PROBLEMS || self.problems.contains_key(&what) {
@@ -45,12 +55,26 @@ impl Shard {
     }
 }
 
+/// A class of game servers, told apart in the result.
+struct Class {
+    name: String,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
 /// Where all game servers of a run record.
 pub(crate) struct Recorder {
-    shards: [Mutex<Shard>; SHARDS],
+    /// When the schedule begins; known once every game server is ready.
+    start: OnceLock<Instant>,
+    classes: Vec<Class>,
     connections: AtomicU64,
     reconnects: AtomicU64,
-    window: Mutex<Window>,
+    /// Signed, since servers add and take away in any order.
+    online: AtomicI64,
+    /// Answers that clients which misbehave got: right ones and wrong ones.
+    right_answers: AtomicU64,
+    wrong_answers: AtomicU64,
+    early_retries: AtomicU64,
+    collected: Mutex<Collected>,
 }
 
 /// An open connection, counted as such until it is dropped.
@@ -62,19 +86,36 @@ impl Drop for OpenConnection {
     }
 }
 
-struct Window {
-    since: Instant,
-    accepted: u64,
-}
-
 impl Recorder {
-    pub(crate) fn new(start: Instant) -> Self {
+    /// A recorder for classes of these names; there is at least one.
+    pub(crate) fn new(classes: impl IntoIterator<Item = String>) -> Self {
+        let classes: Vec<_> = classes.into_iter().map(|name| Class { name, shards: Default::default() }).collect();
         Self {
-            shards: Default::default(),
+            start: OnceLock::new(),
+            collected: Mutex::new(Collected::new(classes.len())),
+            classes,
             connections: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
-            window: Mutex::new(Window { since: start, accepted: 0 }),
+            online: AtomicI64::new(0),
+            right_answers: AtomicU64::new(0),
+            wrong_answers: AtomicU64::new(0),
+            early_retries: AtomicU64::new(0),
         }
+    }
+
+    /// Says when the schedule begins; only the first time counts.
+    pub(crate) fn begin(&self, start: Instant) {
+        let _ = self.start.set(start);
+    }
+
+    /// When the schedule begins; now, while nobody knows.
+    pub(crate) fn start(&self) -> Instant {
+        self.start.get().copied().unwrap_or_else(Instant::now)
+    }
+
+    /// The second that an instant lies in; what lies before the start belongs to the first.
+    pub(crate) fn second_of(&self, instant: Instant) -> u32 {
+        instant.saturating_duration_since(self.start()).as_secs() as u32
     }
 
     /// Counts an open connection for as long as the result is kept.
@@ -84,70 +125,69 @@ impl Recorder {
         OpenConnection(recorder.clone())
     }
 
+    /// More or fewer players are online.
+    pub(crate) fn online_changed(&self, by: i64) {
+        self.online.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// A client that misbehaves got its answer.
+    pub(crate) fn answered(&self, right: bool) {
+        let count = if right { &self.right_answers } else { &self.wrong_answers };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Right and wrong answers to clients that misbehave.
+    pub(crate) fn answers(&self) -> (u64, u64) {
+        (self.right_answers.load(Ordering::Relaxed), self.wrong_answers.load(Ordering::Relaxed))
+    }
+
+    /// A batch was sent again before the gateway's hint was over.
+    pub(crate) fn retried_early(&self) {
+        self.early_retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Batches sent again before the gateway's hint was over.
+    pub(crate) fn early_retries(&self) -> u64 {
+        self.early_retries.load(Ordering::Relaxed)
+    }
+
     /// The shard of a game server.
-    pub(crate) fn shard(&self, server: usize) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[server % SHARDS])
+    pub(crate) fn shard(&self, class: usize, server: usize) -> MutexGuard<'_, Shard> {
+        lock(&self.classes[class].shards[server % SHARDS])
     }
 
-    pub(crate) fn snapshot(&self, start: Instant, now: Instant) -> Snapshot {
-        let mut ledger = Ledger::default();
-        let mut ack = Latencies::default();
-        let mut ack_window = Latencies::default();
-        let mut lag = Latencies::default();
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            ledger.add(&shard.ledger);
-            ack.add(&shard.ack);
-            ack_window.add(&shard.ack_window);
-            shard.ack_window.clear();
-            lag.add(&shard.lag);
-        }
-        let mut window = lock(&self.window);
-        let span = now.saturating_duration_since(window.since);
-        let accepted = ledger.accepted - window.accepted;
-        *window = Window { since: now, accepted: ledger.accepted };
-        let events_per_second = if span.is_zero() { 0.0 } else { accepted as f64 / span.as_secs_f64() };
-        Snapshot {
-            elapsed: now.saturating_duration_since(start),
-            ack: ack.percentiles(),
-            recent: Recent { span, accepted, events_per_second, ack: ack_window.percentiles() },
-            lag: lag.percentiles(),
-            connections: self.connections.load(Ordering::Relaxed),
-            reconnects: self.reconnects.load(Ordering::Relaxed),
-            ledger,
-        }
-    }
-
-    /// Hands over everything recorded, the ids without copying them.
-    pub(crate) fn report(&self, elapsed: Duration) -> Report {
-        let mut report = Report {
-            elapsed,
-            ledger: Ledger::default(),
-            ack: Latencies::default(),
-            service: Latencies::default(),
-            lag: Latencies::default(),
-            ids: Ids::default(),
-            problems: BTreeMap::new(),
-            reconnects: self.reconnects.load(Ordering::Relaxed),
-        };
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            report.ledger.add(&shard.ledger);
-            report.ack.add(&shard.ack);
-            report.service.add(&shard.service);
-            report.lag.add(&shard.lag);
-            report.ids.acknowledged.append(&mut shard.ids.acknowledged);
-            report.ids.rejected.append(&mut shard.ids.rejected);
-            report.ids.undecided.append(&mut shard.ids.undecided);
-            for (what, times) in std::mem::take(&mut shard.problems) {
-                *report.problems.entry(what).or_default() += times;
+    /// Everything recorded so far, brought together.
+    pub(crate) fn collect(&self) -> MutexGuard<'_, Collected> {
+        let mut collected = lock(&self.collected);
+        collected.begin();
+        for (index, class) in self.classes.iter().enumerate() {
+            let name = (self.classes.len() > 1).then_some(class.name.as_str());
+            for shard in &class.shards {
+                let (ledger, connect, seconds, problems) = {
+                    let mut shard = lock(shard);
+                    (
+                        shard.ledger.clone(),
+                        std::mem::take(&mut shard.connect),
+                        std::mem::take(&mut shard.seconds),
+                        std::mem::take(&mut shard.problems),
+                    )
+                };
+                collected.take_in(index, name, &ledger, &connect, &seconds, problems);
             }
         }
-        report
+        collected.connections = self.connections.load(Ordering::Relaxed);
+        collected.reconnects = self.reconnects.load(Ordering::Relaxed);
+        collected.online = u64::try_from(self.online.load(Ordering::Relaxed)).unwrap_or(0);
+        collected
+    }
+
+    /// The names of the classes.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = &str> {
+        self.classes.iter().map(|class| class.name.as_str())
     }
 }
 
 /// A panic elsewhere does not make counts unreadable; whoever panicked is reported on its own.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Latencies, Ledger, Percentiles};
+use crate::drive::{End, Trace};
 
 /// The ids of a run's events by the end they came to; empty unless the run keeps ids.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,19 @@ pub struct Ids {
     pub rejected: Vec<u128>,
     /// Sent, but never answered for certain: they may be at the destination.
     pub undecided: Vec<u128>,
+}
+
+impl Ids {
+    pub(crate) fn of(trace: &Trace) -> Self {
+        let mut ids = Self::default();
+        trace.visit(&mut |id, end| match end {
+            None => ids.acknowledged.push(id),
+            Some(End::Rejected) => ids.rejected.push(id),
+            Some(End::Undecided) => ids.undecided.push(id),
+            Some(End::Unsent) => {}
+        });
+        ids
+    }
 }
 
 /// A run's figures at one instant.

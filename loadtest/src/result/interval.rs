@@ -139,7 +139,7 @@ impl Interval {
 }
 
 impl Health {
-    fn combine(&mut self, other: &Self) {
+    pub(crate) fn combine(&mut self, other: &Self) {
         self.state = self.state.max(other.state);
         self.lag_p99_us = self.lag_p99_us.max(other.lag_p99_us);
         self.run_queue_s += other.run_queue_s;

@@ -1,4 +1,6 @@
-//! What the game and its world are made of, each with its weight: devices, countries, maps, spells, the shop.
+//! What a model chooses from by name: devices, countries, and what the shop sells.
+//!
+//! How often each occurs is the model's business; so are the names of maps, spells and the like.
 
 /// A device that players play on.
 #[derive(Clone, Copy)]
@@ -26,18 +28,18 @@ const fn device(
     Device { platform, model, os_version, gpu, memory_mb, screen, store, fps }
 }
 
-pub(super) const DEVICES: &[(u32, Device)] = &[
-    (22, device(("ios", "app_store"), "iPhone15,4", "18.5", "Apple A16", 6_144, "2556x1179", 60)),
-    (9, device(("ios", "app_store"), "iPhone13,2", "17.7", "Apple A14", 4_096, "2532x1170", 60)),
-    (5, device(("ios", "app_store"), "iPad14,8", "18.4", "Apple M2", 8_192, "2360x1640", 120)),
-    (16, device(("android", "google_play"), "SM-S921B", "15", "Xclipse 940", 8_192, "2340x1080", 60)),
-    (13, device(("android", "google_play"), "SM-A546E", "14", "Mali-G68 MP5", 6_144, "2340x1080", 45)),
-    (8, device(("android", "google_play"), "Pixel 8", "15", "Mali-G715", 8_192, "2400x1080", 60)),
-    (7, device(("android", "google_play"), "Redmi Note 12", "13", "Adreno 619", 4_096, "2400x1080", 30)),
-    (12, device(("windows", "steam"), "desktop", "11-24H2", "GeForce RTX 4060", 16_384, "1920x1080", 144)),
-    (5, device(("windows", "epic"), "laptop", "10-22H2", "Radeon 780M", 16_384, "1920x1080", 75)),
-    (2, device(("macos", "app_store"), "Mac15,3", "15.4", "Apple M3", 16_384, "3024x1964", 60)),
-    (1, device(("linux", "steam"), "Steam Deck", "3.6", "Van Gogh", 16_384, "1280x800", 60)),
+pub(super) const DEVICES: &[Device] = &[
+    device(("ios", "app_store"), "iPhone15,4", "18.5", "Apple A16", 6_144, "2556x1179", 60),
+    device(("ios", "app_store"), "iPhone13,2", "17.7", "Apple A14", 4_096, "2532x1170", 60),
+    device(("ios", "app_store"), "iPad14,8", "18.4", "Apple M2", 8_192, "2360x1640", 120),
+    device(("android", "google_play"), "SM-S921B", "15", "Xclipse 940", 8_192, "2340x1080", 60),
+    device(("android", "google_play"), "SM-A546E", "14", "Mali-G68 MP5", 6_144, "2340x1080", 45),
+    device(("android", "google_play"), "Pixel 8", "15", "Mali-G715", 8_192, "2400x1080", 60),
+    device(("android", "google_play"), "Redmi Note 12", "13", "Adreno 619", 4_096, "2400x1080", 30),
+    device(("windows", "steam"), "desktop", "11-24H2", "GeForce RTX 4060", 16_384, "1920x1080", 144),
+    device(("windows", "epic"), "laptop", "10-22H2", "Radeon 780M", 16_384, "1920x1080", 75),
+    device(("macos", "app_store"), "Mac15,3", "15.4", "Apple M3", 16_384, "3024x1964", 60),
+    device(("linux", "steam"), "Steam Deck", "3.6", "Van Gogh", 16_384, "1280x800", 60),
 ];
 
 /// A country that players play from.
@@ -68,46 +70,18 @@ const fn country(
     Country { code, language, time_zone, region, currency: Currency { code: currency, per_cent } }
 }
 
-pub(super) const COUNTRIES: &[(u32, Country)] = &[
-    (24, country("US", "en-US", "America/Chicago", "us-east", "USD", 1)),
-    (11, country("DE", "de-DE", "Europe/Berlin", "eu-central", "EUR", 1)),
-    (8, country("FR", "fr-FR", "Europe/Paris", "eu-west", "EUR", 1)),
-    (9, country("GB", "en-GB", "Europe/London", "eu-west", "GBP", 1)),
-    (13, country("JP", "ja-JP", "Asia/Tokyo", "ap-northeast", "JPY", 150)),
-    (9, country("KR", "ko-KR", "Asia/Seoul", "ap-northeast", "KRW", 1_350)),
-    (12, country("BR", "pt-BR", "America/Sao_Paulo", "sa-east", "BRL", 5)),
-    (6, country("MX", "es-MX", "America/Mexico_City", "us-east", "MXN", 17)),
-    (5, country("PL", "pl-PL", "Europe/Warsaw", "eu-central", "EUR", 1)),
-    (3, country("AU", "en-AU", "Australia/Sydney", "ap-southeast", "AUD", 1)),
+pub(super) const COUNTRIES: &[Country] = &[
+    country("US", "en-US", "America/Chicago", "us-east", "USD", 1),
+    country("DE", "de-DE", "Europe/Berlin", "eu-central", "EUR", 1),
+    country("FR", "fr-FR", "Europe/Paris", "eu-west", "EUR", 1),
+    country("GB", "en-GB", "Europe/London", "eu-west", "GBP", 1),
+    country("JP", "ja-JP", "Asia/Tokyo", "ap-northeast", "JPY", 150),
+    country("KR", "ko-KR", "Asia/Seoul", "ap-northeast", "KRW", 1_350),
+    country("BR", "pt-BR", "America/Sao_Paulo", "sa-east", "BRL", 5),
+    country("MX", "es-MX", "America/Mexico_City", "us-east", "MXN", 17),
+    country("PL", "pl-PL", "Europe/Warsaw", "eu-central", "EUR", 1),
+    country("AU", "en-AU", "Australia/Sydney", "ap-southeast", "AUD", 1),
 ];
-
-/// Versions of the game in the wild.
-pub(super) const APP_VERSIONS: &[(u32, &str)] = &[(62, "4.12.1"), (23, "4.12.0"), (10, "4.11.3"), (5, "4.9.0")];
-
-pub(super) const NETWORKS: &[(u32, &str)] = &[(61, "wifi"), (22, "5g"), (11, "4g"), (6, "ethernet")];
-
-pub(super) const LOGINS: &[(u32, &str)] = &[(48, "platform"), (27, "email"), (15, "google"), (10, "guest")];
-
-pub(super) const MAPS: &[(u32, &str)] =
-    &[(34, "ember_keep"), (27, "frostfall"), (21, "old_harbour"), (12, "sunken_court"), (6, "the_orrery")];
-
-pub(super) const MODES: &[(u32, &str)] = &[(46, "ranked"), (34, "casual"), (14, "duos"), (6, "event")];
-
-pub(super) const HEROES: &[(u32, &str)] =
-    &[(21, "warden"), (19, "pyromancer"), (17, "trickster"), (16, "tidecaller"), (15, "ranger"), (12, "oracle")];
-
-pub(super) const SPELLS: &[(u32, &str)] = &[
-    (26, "fireball"),
-    (19, "frost_lance"),
-    (16, "chain_lightning"),
-    (13, "shadow_step"),
-    (11, "stone_fist"),
-    (8, "tidal_wave"),
-    (5, "sunburst"),
-    (2, "meteor"),
-];
-
-pub(super) const RESULTS: &[(u32, &str)] = &[(47, "win"), (47, "loss"), (6, "draw")];
 
 /// Something that the shop sells.
 #[derive(Clone, Copy)]
@@ -123,16 +97,12 @@ const fn offer(item: &'static str, bundle: &'static str, amount: u32, price: u32
     Offer { item, bundle, amount, price }
 }
 
-/// Cheap things sell most.
-pub(super) const SHOP: &[(u32, Offer)] = &[
-    (41, offer("gems_80", "starter", 80, 99)),
-    (24, offer("gems_500", "handful", 500, 499)),
-    (14, offer("season_pass", "season_7", 1, 999)),
-    (9, offer("skin_emberlord", "season_7", 1, 1_499)),
-    (7, offer("gems_1200", "pouch", 1_200, 1_999)),
-    (3, offer("gems_2500", "chest", 2_500, 4_999)),
-    (2, offer("gems_6500", "vault", 6_500, 9_999)),
+pub(super) const OFFERS: &[Offer] = &[
+    offer("gems_80", "starter", 80, 99),
+    offer("gems_500", "handful", 500, 499),
+    offer("season_pass", "season_7", 1, 999),
+    offer("skin_emberlord", "season_7", 1, 1_499),
+    offer("gems_1200", "pouch", 1_200, 1_999),
+    offer("gems_2500", "chest", 2_500, 4_999),
+    offer("gems_6500", "vault", 6_500, 9_999),
 ];
-
-pub(super) const SCREENS: &[(u32, &str)] =
-    &[(44, "main_menu"), (22, "match_summary"), (15, "shop"), (11, "hero_select"), (8, "friends")];

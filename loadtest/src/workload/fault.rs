@@ -1,7 +1,7 @@
 //! Events that are bad on purpose, so that a run shows rejections: a known, small share, each breaking one rule.
 
 use super::World;
-use crate::engine::{Draw, Purpose};
+use crate::engine::Purpose;
 
 /// The rule that a bad event breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +23,11 @@ pub(crate) enum Fault {
 impl World {
     /// The fault of this event, if it is one of the bad ones.
     pub(crate) fn fault(&self, number: u32, sequence: u32) -> Option<Fault> {
-        if self.bad_share <= 0.0 {
+        if self.bad == 0 {
             return None;
         }
-        let mut draw = Draw::new(self.seed, number, sequence, Purpose::Fault);
-        draw.chance(self.bad_share).then(|| {
+        let mut draw = self.dice.draw(number, sequence, Purpose::Fault);
+        (draw.next() >> 32 < self.bad).then(|| {
             draw.pick(&[
                 (3, Fault::NameMissing),
                 (3, Fault::TypeWithSpace),

@@ -1,37 +1,72 @@
 //! What the players of a game do, and what their events say.
 //!
 //! A player starts a session, logs in, waits in the lobby, plays matches with knockouts, rises a level, buys something
-//! and logs out; the client sends heartbeats all the while. Shares and times are assumptions that suit a session-based
-//! online game, not measured facts. Everything follows from the seed: a player's steps and an event's payload are the
+//! and logs out; the client sends heartbeats all the while. How often and how long is the [`Model`]'s business, how many
+//! are online when the [`Curve`]'s. Everything follows from the seed: a player's steps and an event's payload are the
 //! same in each run.
 
 mod catalog;
+mod curve;
 mod cycle;
 mod fault;
+mod inflow;
 mod json;
+mod law;
 mod model;
 mod payload;
+mod phrases;
+mod picker;
 mod player;
-mod wait;
+mod profile;
+mod ranges;
+mod step;
+mod traits;
 
-use serde::{Deserialize, Serialize};
-
+pub(crate) use curve::Curve;
 use cycle::Cycles;
 pub(crate) use fault::Fault;
-pub(crate) use payload::app_version;
+pub(crate) use inflow::Inflow;
+use inflow::Inflows;
+pub(crate) use json::Pen;
+pub use model::{
+    Clocks, Heartbeat, Levels, Lobby, LogNormal, Matches, Model, ModelError, Payers, Session, Weighted, Weights,
+};
+use phrases::Phrases;
 pub(crate) use player::Player;
+pub use profile::ProfileError;
+use step::{Rules, threshold};
+use traits::Populace;
 
-/// What players do, as data: which step follows which, and after how long.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {}
+use crate::engine::{Arena, Dice, Purpose};
+
+/// What a [`World`] is made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WorldConfig {
+    /// What players do; checked.
+    pub(crate) model: Model,
+    /// The share of events that break a rule on purpose, 0 to 1.
+    pub(crate) bad_share: f64,
+    /// The share of events that are sent a second time, 0 to 1.
+    pub(crate) duplicate_share: f64,
+    /// If given, `event_data` is padded to between so many bytes.
+    pub(crate) payload_bytes: Option<[u32; 2]>,
+    /// Tells the event ids of this run from those of others with the same seed.
+    pub(crate) run: u64,
+}
 
 /// The game and its players.
 pub(crate) struct World {
-    seed: u64,
-    /// The share of events that break a rule on purpose.
-    bad_share: f64,
+    dice: Dice,
+    /// The bounds below which 32 random bits make an event bad, and have it sent twice.
+    bad: u64,
+    duplicate: u64,
+    skew_up_to_s: f64,
+    rules: Rules,
     cycles: Cycles,
+    populace: Populace,
+    phrases: Phrases,
+    inflows: Inflows,
+    arena: Arena,
 }
 
 /// What happens in the game.
@@ -60,16 +95,54 @@ pub(crate) struct Happening {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, bad_share: f64) -> Self {
-        Self { seed, bad_share, cycles: Cycles::new() }
+    pub(crate) fn new(seed: u64, config: &WorldConfig) -> Self {
+        let model = &config.model;
+        let rules = Rules::new(model);
+        Self {
+            dice: Dice::new(seed).for_run(config.run),
+            bad: threshold(config.bad_share),
+            duplicate: threshold(config.duplicate_share),
+            skew_up_to_s: model.clocks.up_to_s,
+            cycles: Cycles::new(model, &rules),
+            rules,
+            populace: Populace::new(model),
+            phrases: Phrases::new(model, config.payload_bytes),
+            inflows: Inflows::default(),
+            arena: Arena::default(),
+        }
     }
 
-    pub(crate) fn seed(&self) -> u64 {
-        self.seed
+    pub(crate) fn dice(&self) -> &Dice {
+        &self.dice
+    }
+
+    /// Where the players of the world's servers live.
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// Whether this event is sent a second time.
+    #[inline]
+    pub(crate) fn is_sent_twice(&self, number: u32, sequence: u32) -> bool {
+        self.duplicate > 0 && self.dice.draw(number, sequence, Purpose::Duplicate).next() >> 32 < self.duplicate
     }
 }
 
 impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::SessionStart,
+        Self::Login,
+        Self::Heartbeat,
+        Self::LobbyEnter,
+        Self::MatchStart,
+        Self::Knockout,
+        Self::MatchEnd,
+        Self::LevelUp,
+        Self::Purchase,
+        Self::Logout,
+    ];
+
     /// `event_type`: what consumers filter by.
     pub(crate) fn event_type(self) -> &'static str {
         match self {

@@ -1,229 +1,258 @@
-//! What each event says: `event_data`, one JSON object of about 100 to 600 bytes.
+//! What each event says: `event_data`, one JSON object of about 100 to 600 bytes, or padded to what is asked for.
 //!
 //! A function of the seed, the player's number, the step's number and the player's state, which itself follows from
 //! these; so a payload can be computed again from its event's id.
 
-use super::catalog::{self, Country, Device, Offer};
-use super::json::Object;
+use super::json::{Pen, Phrase, SLACK};
+use super::phrases::Phrases;
+use super::player::State;
 use super::{Happening, Kind, Player, World};
-use crate::engine::{Draw, Purpose, hash, hyphenated, uuid};
-use crate::workload::player::State;
+use crate::engine::{Draw, Purpose, hyphenated, uuid};
 
-/// Who a player is; the same in every event.
-struct Traits {
-    device: Device,
-    country: Country,
-    login: &'static str,
-    network: &'static str,
-    hero: &'static str,
+/// No payload without padding is longer, whatever names the model has.
+const LONGEST: usize = 1_536;
+
+/// Random bits for small draws, 64 of them from one hash.
+struct Bits {
+    draw: Draw,
+    word: u64,
+    left: u32,
 }
 
-impl Traits {
-    fn of(seed: u64, number: u32) -> Self {
-        let mut draw = Draw::new(seed, number, 1, Purpose::Traits);
-        Self {
-            device: draw.pick(catalog::DEVICES),
-            country: draw.pick(catalog::COUNTRIES),
-            login: draw.pick(catalog::LOGINS),
-            network: draw.pick(catalog::NETWORKS),
-            hero: draw.pick(catalog::HEROES),
+impl Bits {
+    /// So many bits, up to 32.
+    #[inline]
+    fn take(&mut self, bits: u32) -> u32 {
+        if self.left < bits {
+            (self.word, self.left) = (self.draw.next(), 64);
         }
+        let taken = self.word & ((1 << bits) - 1);
+        self.word >>= bits;
+        self.left -= bits;
+        taken as u32
+    }
+
+    /// Uniform in 0..bound, for bounds of up to 65,536; by less than a 65,536th the smaller numbers are likelier.
+    #[inline]
+    fn below(&mut self, bound: u32) -> u32 {
+        (bound * self.take(16)) >> 16
+    }
+
+    #[inline]
+    fn between(&mut self, from: u32, to: u32) -> u32 {
+        from + self.below(to - from + 1)
+    }
+
+    /// With a chance in 1,024.
+    #[inline]
+    fn chance(&mut self, of_1024: u32) -> bool {
+        self.take(10) < of_1024
+    }
+
+    #[inline]
+    fn exponential(&mut self, phrases: &Phrases, mean: u32) -> u32 {
+        (u32::from(phrases.exponential[self.take(8) as usize]) * mean) >> 8
     }
 }
 
-/// The version of the game that the player runs.
-pub(crate) fn app_version(seed: u64, number: u32) -> &'static str {
-    Draw::new(seed, number, 2, Purpose::Traits).pick(catalog::APP_VERSIONS)
-}
-
-/// The match that a player is in: the same for all who entered the same queue within 20 s of game time.
-struct Match {
-    id: [u8; 36],
-    map: &'static str,
-    mode: &'static str,
-}
-
-impl Match {
-    fn of(seed: u64, number: u32, began: u32) -> Self {
-        let mode = Draw::new(seed, number, began, Purpose::Thing).pick(catalog::MODES);
-        let (window, lobby) = (began / 20_000, number % 64);
-        let key = u64::from(window) << 32 | u64::from(lobby) << 8 | u64::from(mode.as_bytes()[0]);
-        let map = Draw::new(seed, window, lobby, Purpose::Thing).pick(catalog::MAPS);
-        Self { id: thing(seed, key), map, mode }
-    }
-}
-
-/// The id of a thing of the game, as text.
-fn thing(seed: u64, key: u64) -> [u8; 36] {
-    let high = hash(seed, key, Purpose::Thing);
-    hyphenated(uuid(high, hash(high, key, Purpose::Thing)))
-}
-
-fn player_id(number: u32) -> [u8; 11] {
-    let mut text = *b"p0000000000";
-    let mut rest = number;
-    for digit in text[1..].iter_mut().rev() {
-        *digit += (rest % 10) as u8;
-        rest /= 10;
-    }
-    text
+#[inline]
+fn player_id(number: u32, pen: &mut Pen<'_>) {
+    let (billions, rest) = (number / 1_000_000_000, number % 1_000_000_000);
+    pen.raw(&[b'p', b'0' + billions as u8]).three(rest / 1_000_000).three(rest / 1_000 % 1_000).three(rest % 1_000);
 }
 
 impl World {
-    /// Writes the event's payload; `player` is the player after the step.
-    pub(crate) fn write_payload(&self, number: u32, player: &Player, happening: Happening, out: &mut Vec<u8>) {
-        let mut draw = Draw::new(self.seed, number, happening.sequence, Purpose::Payload);
+    /// How large a buffer [`Self::write_payload`] needs.
+    pub(crate) fn payload_room(&self) -> usize {
+        LONGEST + SLACK + self.phrases.sizes.as_ref().map_or(0, |sizes| sizes.most as usize + 16)
+    }
+
+    /// The prepared pieces around payloads.
+    pub(crate) fn phrases(&self) -> &Phrases {
+        &self.phrases
+    }
+
+    /// The field `app_version` of a player's events, encoded.
+    #[inline]
+    pub(crate) fn app_version(&self, player: &Player) -> &Phrase {
+        &self.phrases.app_versions[player.traits.app_version()]
+    }
+
+    /// Writes the event's payload to the beginning of `out` and gives its length; `player` is the player after the step.
+    pub(crate) fn write_payload(&self, number: u32, player: &Player, happening: Happening, out: &mut [u8]) -> usize {
+        let draw = self.dice.draw(number, happening.sequence, Purpose::Payload);
+        let mut bits = Bits { draw, word: 0, left: 0 };
         let session = u64::from(number) << 32 | u64::from(player.session) | 1 << 31;
-        let mut object = Object::open(out);
-        object.text("player_id", player_id(number)).text("session_id", thing(self.seed, session));
+        let mut pen = Pen::new(out);
+        pen.raw(b"{\"player_id\":\"");
+        player_id(number, &mut pen);
+        pen.raw(b"\",\"session_id\":\"").raw(&self.thing(session)).raw(b"\"");
         match happening.kind {
-            Kind::SessionStart => self.session_start(number, player, &mut draw, &mut object),
-            Kind::Login => self.login(number, player, &mut draw, &mut object),
-            Kind::Heartbeat => self.heartbeat(number, player, &mut draw, &mut object),
-            Kind::LobbyEnter => self.lobby(number, player, &mut draw, &mut object),
-            Kind::MatchStart => self.match_start(number, player, &mut draw, &mut object),
-            Kind::Knockout => self.knockout(number, player, happening, &mut draw, &mut object),
-            Kind::MatchEnd => self.match_end(number, player, &mut draw, &mut object),
-            Kind::LevelUp => level_up(player, &mut draw, &mut object),
-            Kind::Purchase => self.purchase(number, happening, &mut draw, &mut object),
-            Kind::Logout => logout(player, &mut draw, &mut object),
+            Kind::SessionStart => self.session_start(player, &mut bits, &mut pen),
+            Kind::Login => self.login(player, &mut bits, &mut pen),
+            Kind::Heartbeat => self.heartbeat(player, &mut bits, &mut pen),
+            Kind::LobbyEnter => self.lobby(player, &mut bits, &mut pen),
+            Kind::MatchStart => self.match_start(number, player, &mut bits, &mut pen),
+            Kind::Knockout => self.knockout(number, player, happening, &mut bits, &mut pen),
+            Kind::MatchEnd => self.match_end(number, player, &mut bits, &mut pen),
+            Kind::LevelUp => self.level_up(player, &mut bits, &mut pen),
+            Kind::Purchase => self.purchase(number, player, happening, &mut bits, &mut pen),
+            Kind::Logout => self.logout(player, &mut bits, &mut pen),
         }
-        object.close();
+        if let Some(sizes) = &self.phrases.sizes {
+            let size = sizes.draw(bits.take(32));
+            pad(size as usize, &mut bits, &mut pen);
+        }
+        pen.raw(b"}").written()
     }
 
-    fn session_start(&self, number: u32, player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-        let Traits { device, country, network, .. } = Traits::of(self.seed, number);
-        object
-            .number("session_number", player.session)
-            .text("platform", device.platform)
-            .text("device_model", device.model)
-            .text("os_version", device.os_version)
-            .text("gpu", device.gpu)
-            .number("memory_mb", device.memory_mb)
-            .text("screen", device.screen)
-            .text("store", device.store)
-            .text("network", network)
-            .text("country_id", country.code)
-            .text("language", country.language)
-            .text("time_zone", country.time_zone)
-            .number("free_storage_mb", draw.between(800, 90_000))
-            .number("battery_pct", draw.between(5, 100))
-            .number("cold_start_ms", draw.between(1_100, 9_000))
-            .text("graphics", draw.pick(&[(20, "low"), (45, "medium"), (35, "high")]))
-            .flag("controller", draw.chance(0.14))
-            .flag("analytics_consent", true);
+    /// The id of a thing of the game, as text.
+    #[inline]
+    fn thing(&self, key: u64) -> [u8; 36] {
+        let high = self.dice.hash(key, Purpose::Thing);
+        hyphenated(uuid(high, self.dice.hash(!high, Purpose::Thing)))
     }
 
-    fn login(&self, number: u32, player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-        let traits = Traits::of(self.seed, number);
-        object
-            .text("platform", traits.device.platform)
-            .text("country_id", traits.country.code)
-            .text("auth_method", traits.login)
-            .number("level", player.level)
-            .number("friends_online", draw.below(24))
-            .number("auth_ms", draw.between(40, 900))
-            .flag("first_login_today", draw.chance(0.4));
+    /// The match that a player is in: the same for all who entered the same queue within 20 s of game time.
+    #[inline]
+    fn in_match(&self, number: u32, player: &Player, pen: &mut Pen<'_>) {
+        let began = player.match_began;
+        let (window, lobby) = (began / 20_000, number % 64);
+        let hash = self.dice.hash(u64::from(number) << 32 | u64::from(began), Purpose::Thing);
+        let mode = self.phrases.modes.place(hash as u32 & 0x3FF);
+        let key = 1 << 63 | u64::from(window) << 32 | u64::from(lobby) << 8 | mode as u64;
+        let map = self.dice.hash(!key, Purpose::Thing) as u32 & 0x3FF;
+        pen.raw(b",\"match_id\":\"").raw(&self.thing(key)).raw(b"\"").phrase(self.phrases.maps.pick(map));
+        pen.phrase(&self.phrases.modes.phrases[mode]);
     }
 
-    fn heartbeat(&self, number: u32, player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-        let Traits { device, country, .. } = Traits::of(self.seed, number);
-        let slow = draw.below(device.fps / 3 + 1);
-        object
-            .text("screen", if player.state == State::Match { "match" } else { "lobby" })
-            .text("region", country.region)
-            .number("fps", device.fps - slow)
-            .number("ping_ms", draw.between(12, 60) + draw.exponential(12.0) as u32)
-            .hundredths("packet_loss_pct", draw.exponential(20.0) as u32)
-            .number("memory_used_mb", draw.between(device.memory_mb / 8, device.memory_mb / 3));
+    fn session_start(&self, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        let Phrases { devices, countries, networks, graphics, .. } = &self.phrases;
+        let traits = player.traits;
+        pen.raw(b",\"session_number\":").number(player.session.into());
+        pen.bytes(devices[traits.device()].context.as_bytes()).phrase(&networks[traits.network()]);
+        pen.bytes(countries[traits.country()].context.as_bytes());
+        pen.raw(b",\"free_storage_mb\":").number(bits.between(800, 60_000));
+        pen.raw(b",\"battery_pct\":").number(bits.between(5, 100));
+        pen.raw(b",\"cold_start_ms\":").number(bits.between(1_100, 9_000));
+        pen.phrase(graphics.pick(bits.take(10))).raw(b",\"controller\":").flag(bits.chance(143));
+        pen.raw(b",\"analytics_consent\":true");
     }
 
-    fn lobby(&self, number: u32, player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-        let traits = Traits::of(self.seed, number);
-        object
-            .text("region", traits.country.region)
-            .number("level", player.level)
-            .number("party_size", draw.pick(&[(60, 1_u32), (22, 2), (11, 3), (7, 4)]))
-            .number("soft_balance", draw.below(40_000))
-            .number("gems", draw.exponential(350.0) as u32);
+    fn login(&self, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        let Phrases { devices, countries, logins, .. } = &self.phrases;
+        let traits = player.traits;
+        pen.phrase(&devices[traits.device()].platform).phrase(&countries[traits.country()].id);
+        pen.phrase(&logins[traits.login()]).raw(b",\"level\":").number(player.level.into());
+        pen.raw(b",\"friends_online\":").number(bits.below(24));
+        pen.raw(b",\"auth_ms\":").number(bits.between(40, 900));
+        pen.raw(b",\"first_login_today\":").flag(bits.chance(410));
     }
 
-    fn match_start(&self, number: u32, player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-        let traits = Traits::of(self.seed, number);
-        in_match(self.seed, number, player, object)
-            .text("region", traits.country.region)
-            .text("hero", traits.hero)
-            .number("level", player.level)
-            .number("queue_ms", draw.between(900, 48_000))
-            .number("skill_rating", draw.between(700, 2_600));
+    fn heartbeat(&self, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        let Phrases { devices, countries, .. } = &self.phrases;
+        let device = &devices[player.traits.device()];
+        match player.state {
+            State::Match => pen.raw(b",\"screen\":\"match\""),
+            _ => pen.raw(b",\"screen\":\"lobby\""),
+        };
+        pen.phrase(&countries[player.traits.country()].region);
+        pen.raw(b",\"fps\":").number(device.fps - bits.below(device.fps / 3 + 1));
+        pen.raw(b",\"ping_ms\":").number(bits.between(12, 60) + bits.exponential(&self.phrases, 12));
+        pen.raw(b",\"packet_loss_pct\":").hundredths(bits.exponential(&self.phrases, 20));
+        pen.raw(b",\"memory_used_mb\":").number(bits.between(device.memory_mb / 8, device.memory_mb / 3));
     }
 
-    fn knockout(&self, number: u32, player: &Player, at: Happening, draw: &mut Draw, object: &mut Object<'_>) {
+    fn lobby(&self, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        pen.phrase(&self.phrases.countries[player.traits.country()].region);
+        pen.raw(b",\"level\":").number(player.level.into());
+        let party = bits.below(100);
+        let size = 1 + u32::from(party >= 60) + u32::from(party >= 82) + u32::from(party >= 93);
+        pen.raw(b",\"party_size\":").number(size);
+        pen.raw(b",\"soft_balance\":").number(bits.below(40_000));
+        pen.raw(b",\"gems\":").number(bits.exponential(&self.phrases, 350));
+    }
+
+    fn match_start(&self, number: u32, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        let Phrases { countries, heroes, .. } = &self.phrases;
+        self.in_match(number, player, pen);
+        pen.phrase(&countries[player.traits.country()].region).phrase(&heroes[player.traits.hero()]);
+        pen.raw(b",\"level\":").number(player.level.into());
+        pen.raw(b",\"queue_ms\":").number(bits.between(900, 48_000));
+        pen.raw(b",\"skill_rating\":").number(bits.between(700, 2_600));
+    }
+
+    fn knockout(&self, number: u32, player: &Player, at: Happening, bits: &mut Bits, pen: &mut Pen<'_>) {
         let into_match_ms = (at.due as u32).wrapping_sub(player.match_began);
-        in_match(self.seed, number, player, object)
-            .text("spell_id", draw.pick(catalog::SPELLS))
-            .text("victim_id", player_id(draw.below(number.max(1_000))))
-            .number("match_second", into_match_ms / 1_000)
-            .hundredths("distance_m", draw.between(150, 6_500))
-            .number("damage", draw.between(40, 420))
-            .number("exp_gained", draw.between(5, 25))
-            .number("streak", draw.between(1, 4));
+        self.in_match(number, player, pen);
+        pen.phrase(self.phrases.spells.pick(bits.take(10))).raw(b",\"victim_id\":\"");
+        let victim = ((u64::from(number.max(1_000)) * u64::from(bits.take(32))) >> 32) as u32;
+        player_id(victim, pen);
+        pen.raw(b"\",\"match_second\":").number(into_match_ms / 1_000);
+        pen.raw(b",\"distance_m\":").hundredths(bits.between(150, 6_500));
+        pen.raw(b",\"damage\":").number(bits.between(40, 420));
+        pen.raw(b",\"exp_gained\":").number(bits.between(5, 25));
+        pen.raw(b",\"streak\":").number(bits.between(1, 4));
     }
 
-    fn match_end(&self, number: u32, player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-        let traits = Traits::of(self.seed, number);
+    fn match_end(&self, number: u32, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        let Phrases { devices, heroes, results, .. } = &self.phrases;
+        let fps = devices[player.traits.device()].fps;
         let knockouts = u32::from(player.knockouts);
         let duration_ms = player.match_ends.wrapping_sub(player.match_began);
-        in_match(self.seed, number, player, object)
-            .text("hero", traits.hero)
-            .text("match_result_type", draw.pick(catalog::RESULTS))
-            .number("score", knockouts * 100 + draw.below(900))
-            .number("knockouts", knockouts)
-            .number("defeats", draw.below(knockouts + 4))
-            .number("duration_s", duration_ms / 1_000)
-            .number("exp_gained", 50 + knockouts * 12 + draw.below(120))
-            .number("damage_dealt", knockouts * 180 + draw.below(2_000))
-            .hundredths("accuracy_pct", draw.between(1_500, 7_800))
-            .number("average_ping_ms", draw.between(14, 110))
-            .number("average_fps", traits.device.fps - draw.below(traits.device.fps / 4 + 1));
+        self.in_match(number, player, pen);
+        pen.phrase(&heroes[player.traits.hero()]).phrase(results.pick(bits.take(10)));
+        pen.raw(b",\"score\":").number(knockouts * 100 + bits.below(900));
+        pen.raw(b",\"knockouts\":").number(knockouts);
+        pen.raw(b",\"defeats\":").number(bits.below(knockouts + 4));
+        pen.raw(b",\"duration_s\":").number(duration_ms / 1_000);
+        pen.raw(b",\"exp_gained\":").number(50 + knockouts * 12 + bits.below(120));
+        pen.raw(b",\"damage_dealt\":").number(knockouts * 180 + bits.below(2_000));
+        pen.raw(b",\"accuracy_pct\":").hundredths(bits.between(1_500, 7_800));
+        pen.raw(b",\"average_ping_ms\":").number(bits.between(14, 110));
+        pen.raw(b",\"average_fps\":").number(fps - bits.below(fps / 4 + 1));
     }
 
-    fn purchase(&self, number: u32, at: Happening, draw: &mut Draw, object: &mut Object<'_>) {
-        let Traits { device, country, .. } = Traits::of(self.seed, number);
-        let Offer { item, bundle, amount, price } = draw.pick(catalog::SHOP);
-        let transaction = u64::from(number) << 32 | u64::from(at.sequence);
-        object
-            .text("transaction_id", thing(!self.seed, transaction))
-            .text("item_id", item)
-            .text("bundle_id", bundle)
-            .number("item_amount", amount)
-            .text("currency_type", country.currency.code)
-            .hundredths("currency_amount", price * country.currency.per_cent)
-            .text("country_id", country.code)
-            .text("store", device.store)
-            .flag("first_purchase", draw.chance(0.12));
+    fn purchase(&self, number: u32, player: &Player, at: Happening, bits: &mut Bits, pen: &mut Pen<'_>) {
+        let Phrases { devices, countries, offers, offer_picker, .. } = &self.phrases;
+        let country = &countries[player.traits.country()];
+        let offer = &offers[offer_picker.pick(bits.take(10))];
+        let transaction = 0b11 << 62 ^ (u64::from(number) << 32 | u64::from(at.sequence));
+        pen.raw(b",\"transaction_id\":\"").raw(&self.thing(transaction)).raw(b"\"");
+        pen.phrase(&offer.item).phrase(&offer.bundle).phrase(&country.currency);
+        pen.raw(b",\"currency_amount\":").hundredths(offer.price * country.per_cent);
+        pen.phrase(&country.id).phrase(&devices[player.traits.device()].store);
+        pen.raw(b",\"first_purchase\":").flag(bits.chance(123));
+    }
+
+    fn level_up(&self, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        let level = u32::from(player.level);
+        pen.raw(b",\"level_from\":").number(level - 1).raw(b",\"level_to\":").number(level);
+        pen.raw(b",\"exp_total\":").number(level * level * 180 + bits.below(400));
+        pen.phrase(self.phrases.unlocked.pick(bits.take(10)));
+    }
+
+    fn logout(&self, player: &Player, bits: &mut Bits, pen: &mut Pen<'_>) {
+        pen.phrase(self.phrases.screens.pick(bits.take(10))).raw(b",\"level\":").number(player.level.into());
+        pen.phrase(self.phrases.reasons.pick(bits.take(10)));
     }
 }
 
-fn in_match<'a, 'b>(seed: u64, number: u32, player: &Player, object: &'a mut Object<'b>) -> &'a mut Object<'b> {
-    let game = Match::of(seed, number, player.match_began);
-    object.text("match_id", game.id).text("map_id", game.map).text("mode", game.mode)
+/// Fills an open object up to this size with a field `pad`, unless it is as large already. The letters are random, so
+/// that compression finds in them what it finds in real text of mixed entropy: four bits a letter.
+fn pad(size: usize, bits: &mut Bits, pen: &mut Pen<'_>) {
+    const AROUND: usize = r#","pad":"""#.len() + 1;
+    let Some(letters) = size.checked_sub(pen.written() + AROUND) else { return };
+    pen.raw(b",\"pad\":\"");
+    for _ in 0..letters / 8 {
+        pen.raw(&letters_of(bits.draw.next()));
+    }
+    pen.bytes(&letters_of(bits.draw.next())[..letters % 8]).raw(b"\"");
 }
 
-fn level_up(player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-    let level = u32::from(player.level);
-    object
-        .number("level_from", level - 1)
-        .number("level_to", level)
-        .number("exp_total", level * level * 180 + draw.below(400))
-        .text("unlocked", draw.pick(catalog::SPELLS));
-}
-
-fn logout(player: &Player, draw: &mut Draw, object: &mut Object<'_>) {
-    object
-        .text("last_screen_seen", draw.pick(catalog::SCREENS))
-        .number("level", player.level)
-        .text("reason", draw.pick(&[(78, "player"), (15, "idle"), (7, "switched_device")]));
+/// Eight letters from `a` to `p`.
+fn letters_of(word: u64) -> [u8; 8] {
+    ((word & 0x0F0F_0F0F_0F0F_0F0F) + 0x6161_6161_6161_6161).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -232,16 +261,21 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::Engine;
+    use crate::engine::{Engine, Seat};
+    use crate::workload::{Model, WorldConfig};
 
     fn payloads(seed: u64) -> Vec<(u32, Happening, Vec<u8>)> {
-        let world = Arc::new(World::new(seed, 0.0));
-        let mut engine = Engine::new(world.clone(), 0..2_000, 0);
+        payloads_of(seed, &WorldConfig::default())
+    }
+
+    fn payloads_of(seed: u64, config: &WorldConfig) -> Vec<(u32, Happening, Vec<u8>)> {
+        let world = Arc::new(World::new(seed, config));
+        let mut engine = Engine::new(world.clone(), Seat::flat(0, 0..2_000, 0.7));
         let mut seen = Vec::new();
-        let mut out = Vec::new();
+        let mut out = vec![0; world.payload_room()];
         engine.advance(900_000, |number, player, happening| {
-            world.write_payload(number, player, happening, &mut out);
-            seen.push((number, happening, out.clone()));
+            let len = world.write_payload(number, player, happening, &mut out);
+            seen.push((number, happening, out[..len].to_vec()));
         });
         seen
     }
@@ -292,5 +326,34 @@ mod tests {
             let started = starts.get(&number).copied().unwrap_or(0);
             assert!(ids == started || ids == started + 1, "player {number}: {ids} ids, {started} session starts");
         }
+    }
+
+    #[test]
+    fn every_model_writes_valid_payloads_of_every_kind() {
+        for (name, _) in Model::built_in() {
+            let config = WorldConfig { model: Model::named(name).expect("built in"), ..WorldConfig::default() };
+            let mut kinds = std::collections::BTreeSet::new();
+            for (_, happening, payload) in payloads_of(2, &config) {
+                let object: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_slice(&payload).expect("an object");
+                assert!(object.len() >= 5 && (60..=600).contains(&payload.len()), "{name}: {object:?}");
+                kinds.insert(happening.kind);
+            }
+            assert_eq!(kinds.len(), Kind::ALL.len(), "{name}");
+        }
+    }
+
+    #[test]
+    fn payloads_are_padded_to_sizes_spread_between_the_bounds() {
+        let config = WorldConfig { payload_bytes: Some([1_000, 40_000]), ..WorldConfig::default() };
+        let mut sizes: Vec<usize> = Vec::new();
+        for (_, _, payload) in payloads_of(3, &config).into_iter().take(3_000) {
+            serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&payload).expect("an object");
+            sizes.push(payload.len());
+        }
+        sizes.sort_unstable();
+        assert!(sizes[0] == 1_000 && sizes[sizes.len() - 1] == 40_000, "{} to {}", sizes[0], sizes[sizes.len() - 1]);
+        let median = sizes[sizes.len() / 2] as f64;
+        assert!((median / 40e6_f64.sqrt() - 1.0).abs() < 0.1, "the median is {median}");
     }
 }

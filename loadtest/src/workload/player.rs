@@ -1,14 +1,16 @@
 //! A player in 32 bytes, so that millions fit in a process.
 //!
 //! Times are the low 32 bits of game time in milliseconds and compared across their wrap-around after 49 days; whatever
-//! a player waits for is less than 24 days away. Who the player is (device, country) is not kept but drawn again from
-//! the seed for each event that says it.
+//! a player waits for is less than 24 days away.
+
+use super::traits::Traits;
 
 /// Where a player is, and so what the next step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum State {
-    /// Away; comes back with a session start.
+    /// Away; comes back with a session start when the game server's arrivals draw the player.
+    #[default]
     Offline,
     /// The client is up; logs in next.
     Arriving,
@@ -22,10 +24,11 @@ pub(crate) enum State {
     Rising,
 }
 
-/// A player's state.
-#[derive(Clone, Debug)]
+/// A player's state. All zero is a player who is offline.
+#[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Player {
-    /// The next player in the same slot of the calendar.
+    /// The next player in the same slot of the calendar; means nothing while offline.
     pub(crate) next: u32,
     /// When the next action is due.
     pub(super) action_due: u32,
@@ -41,25 +44,34 @@ pub(crate) struct Player {
     pub(super) level: u8,
     pub(super) knockouts: u8,
     pub(super) state: State,
+    /// Who the player is.
+    pub(super) traits: Traits,
 }
 
-const _: () = assert!(size_of::<Player>() <= 32);
+const _: () = assert!(size_of::<Player>() == 32);
 
 /// The longest wait that wrapping comparison still tells from the past.
-const HORIZON: u32 = u32::MAX / 2;
+pub(super) const HORIZON: u32 = u32::MAX / 2;
 
 impl Player {
     /// When the next step is due, be it an action or a heartbeat.
+    #[inline]
     pub(crate) fn due(&self) -> u32 {
         if self.heartbeat_is_next() { self.heartbeat_due } else { self.action_due }
     }
 
+    #[inline]
     pub(super) fn heartbeat_is_next(&self) -> bool {
         self.state != State::Offline && self.action_due.wrapping_sub(self.heartbeat_due).wrapping_sub(1) < HORIZON
     }
 
-    /// By how much the next step is overdue at `now`; none if it lies in the future.
-    pub(crate) fn overdue(&self, now: u32) -> Option<u32> {
-        Some(now.wrapping_sub(self.due())).filter(|overdue| *overdue < HORIZON)
+    #[inline]
+    pub(crate) fn is_offline(&self) -> bool {
+        self.state == State::Offline
+    }
+
+    /// Has an offline player's session begin at this instant.
+    pub(crate) fn arrive(&mut self, at: u32) {
+        self.action_due = at;
     }
 }

@@ -72,6 +72,24 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(plan: impl Fn(u64) -> Deed + Send + Sync + 'static) -> Self {
+        Self::start_server(plan, tonic::transport::Server::builder(), "http").await
+    }
+
+    /// The same behind TLS.
+    #[allow(dead_code, reason = "not every test that includes this module speaks TLS")]
+    pub(crate) async fn start_tls(
+        plan: impl Fn(u64) -> Deed + Send + Sync + 'static,
+        tls: tonic::transport::ServerTlsConfig,
+    ) -> Self {
+        let server = tonic::transport::Server::builder().tls_config(tls).expect("a certificate and its key");
+        Self::start_server(plan, server, "https").await
+    }
+
+    async fn start_server(
+        plan: impl Fn(u64) -> Deed + Send + Sync + 'static,
+        mut builder: tonic::transport::Server,
+        scheme: &str,
+    ) -> Self {
         let stand_in = Arc::new(StandIn {
             seen: Mutex::default(),
             batches: AtomicU64::new(0),
@@ -88,12 +106,12 @@ impl Running {
         });
         let service = IngestServiceServer::new(Service(stand_in.clone()));
         tasks.spawn(async move {
-            let served = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await;
+            let served = builder.add_service(service).serve_with_incoming(incoming).await;
             served.expect("the stand-in serves");
         });
 
         let relay = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let endpoint = format!("http://{}", relay.local_addr().expect("bound"));
+        let endpoint = format!("{scheme}://{}", relay.local_addr().expect("bound"));
         let connections = Arc::new(Mutex::new(Vec::new()));
         let relayed = connections.clone();
         tasks.spawn(async move {

@@ -9,14 +9,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use headgate_loadtest::health::ProcessUsage;
+use headgate_loadtest::terminal::{Line, Look, Screen};
 use http::{Method, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::terminal::{Line, Look, Screen};
-use super::usage::Usage;
 use super::{Folders, Stop, http as client, words};
 
 /// The listeners' default addresses and the variables that set others.
@@ -44,7 +44,7 @@ pub(super) struct Gateway {
     log: PathBuf,
     binary: PathBuf,
     /// The last figures that could be read, since an ended process has none.
-    usage: Usage,
+    usage: ProcessUsage,
 }
 
 impl Gateway {
@@ -83,7 +83,7 @@ impl Gateway {
             data: folders.data.clone(),
             log: folders.gateway_log.clone(),
             binary: binary.to_path_buf(),
-            usage: Usage::default(),
+            usage: ProcessUsage::default(),
         })
     }
 
@@ -155,8 +155,8 @@ impl Gateway {
     }
 
     /// What it uses, or used when it was last seen.
-    pub(super) fn usage(&mut self) -> Usage {
-        if let Some(usage) = Usage::of(self.pid) {
+    pub(super) fn usage(&mut self) -> ProcessUsage {
+        if let Some(usage) = ProcessUsage::of(self.pid) {
             self.usage = usage;
         }
         self.usage

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-use headgate_loadtest::Snapshot;
+use headgate_loadtest::health::ProcessUsage;
 use tokio::time::Instant;
 
 use super::gateway::Gateway;
-use super::terminal::{Line, Look, Screen};
-use super::usage::Usage;
-use super::words;
+use headgate_loadtest::terminal::{Line, Look, Screen, bar, sparkline};
+use headgate_loadtest::{Snapshot, words};
 
 const BAR: usize = 40;
 const SPARKS: usize = 40;
@@ -21,7 +20,7 @@ pub(super) struct View<'a> {
     rate: f64,
     drawn: usize,
     sparks: VecDeque<f64>,
-    before: Option<(Instant, Usage)>,
+    before: Option<(Instant, ProcessUsage)>,
     cpu_percent: f64,
 }
 
@@ -60,7 +59,7 @@ impl<'a> View<'a> {
         self.draw(snapshot, gateway);
     }
 
-    fn look_at(&mut self, gateway: &mut Gateway) -> Usage {
+    fn look_at(&mut self, gateway: &mut Gateway) -> ProcessUsage {
         let (now, usage) = (Instant::now(), gateway.usage());
         if let Some((then, before)) = self.before {
             let span = (now - then).as_secs_f64();
@@ -72,19 +71,20 @@ impl<'a> View<'a> {
         usage
     }
 
-    fn block(&self, snapshot: &Snapshot, usage: Usage, gateway: &Gateway) -> Vec<Line> {
+    fn block(&self, snapshot: &Snapshot, usage: ProcessUsage, gateway: &Gateway) -> Vec<Line> {
         let label = |text: &str| Line::dim(format!("  {text:<10}"));
         let ledger = &snapshot.ledger;
         let ack = snapshot.recent.ack;
         let elapsed = snapshot.elapsed.min(self.duration);
         let done = elapsed.as_secs_f64() / self.duration.as_secs_f64().max(f64::MIN_POSITIVE);
-        let full = (done * BAR as f64).round() as usize;
+        let (full, empty) = bar(done, BAR);
         let trouble = if ledger.failed + ledger.overflow > 0 { Look::Bad } else { Look::Plain };
         vec![
-            label("time")
-                .then(Look::Good, "━".repeat(full))
-                .then(Look::Dim, "─".repeat(BAR - full.min(BAR)))
-                .then_plain(format!("  {:.1} s of {}", elapsed.as_secs_f64(), words::duration(self.duration))),
+            label("time").then(Look::Good, full).then(Look::Dim, empty).then_plain(format!(
+                "  {:.1} s of {}",
+                elapsed.as_secs_f64(),
+                words::duration(self.duration)
+            )),
             label("events/s")
                 .then(Look::Strong, format!("{:>9}  ", words::count(snapshot.recent.events_per_second.round() as u64)))
                 .then(Look::Good, self.sparkline()),
@@ -114,7 +114,7 @@ impl<'a> View<'a> {
         ]
     }
 
-    fn single_line(&self, snapshot: &Snapshot, usage: Usage, gateway: &Gateway) -> String {
+    fn single_line(&self, snapshot: &Snapshot, usage: ProcessUsage, gateway: &Gateway) -> String {
         let ledger = &snapshot.ledger;
         format!(
             "{:>6.1} s  {} events/s  p50 {}  p99 {}  {} accepted  {} rejected  {} retry  {} unknown  {} failed  \
@@ -137,10 +137,7 @@ impl<'a> View<'a> {
 
     /// The latest rates, from nothing to a quarter above the planned one.
     fn sparkline(&self) -> String {
-        const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let top = self.rate * 1.25;
-        let block = |rate: &f64| BLOCKS[((rate / top * 8.0) as usize).min(7)];
-        self.sparks.iter().map(block).collect()
+        sparkline(self.sparks.iter().map(|rate| rate / (self.rate * 1.25)))
     }
 }
 

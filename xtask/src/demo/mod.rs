@@ -8,13 +8,9 @@ mod gateway;
 mod group;
 mod http;
 mod interrupt;
-mod lake;
 mod live;
 mod queries;
 mod summary;
-mod terminal;
-mod usage;
-mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,11 +18,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gateway::Gateway;
-use headgate_loadtest::{Load, LoadConfig, Report};
+use headgate_loadtest::health::ProcessUsage;
+use headgate_loadtest::verify::compare;
+use headgate_loadtest::verify::lake::Contents;
+use headgate_loadtest::{Load, Report, RunConfig, Secrets};
 use interrupt::Interrupt;
-use lake::Verification;
-use terminal::{Line, Screen};
-use usage::Usage;
+
+/// How often a server sends a batch: often, so that the latencies are the gateway's.
+const LINGER: Duration = Duration::from_millis(50);
+use headgate_loadtest::terminal::{Line, Screen};
+use headgate_loadtest::words;
 
 /// What the demo can be told.
 #[derive(clap::Args)]
@@ -114,7 +115,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 async fn demo(args: &Args) -> Result<(), Stop> {
     // Known now rather than after minutes of building.
-    load_config(args, String::new(), String::new()).check().map_err(|error| error.to_string())?;
+    load_config(args, String::new()).check().map_err(|error| error.to_string())?;
     let mut interrupt = Interrupt::listen()?;
     let screen = Screen::new();
     screen.line(&Line::strong("Headgate, live on this machine: ").then_plain(format!(
@@ -173,9 +174,9 @@ async fn with_gateway(
 
     let compacted = interrupt.or(gateway.compact_lake()).await?;
     let lake = folders.data.join("lake");
-    let contents = lake::Contents::read(&lake.join("raw_events"))?;
-    let verification = Verification::of(&contents, &report.ids);
-    let own = Usage::of(std::process::id()).unwrap_or_default();
+    let contents = Contents::read(&lake.join("raw_events")).map_err(|error| error.to_string())?;
+    let verification = compare(&contents.ids, &report.ids);
+    let own = ProcessUsage::of(std::process::id()).unwrap_or_default();
     let figures = summary::Figures { report: &report, gateway: gateway.usage(), own, contents: &contents, compacted };
     summary::show(screen, &figures);
     let problems = summary::verdict(screen, &report, &verification);
@@ -194,23 +195,24 @@ async fn with_gateway(
     }
 }
 
-fn load_config(args: &Args, endpoint: String, api_key: String) -> LoadConfig {
-    LoadConfig {
+fn load_config(args: &Args, endpoint: String) -> RunConfig {
+    RunConfig {
         servers: args.servers,
         players: args.players,
-        events_per_second: args.rate.into(),
-        duration: Some(args.duration),
+        run_time: args.duration,
+        linger: LINGER,
         bad_share: args.bad_share,
         seed: args.seed,
-        keep_ids: true,
-        ..LoadConfig::new(endpoint, api_key)
+        ..RunConfig::new(endpoint)
     }
+    .at_rate(args.rate.into())
 }
 
 /// Lets the players play, with a live view.
 async fn play(args: &Args, screen: &Screen, gateway: &mut Gateway) -> Result<Report, Stop> {
-    let config = load_config(args, gateway.endpoint(), gateway.api_key()?);
-    let mut load = Load::start(&config).map_err(|error| error.to_string())?;
+    let secrets = Secrets { api_keys: vec![gateway.api_key()?], tls_ca: None };
+    let config = load_config(args, gateway.endpoint());
+    let mut load = Load::start(&config, &secrets, true).map_err(|error| error.to_string())?;
     screen.line(&Line::dim(format!(
         "The game runs at {:.1} times its natural pace, so that {} players make {} events a second.",
         load.speed(),

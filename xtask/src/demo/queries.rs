@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use headgate_loadtest::terminal::{Line, Screen};
+use headgate_loadtest::verify::lake::Contents;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::group::Group;
-use super::lake::Contents;
-use super::terminal::{Line, Screen};
 use super::{Folders, Stop, words};
 
 const LOOK_WITHIN: Duration = Duration::from_secs(20);

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use headgate_loadtest::health::ProcessUsage;
+use headgate_loadtest::result::Verification;
+use headgate_loadtest::verify::lake::Contents;
 use headgate_loadtest::{Percentiles, Report};
 
 use super::gateway::Gateway;
-use super::lake::{Contents, Verification};
-use super::terminal::{Line, Look, Screen};
-use super::usage::Usage;
+use headgate_loadtest::terminal::{Line, Look, Screen};
+
 use super::{Folders, words};
 
 /// What the summary is made of.
 pub(super) struct Figures<'a> {
     pub(super) report: &'a Report,
-    pub(super) gateway: Usage,
+    pub(super) gateway: ProcessUsage,
     /// What the demo itself, and so mostly the load generator, has used.
-    pub(super) own: Usage,
+    pub(super) own: ProcessUsage,
     pub(super) contents: &'a Contents,
     /// How long it took to compact what was left in the log.
     pub(super) compacted: Duration,
@@ -201,10 +203,10 @@ mod tests {
         assert_eq!(problems(&report(good.clone()), &found), Vec::<String>::new());
 
         let broken = [
-            Verification { missing: 1, ..found },
-            Verification { doubled: 1, ..found },
-            Verification { rejected_stored: 1, ..found },
-            Verification { foreign: 1, ..found },
+            Verification { missing: 1, ..found.clone() },
+            Verification { doubled: 1, ..found.clone() },
+            Verification { rejected_stored: 1, ..found.clone() },
+            Verification { foreign: 1, ..found.clone() },
         ];
         for found in broken {
             assert_eq!(problems(&report(good.clone()), &found).len(), 1, "{found:?}");

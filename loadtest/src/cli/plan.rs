@@ -1,0 +1,179 @@
+//! `plan`: what a run would do.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Failure;
+use super::calibrate::{self, Capacity};
+use super::run_args::{Flags, LoadArgs, duration};
+use crate::config::{Profile, RunConfig};
+use crate::load::Plan;
+use crate::terminal::sparkline;
+use crate::{Model, scenario, words};
+
+/// Flags of `plan`.
+#[derive(Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+    /// How long events are due.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    run_time: Option<Duration>,
+    /// List the scenarios, profiles and models that are built in.
+    #[arg(long)]
+    list: bool,
+    /// Print a scenario's file, to copy and edit.
+    #[arg(long, value_name = "SCENARIO")]
+    show: Option<String>,
+    /// Print a model's file, to copy and edit.
+    #[arg(long, value_name = "MODEL")]
+    show_model: Option<String>,
+    /// Print all settings as they would be used, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+const PROFILES: [&str; 4] = ["flat", "diurnal", "launch", "spike"];
+const COLUMNS: u32 = 60;
+
+/// What a plan comes to.
+pub(super) struct Shown {
+    /// Events a second.
+    pub(super) mean_per_s: f64,
+    pub(super) peak_per_s: f64,
+    pub(super) peak_online: f64,
+    pub(super) events: f64,
+    /// Events a second over the run, in equal parts.
+    parts: Vec<f64>,
+}
+
+impl Shown {
+    pub(super) fn of(config: &RunConfig) -> Result<Self, Failure> {
+        let plan = Plan::new(config).map_err(Failure::usage)?;
+        // An open end has no mean: the first hour stands for it.
+        let run_s = config.run_time.as_secs_f64().min(if config.run_time > Duration::from_secs(86_400) {
+            3_600.0
+        } else {
+            f64::MAX
+        });
+        let part = run_s / f64::from(COLUMNS);
+        let at = |column: u32| f64::from(column) * part;
+        let parts: Vec<f64> =
+            (0..COLUMNS).map(|column| plan.expected_events(at(column), at(column + 1)) / part).collect();
+        let events = plan.expected_events(0.0, run_s);
+        let online = (0..=COLUMNS).map(|column| plan.expected_online(at(column))).fold(0.0, f64::max);
+        let peak_per_s = parts.iter().copied().fold(0.0, f64::max);
+        Ok(Self { mean_per_s: events / run_s, peak_per_s, peak_online: online, events, parts })
+    }
+}
+
+/// Fills in what flags give by name or file: profile and model.
+pub(super) fn named(load: &LoadArgs, flags: &mut Flags) -> Result<(), Failure> {
+    let run_time = match flags.run_time {
+        Some(run_time) => run_time,
+        None => scenario::load(load.workload.as_deref(), &Flags::default()).map_err(Failure::usage)?.run_time,
+    };
+    if let Some(profile) = &load.profile {
+        flags.profile = Some(if PROFILES.contains(&profile.as_str()) {
+            Profile::named(profile, run_time).map_err(Failure::usage)?
+        } else {
+            Profile::from_lines(&file("--profile", profile)?).map_err(Failure::usage)?
+        });
+    }
+    if let Some(model) = &load.model {
+        flags.model = Some(if Path::new(model).is_file() {
+            Model::from_toml(&file("--model", model)?).map_err(Failure::usage)?
+        } else {
+            Model::named(model).map_err(Failure::usage)?
+        });
+    }
+    Ok(())
+}
+
+fn file(flag: &str, path: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("{flag} {path}: {error}")))
+}
+
+/// Shows a plan.
+pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
+    if args.list {
+        list();
+        return Ok(0);
+    }
+    if let Some(name) = &args.show {
+        let text = scenario::built_in(name).ok_or_else(|| {
+            let known = scenario::names().collect::<Vec<_>>().join(", ");
+            Failure::usage(format!("no scenario `{name}`: there are {known}"))
+        })?;
+        print!("{text}");
+        return Ok(0);
+    }
+    if let Some(name) = &args.show_model {
+        let text = Model::built_in().find(|(known, _)| known == name).map(|(_, text)| text).ok_or_else(|| {
+            let known = Model::built_in().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+            Failure::usage(format!("no model `{name}`: there are {known}"))
+        })?;
+        print!("{text}");
+        return Ok(0);
+    }
+    let mut flags = args.load.layer();
+    flags.run_time = args.run_time;
+    named(&args.load, &mut flags)?;
+    let config = scenario::load(args.load.workload.as_deref(), &flags).map_err(Failure::usage)?.resolved();
+    config.check().map_err(Failure::usage)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&config).map_err(Failure::internal)?);
+        return Ok(0);
+    }
+    show(&config)?;
+    Ok(0)
+}
+
+fn show(config: &RunConfig) -> Result<(), Failure> {
+    let shown = Shown::of(config)?;
+    let capacity = Capacity::measure(config, calibrate::BRIEFLY);
+    let rate = |per_s: f64| words::count(per_s.round() as u64);
+    println!("{}: {}", config.scenario, config.about);
+    println!(
+        "  players     {} on {} servers, up to {} online",
+        words::count(config.players.into()),
+        words::count(config.servers.into()),
+        rate(shown.peak_online)
+    );
+    println!("  run time    {}", words::duration(config.run_time));
+    println!("  events/s    {} on average, {} at the peak", rate(shown.mean_per_s), rate(shown.peak_per_s));
+    let peak = shown.peak_per_s.max(f64::MIN_POSITIVE);
+    println!("              {}", sparkline(shown.parts.iter().map(|part| part / peak)));
+    println!("  events      {} in all", rate(shown.events));
+    println!(
+        "  batches/s   {} a server, of about {:.0} events",
+        (1.0 / config.linger.as_secs_f64()).round(),
+        shown.mean_per_s * config.linger.as_secs_f64() / f64::from(config.servers)
+    );
+    println!(
+        "  this machine  can offer {} events/s of this kind with nothing beside it: the peak needs {:.0} %",
+        rate(capacity.events_per_second),
+        100.0 * shown.peak_per_s / capacity.events_per_second
+    );
+    for phase in &config.phases {
+        println!("  phase       {} from {} to {}", phase.name, words::duration(phase.from), words::duration(phase.to));
+    }
+    for slo in &config.slos {
+        println!("  rule        {slo}");
+    }
+    println!("  settings    {} (see --json)", config.hash());
+    Ok(())
+}
+
+fn list() {
+    println!("Scenarios (--workload NAME; print one with --show NAME):");
+    for name in scenario::names() {
+        let about = scenario::load(Some(name), &Flags::default()).map(|config| config.about).unwrap_or_default();
+        println!("  {name:<16} {about}");
+    }
+    println!("Profiles (--profile NAME): {}", PROFILES.join(", "));
+    let models: Vec<_> = Model::built_in().map(|(name, _)| name).collect();
+    println!("Models (--model NAME; print one with --show-model NAME): {}", models.join(", "));
+}

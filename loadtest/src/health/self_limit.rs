@@ -1,0 +1,215 @@
+//! Whether the load tester kept up in a second.
+//!
+//! Saturated means that the second's figures say nothing about the gateway: the load tester lacked a core, ran into its
+//! quota, or was so late that its batches were no longer those of the plan. A gateway that is slow is none of that:
+//! overflow counts against the load tester only while answers come as fast as ever.
+
+use std::time::Duration;
+
+use super::sample::Sample;
+use crate::record::Latencies;
+use crate::result::{Health, HealthState};
+
+/// Lag is fine up to here, however short the linger: it is about what the runtime's timer misses an instant by.
+pub const LAG_OK: Duration = Duration::from_millis(5);
+/// Lag is fine up to this share of the linger.
+pub const LAG_OK_OF_LINGER: f64 = 0.10;
+/// Past this share of the linger, and past what is fine, the load tester is saturated.
+pub const LAG_SATURATED_OF_LINGER: f64 = 0.25;
+/// If a thread waited for a core for at least this share of the lag, that is what made batches late.
+pub const RUN_QUEUE_EXPLAINS: f64 = 0.5;
+/// Past this share of its time a worker has no room left.
+pub const BUSY_SATURATED: f64 = 0.90;
+/// Past this share of the time the CPU quota distorts every latency.
+pub const THROTTLED_SATURATED: f64 = 0.01;
+/// At least this share of the planned events has to become due.
+pub const OFFERED_OK: f64 = 0.99;
+/// How many standard deviations a count may fall short of its expectation.
+const SIGMAS: f64 = 3.0;
+/// Answers are as fast as ever up to this many times the 99th percentile of the fastest second.
+const FLAT: f64 = 4.0;
+/// And up to here: overflow comes from answers that take seconds, and a few milliseconds are noise.
+const FLAT_FLOOR: Duration = Duration::from_millis(10);
+
+/// What the load tester did in a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Second<'a> {
+    /// The lag of the batches that left in it.
+    pub lag: &'a Latencies,
+    /// How often a server sends.
+    pub linger: Duration,
+    /// Events never sent because too many batches were unanswered.
+    pub overflow: u64,
+    /// Whether answers came as fast as ever: [`ServiceClock::is_flat`].
+    pub service_flat: bool,
+    /// Events that became due.
+    pub due: u64,
+    /// Events that the plan had due.
+    pub planned: f64,
+}
+
+/// Judges a second.
+///
+/// - `SATURATED`: lag p99 past 25 % of the linger; or past what is fine, and some thread waited for a core for at least
+///   half of it; or the busiest worker past 90 %; or throttled past 1 %; or overflow although answers came as fast as
+///   ever.
+/// - `LATE`: lag p99 past what is fine, and nobody lacked a core; or fewer events due than 99 % of the plan, its noise
+///   and one linger allowed for.
+/// - `OK`: anything else. Lag is fine up to 5 ms or 10 % of the linger, whichever is longer.
+#[must_use]
+pub fn assess(sample: &Sample, second: &Second<'_>) -> Health {
+    let lag = second.lag.quantile(0.99);
+    let fine = LAG_OK.max(second.linger.mul_f64(LAG_OK_OF_LINGER));
+    let late = lag > fine;
+    let far_too_late = late && lag > second.linger.mul_f64(LAG_SATURATED_OF_LINGER);
+    // A batch waits for its own worker, so the sum over all threads would explain any lag on a busy machine.
+    let no_core = late && sample.run_queue_worst_s >= RUN_QUEUE_EXPLAINS * lag.as_secs_f64();
+    let ignored_answers = second.overflow > 0 && second.service_flat;
+    let saturated = far_too_late
+        || no_core
+        || ignored_answers
+        || sample.busy > BUSY_SATURATED
+        || sample.throttled > THROTTLED_SATURATED;
+    // A batch that is due at the end of a second may be booked in the next.
+    let linger = second.linger.as_secs_f64().min(1.0);
+    let short = falls_short(second.due, second.planned * (1.0 - linger));
+    Health {
+        state: match (saturated, late || short) {
+            (true, _) => HealthState::Saturated,
+            (false, true) => HealthState::Late,
+            (false, false) => HealthState::Ok,
+        },
+        lag_p99_us: u64::try_from(lag.as_micros()).unwrap_or(u64::MAX),
+        run_queue_s: sample.run_queue_s,
+        cpu_s: sample.cpu_s,
+        busy: sample.busy,
+        throttled: sample.throttled,
+        pressure: sample.pressure,
+    }
+}
+
+/// Whether fewer events became due than 99 % of the plan, by more than chance explains: a plan is the expectation of a
+/// Poisson process, whose standard deviation is its square root.
+pub(super) fn falls_short(due: u64, planned: f64) -> bool {
+    (due as f64) < OFFERED_OK * planned - SIGMAS * planned.max(0.0).sqrt()
+}
+
+/// Remembers how fast answers can be, to tell whether they still are.
+#[derive(Debug, Default)]
+pub struct ServiceClock {
+    /// The smallest 99th percentile of a second. Not a mean: a gateway that slows down little by little would move it.
+    fastest: Option<Duration>,
+}
+
+impl ServiceClock {
+    /// Whether the answers of a second came as fast as ever: their 99th percentile of service time is at most four times
+    /// that of the fastest second before, or 10 ms. Without answers, or before there were any, they did not. To be called
+    /// once a second, with the answers that came in it.
+    pub fn is_flat(&mut self, service: &Latencies) -> bool {
+        if service.count() == 0 {
+            return false;
+        }
+        let p99 = service.quantile(0.99);
+        let flat = self.fastest.is_some_and(|fastest| p99 <= FLAT_FLOOR.max(fastest.mul_f64(FLAT)));
+        self.fastest = Some(self.fastest.map_or(p99, |fastest| fastest.min(p99)));
+        flat
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINGER: Duration = Duration::from_millis(100);
+
+    fn lag(us: u64) -> Latencies {
+        let mut lag = Latencies::default();
+        lag.record_us(us, 1_000);
+        lag
+    }
+
+    fn second(lag: &Latencies) -> Second<'_> {
+        Second { lag, linger: LINGER, overflow: 0, service_flat: true, due: 10_000, planned: 10_000.0 }
+    }
+
+    fn state(sample: Sample, lag_us: u64, linger: Duration) -> HealthState {
+        let lag = lag(lag_us);
+        assess(&sample, &Second { linger, ..second(&lag) }).state
+    }
+
+    #[test]
+    fn lag_is_judged_against_the_linger_and_the_run_queue() {
+        let idle = Sample::default();
+        let waits = |ms: f64| Sample { run_queue_worst_s: ms / 1e3, run_queue_s: ms / 1e3, ..Sample::default() };
+        for (sample, lag_us, linger_ms, expected) in [
+            (idle, 0, 100, HealthState::Ok),
+            (idle, 9_900, 100, HealthState::Ok),
+            (waits(500.0), 9_900, 100, HealthState::Ok),
+            (idle, 15_000, 100, HealthState::Late),
+            (waits(7.0), 15_000, 100, HealthState::Late),
+            (waits(8.0), 15_000, 100, HealthState::Saturated),
+            (idle, 26_000, 100, HealthState::Saturated),
+            (idle, 4_900, 5, HealthState::Ok),
+            (idle, 5_200, 5, HealthState::Saturated),
+            (idle, 5_200, 50, HealthState::Late),
+        ] {
+            let found = state(sample, lag_us, Duration::from_millis(linger_ms));
+            assert_eq!(found, expected, "{lag_us} us of {linger_ms} ms, {sample:?}");
+        }
+    }
+
+    /// Many threads that each wait a little explain nothing that one batch was late by.
+    #[test]
+    fn the_sum_of_short_waits_does_not_saturate() {
+        let sample = Sample { run_queue_s: 0.5, run_queue_worst_s: 0.005, ..Sample::default() };
+        assert_eq!(state(sample, 15_000, LINGER), HealthState::Late);
+    }
+
+    #[test]
+    fn a_full_worker_or_a_quota_saturates_without_lag() {
+        for (busy, throttled, expected) in
+            [(0.89, 0.009, HealthState::Ok), (0.91, 0.0, HealthState::Saturated), (0.0, 0.011, HealthState::Saturated)]
+        {
+            let sample = Sample { busy, throttled, ..Sample::default() };
+            assert_eq!(state(sample, 100, LINGER), expected, "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn overflow_is_the_gateways_fault_unless_its_answers_are_as_fast_as_ever() {
+        let lag = lag(100);
+        let overflow = Second { overflow: 5, ..second(&lag) };
+        let slow = Second { service_flat: false, ..overflow };
+        assert_eq!(assess(&Sample::default(), &overflow).state, HealthState::Saturated);
+        assert_eq!(assess(&Sample::default(), &slow).state, HealthState::Ok);
+
+        let answers = |ms: u64| {
+            let mut service = Latencies::default();
+            service.record(Duration::from_millis(ms), 500);
+            service
+        };
+        let mut clock = ServiceClock::default();
+        assert!(!clock.is_flat(&answers(10)), "nothing to compare with");
+        assert!(clock.is_flat(&answers(12)));
+        for ms in [60, 100, 160, 250, 500] {
+            assert!(!clock.is_flat(&answers(ms)), "slower little by little is slower too");
+        }
+        assert!(clock.is_flat(&answers(39)));
+        assert!(!clock.is_flat(&Latencies::default()), "a gateway that answers nothing is not fast");
+    }
+
+    #[test]
+    fn fewer_events_than_planned_are_late_beyond_noise() {
+        let lag = lag(100);
+        for (due, planned, expected) in [
+            (10_000, 10_000.0, HealthState::Ok),
+            (8_700, 10_000.0, HealthState::Ok),
+            (8_500, 10_000.0, HealthState::Late),
+            (0, 5.0, HealthState::Ok),
+            (0, 0.0, HealthState::Ok),
+        ] {
+            let found = assess(&Sample::default(), &Second { due, planned, ..second(&lag) }).state;
+            assert_eq!(found, expected, "{due} of {planned}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Figures that only some scenarios have: how soon a disturbance was over, how polite retries were, whether anything
+//! drifted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::{Deed, RunConfig};
+use crate::record::Latencies;
+use crate::result::{Interval, RunResult};
+
+/// A second is calm again if its p99 is at most so many times the ordinary one, and a little.
+const CALM: f64 = 1.5;
+const CALM_SLACK_US: f64 = 2_000.0;
+/// So many calm seconds in a row are recovery.
+const CALM_SECONDS: usize = 5;
+/// The share of the connections that has to be back.
+const BACK: f64 = 0.95;
+
+/// What the run's intervals tell; units are in the names.
+pub(crate) fn of(result: &RunResult, early_retries: u64) -> BTreeMap<String, f64> {
+    let RunResult { config, intervals, ledger, .. } = result;
+    let mut measures = BTreeMap::new();
+    let mut tell = |name: &str, figure: Option<f64>| {
+        if let Some(figure) = figure.filter(|figure| figure.is_finite()) {
+            measures.insert(name.to_owned(), figure);
+        }
+    };
+    let judged: Vec<_> = intervals.iter().filter(|one| whole(one, config) && judged(one, config)).collect();
+    let seconds: u32 = judged.iter().map(|one| one.width).sum();
+    let accepted: u64 = judged.iter().map(|one| one.accepted).sum();
+    let goodput = (seconds > 0).then(|| accepted as f64 / f64::from(seconds));
+    tell("goodput_per_s", goodput);
+    tell("goodput_of_quota", goodput.zip(config.quota).map(|(goodput, quota)| goodput / quota));
+    tell("retry_amplification", (ledger.sent > 0).then(|| (ledger.sent + ledger.resent) as f64 / ledger.sent as f64));
+    tell("early_retries", Some(early_retries as f64));
+    tell("p99_drift", drift(&judged));
+    if let Some(disturbed) = disturbed(config) {
+        tell("recovery_s", recovery(intervals, config, disturbed));
+    }
+    if let Some(cut) = cut(config) {
+        tell("reconnect_95_s", reconnect(intervals, cut));
+    }
+    measures
+}
+
+/// Whether the schedule covers the interval; what comes after its end only waits for answers.
+fn whole(interval: &Interval, config: &RunConfig) -> bool {
+    u64::from(interval.at + interval.width) <= config.run_time.as_secs()
+}
+
+fn judged(interval: &Interval, config: &RunConfig) -> bool {
+    u64::from(interval.at) >= config.warm_up.as_secs()
+}
+
+/// The p99 of the last tenth over that of the first.
+fn drift(judged: &[&Interval]) -> Option<f64> {
+    let tenth = judged.len() / 10;
+    if tenth == 0 {
+        return None;
+    }
+    let p99 = |part: &[&Interval]| {
+        let mut all = Latencies::default();
+        part.iter().for_each(|one| all.add(&one.ack));
+        all.quantile(0.99).as_secs_f64()
+    };
+    Some(p99(&judged[judged.len() - tenth..]) / p99(&judged[..tenth]))
+}
+
+/// When the disturbance begins and when it is over, in seconds.
+fn disturbed(config: &RunConfig) -> Option<(f64, f64)> {
+    let phase = |name: &str| config.phases.iter().find(|phase| phase.name == name);
+    let over = phase("recovery").map(|phase| phase.from.as_secs_f64());
+    let first = config.actions.iter().map(|action| action.at.as_secs_f64()).reduce(f64::min);
+    let begins = first.or_else(|| phase("ramp").map(|phase| phase.from.as_secs_f64())).or(over)?;
+    Some((begins, over.unwrap_or(begins)))
+}
+
+/// From the end of the disturbance to the first of several calm seconds; as long as the run went on if there are none.
+fn recovery(intervals: &[Interval], config: &RunConfig, (begins, over): (f64, f64)) -> Option<f64> {
+    let p99 = |one: &Interval| one.ack.quantile(0.99).as_micros() as f64;
+    let before = |one: &&Interval| judged(one, config) && f64::from(one.at + one.width) <= begins;
+    let mut ordinary: Vec<f64> = intervals.iter().filter(before).map(p99).collect();
+    if ordinary.is_empty() {
+        return None;
+    }
+    ordinary.sort_by(f64::total_cmp);
+    let limit = ordinary[ordinary.len() / 2] * CALM + CALM_SLACK_US;
+    let after: Vec<_> =
+        intervals.iter().filter(|one| f64::from(one.at) >= over.floor() && whole(one, config)).collect();
+    let calm = |one: &Interval| p99(one) <= limit && one.failed == 0 && one.overflow == 0;
+    let end = config.run_time.as_secs_f64();
+    let found = after.windows(CALM_SECONDS.min(after.len()).max(1)).find(|window| window.iter().all(|one| calm(one)));
+    Some((found.map_or(end, |window| f64::from(window[0].at)) - over).max(0.0))
+}
+
+fn cut(config: &RunConfig) -> Option<Duration> {
+    let cuts = config.actions.iter().filter(|action| matches!(action.deed, Deed::DropConnections { .. }));
+    cuts.map(|action| action.at).min()
+}
+
+/// From the cut to the end of the second by which so many connections are open again as were before.
+fn reconnect(intervals: &[Interval], cut: Duration) -> Option<f64> {
+    let at = cut.as_secs_f64();
+    let before = intervals.iter().rfind(|one| f64::from(one.at + one.width) <= at)?.connections;
+    let mut after = intervals.iter().filter(|one| f64::from(one.at + one.width) > at);
+    let mut again = 0;
+    let back = after.find(|one| {
+        again += one.reconnects;
+        again as f64 >= BACK * before as f64 && one.connections as f64 >= BACK * before as f64
+    });
+    back.map(|one| f64::from(one.at + one.width) - at)
+}

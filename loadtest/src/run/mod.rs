@@ -1,0 +1,28 @@
+//! A run from its settings to its result: drives the fleet, watches it, and brings together what came of it.
+
+mod measures;
+mod search;
+mod server_metrics;
+mod session;
+mod watch;
+
+pub use search::{Step, search};
+pub use session::{Finished, Job, RunError, run, workers};
+
+use crate::result::RunResult;
+use crate::slo::{self, Rule};
+
+/// Judges a result: its rules, then the run as a whole. A verification has to be in it by now, if there is to be one.
+pub fn judge(
+    result: &mut RunResult,
+    rules: &[Rule],
+    baseline: Option<&RunResult>,
+    allow_invalid: bool,
+    interrupted: bool,
+) {
+    result.slos = slo::judge(rules, result, baseline);
+    let (verdict, mut findings) = crate::health::verdict(result, allow_invalid, interrupted);
+    result.verdict = verdict;
+    findings.append(&mut result.findings);
+    result.findings = findings;
+}
