@@ -17,7 +17,7 @@ use crate::load::{Secrets, epoch_now};
 use crate::progress::{Mode, Opening, Progress};
 use crate::prometheus::{self, Scrape};
 use crate::record::lock;
-use crate::result::{self, RunResult};
+use crate::result::{self, RunResult, Verdict};
 use crate::run::{Finished, Job, judge, search, workers};
 use crate::slo::{Rule, goose_threshold};
 use crate::target::{check_target, is_this_machine};
@@ -90,6 +90,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
 
     let mut progress =
         Arc::into_inner(shared).and_then(|progress| progress.into_inner().ok()).unwrap_or_else(|| Progress::new(mode));
+    let mut inconclusive = false;
     if let Some(destination) = &destination {
         let options = Options { timeout: args.verify_timeout, operate: args.operate.clone(), ..Options::new(began) };
         let expectation: Arc<dyn Expectation> = Arc::new(trace);
@@ -98,13 +99,26 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
         match verified {
             Ok(Some(verified)) => {
                 result.findings.extend(verified.notes);
-                result.verification = Some(verified.verification);
+                // What may still be on its way is not lost, and not found either.
+                if verified.conclusive || verified.verification.missing == 0 {
+                    result.verification = Some(verified.verification);
+                } else {
+                    inconclusive = true;
+                    result.findings.push(format!(
+                        "--verify {destination} came to no end: {} acknowledged events were not found in time, and may \
+                         still be on their way",
+                        verified.verification.missing
+                    ));
+                }
             }
             Ok(None) => {}
             Err(error) => return Err(Failure::internal(format!("--verify {destination}: {error}"))),
         }
     }
     judge(&mut result, &rules, baseline.as_ref(), args.allow_invalid, interrupted);
+    if inconclusive && result.verdict == Verdict::Pass {
+        result.verdict = Verdict::Invalid;
+    }
     let files = write(&result, &results)?;
     progress.close(&result, &files);
     Ok(result.verdict.exit_code())

@@ -6,7 +6,7 @@ use super::{Apps, Connections, Deed, Driver, LoadError, Profile, Retry, RunConfi
 use crate::workload::{Model, World, WorldConfig};
 
 /// Players on a game server unless said otherwise.
-pub const PLAYERS_PER_SERVER: u32 = 10_000;
+pub const PLAYERS_PER_SERVER: u32 = 25_000;
 /// Fewer servers than this would leave cores idle.
 const SERVERS_PER_CORE: u32 = 8;
 /// What is offered where a quota is given and no rate.
@@ -186,7 +186,7 @@ impl RunConfig {
                 )));
             }
         }
-        for phase in self.phases.iter().filter(|phase| phase.from >= phase.to) {
+        if let Some(phase) = self.phases.iter().find(|phase| phase.from >= phase.to) {
             return Err(LoadError::Setting(format!("phase {}: it ends before it begins", phase.name)));
         }
         self.profile.check().map_err(|error| LoadError::Setting(error.to_string()))?;

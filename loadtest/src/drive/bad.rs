@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::codec::Request;
 use super::conn::Connector;
 use super::outcome::{Outcome, code_name};
 use super::seat::Common;
@@ -49,7 +48,7 @@ pub(crate) struct BadClient {
 
 /// A stream whose answers are read late or never.
 struct Unread {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Bytes>,
     answers: Streaming<StreamEventsResponse>,
 }
 
@@ -137,12 +136,12 @@ impl BadClient {
             BadKind::Malformed => self.refused(malformed(), events, &[Code::InvalidArgument]).await,
             BadKind::Oversized => {
                 let right = [Code::InvalidArgument, Code::OutOfRange, Code::ResourceExhausted];
-                self.refused(oversized(&batch.body), events, &right).await
+                self.refused(oversized(batch.events_bytes()), events, &right).await
             }
             BadKind::WrongKey => match self.connector.with_key("hg_a_key_that_nobody_has_00000000") {
                 Ok(connector) => {
                     self.connector = connector;
-                    self.refused(batch.body, events, &[Code::Unauthenticated]).await
+                    self.refused(Bytes::copy_from_slice(batch.events_bytes()), events, &[Code::Unauthenticated]).await
                 }
                 Err(error) => nothing(events, error.to_string()),
             },
@@ -167,15 +166,15 @@ impl BadClient {
         encoder.take()
     }
 
-    async fn call(&self, body: Bytes) -> Result<PublishEventsResponse, Status> {
-        let request = self.connector.request(Request { sequence: None, events: body });
-        let call = unary::call(self.connector.connect_lazy(), request);
+    async fn call(&self, message: &[u8]) -> Result<PublishEventsResponse, Status> {
+        let frame = Batch::of(message, Vec::new()).frame(None);
+        let call = unary::call(self.connector.connect_lazy(), self.connector.request(()), frame);
         timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in 30 s")))
     }
 
     /// A call that has to be refused as a whole, with one of these codes.
     async fn refused(&self, body: Bytes, events: u64, right: &[Code]) -> Deed {
-        match self.call(body).await {
+        match self.call(&body).await {
             Ok(_) => nothing(events, "a call that ought to be refused was answered".to_owned()),
             Err(status) => Deed {
                 code: status.code(),
@@ -192,7 +191,7 @@ impl BadClient {
     async fn old_schema(&self, events: u64) -> Deed {
         // An event whose fields 1 to 3 are numbers.
         let body = Bytes::from_static(&[0x0a, 0x06, 0x08, 0x01, 0x10, 0x02, 0x18, 0x03]);
-        match self.call(body).await {
+        match self.call(&body).await {
             Ok(PublishEventsResponse { verdict: Some(BatchVerdict { accepted: 0, rejected: 1.., .. }) }) => {
                 Deed { code: Code::Ok, right: true, events, accepted: 0, rejected: 0, what: String::new() }
             }
@@ -207,7 +206,7 @@ impl BadClient {
     /// Other people's players: nobody can tell, so they are accepted.
     async fn stolen(&self, batch: &Batch) -> Deed {
         let events = batch.events() as u64;
-        match self.call(batch.body.clone()).await {
+        match self.call(batch.events_bytes()).await {
             Ok(PublishEventsResponse { verdict: Some(verdict) }) => Deed {
                 code: Code::Ok,
                 right: u64::from(verdict.accepted) + u64::from(verdict.rejected) == events,
@@ -223,7 +222,7 @@ impl BadClient {
 
     /// Sends on a stream, and reads one answer in ten steps, or none. Whatever the gateway does about it is right, as long
     /// as the others do not notice; this client lets go of what it can't send.
-    async fn unread(&mut self, batch: Batch) -> Deed {
+    async fn unread(&mut self, mut batch: Batch) -> Deed {
         let events = batch.events() as u64;
         if self.stream.is_none() || self.steps.is_multiple_of(STREAM_LIFE) {
             let opened = timeout(CALL_TIMEOUT, stream::open_bounded(self.connector.clone(), UNREAD)).await;
@@ -236,7 +235,7 @@ impl BadClient {
             };
         }
         let Some(unread) = &mut self.stream else { return nothing(events, "no stream".to_owned()) };
-        let _full_or_over = unread.requests.try_send(Request { sequence: Some(self.steps), events: batch.body });
+        let _full_or_over = unread.requests.try_send(batch.frame(Some(self.steps)));
         if self.kind == BadKind::SlowReader && self.steps.is_multiple_of(10) {
             match timeout(CALL_TIMEOUT, unread.answers.next()).await {
                 Ok(Some(Ok(_))) => {}
@@ -288,7 +287,7 @@ fn malformed() -> Bytes {
 }
 
 /// A message above every gateway's limit, of events that are fine.
-fn oversized(events: &Bytes) -> Bytes {
+fn oversized(events: &[u8]) -> Bytes {
     let mut body = BytesMut::with_capacity(OVERSIZED + events.len());
     while body.len() < OVERSIZED {
         body.extend_from_slice(events);

@@ -65,14 +65,14 @@ impl ClosedLoopClient {
         engine.advance(self.game_ms, |number, player, happening| {
             encoder.push(number, player, happening, epoch_ns, 0);
         });
-        let batch = encoder.take();
+        let mut batch = encoder.take();
         if batch.events() == 0 {
             return None;
         }
         self.calls += 1;
         let events = batch.events() as u64;
         let sent = Instant::now();
-        self.link.send(self.calls, batch.body.clone());
+        self.link.send(self.calls, batch.frame(None));
         let answer = match self.link.next().await {
             Incoming::Answered { answer, .. } => answer,
             _ => Answer::Unanswered("no answer".to_owned()),

@@ -27,7 +27,6 @@ use std::time::Duration;
 
 #[cfg(feature = "cli")]
 pub(crate) use bad::BadClient;
-use bytes::Bytes;
 pub(crate) use clock::GameClock;
 #[cfg(feature = "cli")]
 pub(crate) use closed_loop::ClosedLoopClient;
@@ -40,6 +39,8 @@ use stream::StreamLink;
 use tonic::Code;
 pub(crate) use trace::{End, ServerTrace, Trace};
 use unary::UnaryLink;
+
+use crate::engine::Batch;
 
 /// What the gateway said of a batch.
 enum Answer {
@@ -88,10 +89,10 @@ enum Link {
 
 impl Link {
     /// Sends without waiting; none if there is nothing to send on now.
-    fn send(&mut self, sequence: u64, events: Bytes) -> Option<Carrier> {
+    fn send(&mut self, sequence: u64, batch: &mut Batch) -> Option<Carrier> {
         match self {
-            Self::Stream(link) => link.send(sequence, events),
-            Self::Unary(link) => Some(link.send(sequence, events)),
+            Self::Stream(link) => link.send(sequence, batch),
+            Self::Unary(link) => Some(link.send(sequence, batch.frame(None))),
         }
     }
 

@@ -68,9 +68,9 @@ impl Schedule {
         (self.clock.game_s(real_s) * 1e3) as u64
     }
 
-    /// How long after the start of the schedule this game time is.
-    pub(super) fn real(&self, game_ms: u64) -> Duration {
-        Duration::from_secs_f64(self.clock.real_s(game_ms as f64 / 1e3).max(0.0))
+    /// How fast game time passes in the tick that ends so long after the start.
+    pub(super) fn speed_at(&self, real: Duration) -> f64 {
+        self.clock.speed_at(real.saturating_sub(self.linger).as_secs_f64())
     }
 
     /// How long after the start of the schedule this instant is.
@@ -128,10 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn game_time_passes_at_its_speed_and_maps_back() {
+    fn game_time_passes_at_its_speed() {
         let start = Instant::now();
         let schedule = at(start, 0.0);
         assert_eq!(schedule.game_ms(start + Duration::from_millis(500)), 2_000);
-        assert_eq!(schedule.epoch_ns(schedule.real(2_000)), 500_000_000);
+        assert_eq!(schedule.epoch_ns(Duration::from_millis(500)), 500_000_000);
+        assert_eq!(schedule.speed_at(Duration::from_millis(500)), 4.0);
     }
 }

@@ -202,10 +202,11 @@ impl GameServer {
         let Self { engine, encoder, schedule, common, .. } = self;
         let intended = schedule.since_start(instant);
         let game_ms = schedule.game_ms(instant);
+        // Within a tick game time passes evenly: one factor instead of a look at the clock for each event.
+        let (epoch_ns, ns_per_game_ms) = (schedule.epoch_ns(intended), 1e6 / schedule.speed_at(intended));
         engine.advance(game_ms, |number, player, happening| {
-            let real = schedule.real(happening.due);
-            let lead_us = intended.saturating_sub(real).as_micros() as u32;
-            encoder.push(number, player, happening, schedule.epoch_ns(real), lead_us);
+            let lead_ns = (game_ms.saturating_sub(happening.due) as f64 * ns_per_game_ms) as u64;
+            encoder.push(number, player, happening, epoch_ns - lead_ns, (lead_ns / 1_000) as u32);
             if encoder.events() >= common.max_batch || encoder.bytes() >= MOST_BYTES {
                 batches.push(encoder.take());
             }
@@ -247,7 +248,7 @@ impl GameServer {
             return self.give_up(flight, Code::DeadlineExceeded, "not delivered in 60 s");
         }
         let sequence = self.flights.next_sequence();
-        let Some(carrier) = self.link.send(sequence, flight.batch.body.clone()) else {
+        let Some(carrier) = self.link.send(sequence, &mut flight.batch) else {
             return self.flights.wait(flight);
         };
         let events = flight.batch.events() as u64;

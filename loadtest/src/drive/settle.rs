@@ -112,7 +112,6 @@ impl Settled {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use headgate_proto::v1::EventVerdict;
 
     use super::*;
@@ -143,7 +142,7 @@ mod tests {
         assert_eq!(ledger.rejected["charset"], 1);
         assert_eq!((settled.rejected(), settled.unknown()), (1, 1));
         let marks = (0..5).map(|sequence| Mark::new(1, sequence, 0, 0)).collect();
-        let batch = Batch { body: Bytes::new(), marks };
+        let batch = Batch::of(&[], marks);
         assert_eq!(settled.ended(&batch).map(|mark| mark.sequence).collect::<Vec<_>>(), [0, 1, 3, 4]);
     }
 

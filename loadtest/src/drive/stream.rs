@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{SelectAll, poll_fn};
+use futures_util::stream::{self, SelectAll, poll_fn};
 use futures_util::{FutureExt, Stream, StreamExt, ready};
 use headgate_proto::v1::{StreamEventsResponse, StreamNotice, stream_events_response};
 use http::uri::PathAndQuery;
@@ -19,9 +19,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::codec::{EncodedCodec, Request};
+use super::codec::{Framed, FramedCodec};
 use super::conn::{Backoff, Connector};
 use super::{Answer, Carrier, Incoming};
+use crate::engine::Batch;
 use crate::record::{OpenConnection, Recorder};
 
 const PATH: &str = "/headgate.v1.IngestService/StreamEvents";
@@ -30,7 +31,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a half-closed stream may take to end at the end of a run.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Opened = (mpsc::UnboundedSender<Request>, Streaming<StreamEventsResponse>);
+type Opened = (mpsc::UnboundedSender<Bytes>, Streaming<StreamEventsResponse>);
 
 pub(super) struct StreamLink {
     connector: Connector,
@@ -49,7 +50,7 @@ pub(super) struct StreamLink {
 struct Current {
     carrier: Carrier,
     /// Never holds more than the batches in flight, which are bounded.
-    requests: mpsc::UnboundedSender<Request>,
+    requests: mpsc::UnboundedSender<Bytes>,
     /// When the gateway stops reading it; none unless it asked the stream to move.
     move_by: Option<Instant>,
 }
@@ -98,13 +99,13 @@ impl StreamLink {
         }
     }
 
-    pub(super) fn send(&mut self, sequence: u64, events: Bytes) -> Option<Carrier> {
+    pub(super) fn send(&mut self, sequence: u64, batch: &mut Batch) -> Option<Carrier> {
         let current = self.current.as_ref()?;
         if current.move_by.is_some_and(|move_by| move_by <= Instant::now()) {
             self.current = None;
             return None;
         }
-        current.requests.send(Request { sequence: Some(sequence), events }).ok().map(|()| current.carrier)
+        current.requests.send(batch.frame(Some(sequence))).ok().map(|()| current.carrier)
     }
 
     pub(super) async fn next(&mut self) -> Incoming {
@@ -206,19 +207,19 @@ async fn open(connector: Connector, wait: Duration) -> Result<Opened, Status> {
 pub(super) async fn open_bounded(
     connector: Connector,
     unread: usize,
-) -> Result<(mpsc::Sender<Request>, Streaming<StreamEventsResponse>), Status> {
+) -> Result<(mpsc::Sender<Bytes>, Streaming<StreamEventsResponse>), Status> {
     let (requests, mut outgoing) = mpsc::channel(unread);
     Ok((requests, open_with(connector, poll_fn(move |context| outgoing.poll_recv(context))).await?))
 }
 
 async fn open_with(
     connector: Connector,
-    outgoing: impl Stream<Item = Request> + Send + 'static,
+    outgoing: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Result<Streaming<StreamEventsResponse>, Status> {
-    let mut client = tonic::client::Grpc::new(connector.connect().await?);
+    let mut client = tonic::client::Grpc::new(Framed::new(connector.connect().await?, outgoing));
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let path = PathAndQuery::from_static(PATH);
-    let response = client.streaming(connector.request(outgoing), path, EncodedCodec::default()).await?;
+    let response = client.streaming(connector.request(stream::empty()), path, FramedCodec::default()).await?;
     Ok(response.into_inner())
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::ready;
+use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
 use headgate_proto::v1::PublishEventsResponse;
 use http::uri::PathAndQuery;
@@ -14,7 +15,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::codec::{EncodedCodec, Request};
+use super::codec::{Framed, FramedCodec};
 use super::conn::Connector;
 use super::{Answer, Carrier, Incoming};
 use crate::record::{OpenConnection, Recorder};
@@ -39,9 +40,8 @@ impl UnaryLink {
         Self { connector, channel, recorder, calls: FuturesUnordered::new(), open: None, opened_before: false }
     }
 
-    pub(super) fn send(&mut self, sequence: u64, events: Bytes) -> Carrier {
-        let request = self.connector.request(Request { sequence: None, events });
-        let call = call(self.channel.clone(), request);
+    pub(super) fn send(&mut self, sequence: u64, frame: Bytes) -> Carrier {
+        let call = call(self.channel.clone(), self.connector.request(()), frame);
         let timed = timeout(CALL_TIMEOUT, call);
         let settled =
             timed.map(|result| result.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in 30 s"))));
@@ -75,10 +75,14 @@ impl UnaryLink {
 }
 
 /// One call.
-pub(super) async fn call(channel: Channel, request: tonic::Request<Request>) -> Result<PublishEventsResponse, Status> {
-    let mut client = tonic::client::Grpc::new(channel);
+pub(super) async fn call(
+    channel: Channel,
+    request: tonic::Request<()>,
+    frame: Bytes,
+) -> Result<PublishEventsResponse, Status> {
+    let mut client = tonic::client::Grpc::new(Framed::new(channel, stream::once(ready(frame))));
     client.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
-    let response = client.unary(request, PathAndQuery::from_static(PATH), EncodedCodec::default()).await?;
+    let response = client.unary(request, PathAndQuery::from_static(PATH), FramedCodec::default()).await?;
     Ok(response.into_inner())
 }
 

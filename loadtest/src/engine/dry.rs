@@ -90,7 +90,7 @@ pub fn dry_run(plan: &DryPlan) -> Dry {
             });
             let batch = encoder.take();
             events += batch.events() as u64;
-            bytes += batch.body.len() as u64;
+            bytes += batch.events_bytes().len() as u64;
             batches += u64::from(batch.events() > 0);
         }
     }

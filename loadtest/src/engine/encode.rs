@@ -1,14 +1,13 @@
 //! Writes events straight into the protobuf wire form of a request, without building messages first.
 //!
-//! A batch is the encoded `repeated Event events` of a request, plus where each event ends and whose it is: that is what
-//! sending single events of it again needs. What stands before the events (the sequence of a stream's request) is
-//! written by the codec that sends the batch.
+//! What comes out are [`Batch`]es, ready to be sent.
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use prost::encoding::encoded_len_varint;
 
+use super::batch::{Batch, HEAD, Mark, room};
 use super::hyphenated;
 use crate::workload::{Fault, Happening, Pen, Player, World};
 
@@ -27,63 +26,6 @@ impl Framing {
             Self::Unary => 1,
             Self::Stream => 2,
         }
-    }
-}
-
-/// One event of a batch: whose step it is, where its encoding ends, and when it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) player: u32,
-    pub(crate) sequence: u32,
-    pub(crate) end: u32,
-    /// The lead in microseconds, and in the top bit whether it is a duplicate.
-    lead: u32,
-}
-
-const DUPLICATE: u32 = 1 << 31;
-
-impl Mark {
-    /// The first copy of an event; see [`Self::lead_us`], which ends at 35 minutes.
-    pub(crate) fn new(player: u32, sequence: u32, end: u32, lead_us: u32) -> Self {
-        Self { player, sequence, end, lead: lead_us.min(DUPLICATE - 1) }
-    }
-
-    /// By how many microseconds the event happened before the instant at which its batch was to leave. Of a duplicate,
-    /// it is that of the first copy, whose batch left earlier.
-    pub(crate) fn lead_us(self) -> u32 {
-        self.lead & !DUPLICATE
-    }
-
-    /// Whether this is the second copy of an event, byte for byte the first one.
-    pub(crate) fn is_duplicate(self) -> bool {
-        self.lead & DUPLICATE != 0
-    }
-}
-
-/// Encoded events, ready to be sent, and sent again.
-#[derive(Clone, Debug)]
-pub(crate) struct Batch {
-    pub(crate) body: Bytes,
-    pub(crate) marks: Vec<Mark>,
-}
-
-impl Batch {
-    pub(crate) fn events(&self) -> usize {
-        self.marks.len()
-    }
-
-    /// The batch of the events at these ascending places, with their bytes unchanged.
-    pub(crate) fn select(&self, places: &[u32]) -> Self {
-        let start = |place: usize| if place == 0 { 0 } else { self.marks[place - 1].end as usize };
-        let mut body = BytesMut::new();
-        let mut marks = Vec::with_capacity(places.len());
-        for &place in places {
-            let place = place as usize;
-            let mark = self.marks[place];
-            body.extend_from_slice(&self.body[start(place)..mark.end as usize]);
-            marks.push(Mark { end: body.len() as u32, ..mark });
-        }
-        Self { body: body.freeze(), marks }
     }
 }
 
@@ -126,14 +68,14 @@ impl Encoder {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.body.len()
+        self.body.len().saturating_sub(HEAD)
     }
 
     /// Adds an event that happened at `epoch_ns`, in nanoseconds of Unix time, `lead_us` microseconds before the instant
     /// at which its batch is to leave. The timestamp is the one of the player's clock, which may be wrong.
     pub(crate) fn push(&mut self, number: u32, player: &Player, happening: Happening, epoch_ns: u64, lead_us: u32) {
         if self.body.is_empty() {
-            self.body.reserve(self.bytes_before + self.bytes_before / 8);
+            self.body = room(self.bytes_before + self.bytes_before / 8);
         }
         let stamp_ns = epoch_ns.saturating_add_signed(self.world.clock_skew_ns(number, player));
         let payload_len = self.world.write_payload(number, player, happening, &mut self.payload);
@@ -144,21 +86,23 @@ impl Encoder {
         if self.world.is_sent_twice(number, happening.sequence) {
             self.twice.push(self.marks.len() as u32);
         }
-        self.marks.push(Mark::new(number, happening.sequence, self.body.len() as u32, lead_us));
+        self.marks.push(Mark::new(number, happening.sequence, self.bytes() as u32, lead_us));
     }
 
     /// The events pushed since the last call, behind the duplicates of events of the batch before. Duplicates of this
     /// one are in the next batch from the start; those of a run's last batch never leave.
     pub(crate) fn take(&mut self) -> Batch {
-        self.bytes_before = self.body.len();
+        self.bytes_before = self.bytes();
         let mut marks = Vec::with_capacity(self.marks.len());
         std::mem::swap(&mut marks, &mut self.marks);
-        let batch = Batch { body: self.body.split().freeze(), marks };
+        // The whole buffer goes along: nobody else holds it, so that the batch can be headed in place.
+        let batch = Batch::new(std::mem::take(&mut self.body), marks);
         if !self.twice.is_empty() {
             let again = batch.select(&self.twice);
             self.twice.clear();
-            self.body.extend_from_slice(&again.body);
-            self.marks.extend(again.marks.iter().map(|mark| Mark { lead: mark.lead | DUPLICATE, ..*mark }));
+            self.body = room(self.bytes_before + self.bytes_before / 8);
+            self.body.extend_from_slice(again.events_bytes());
+            self.marks.extend(again.marks.iter().map(|mark| mark.again()));
         }
         batch
     }
@@ -292,25 +236,27 @@ mod tests {
 
     fn batch(framing: Framing, bad_share: f64) -> Batch {
         let config = WorldConfig { bad_share, ..WorldConfig::default() };
-        let mut whole = Batch { body: Bytes::new(), marks: Vec::new() };
+        let mut whole = Batch::of(&[], Vec::new());
         for batch in batches(framing, &config) {
-            let offset = whole.body.len() as u32;
-            whole.marks.extend(batch.marks.iter().map(|mark| Mark { end: mark.end + offset, ..*mark }));
-            whole.body = [whole.body, batch.body].concat().into();
+            let offset = whole.events_bytes().len() as u32;
+            whole.marks.extend(
+                batch.marks.iter().map(|mark| Mark::new(mark.player, mark.sequence, mark.end + offset, mark.lead_us())),
+            );
+            whole = Batch::of(&[whole.events_bytes(), batch.events_bytes()].concat(), whole.marks);
         }
         whole
     }
 
     fn decode(batch: &Batch) -> Vec<Event> {
-        StreamEventsRequest::decode(batch.body.clone()).expect("a request").events
+        StreamEventsRequest::decode(batch.events_bytes()).expect("a request").events
     }
 
     #[test]
     fn batches_decode_as_the_requests_they_are_for() {
         let unary = batch(Framing::Unary, 0.0);
         let stream = batch(Framing::Stream, 0.0);
-        let one = PublishEventsRequest::decode(unary.body.clone()).expect("a request").events;
-        let other = StreamEventsRequest::decode(stream.body.clone()).expect("a request").events;
+        let one = PublishEventsRequest::decode(unary.events_bytes()).expect("a request").events;
+        let other = StreamEventsRequest::decode(stream.events_bytes()).expect("a request").events;
         assert_eq!(one, other);
         assert_eq!(one.len(), unary.events());
         assert!(one.len() > 500);
@@ -331,16 +277,16 @@ mod tests {
         let whole = batch(Framing::Stream, 0.0);
         let last = whole.events() as u32 - 1;
         let some = whole.select(&[0, 3, 4, last]);
-        let all = StreamEventsRequest::decode(whole.body.clone()).expect("a request").events;
-        let chosen = StreamEventsRequest::decode(some.body.clone()).expect("a request").events;
+        let all = StreamEventsRequest::decode(whole.events_bytes()).expect("a request").events;
+        let chosen = StreamEventsRequest::decode(some.events_bytes()).expect("a request").events;
         assert_eq!(chosen, [&all[0], &all[3], &all[4], &all[last as usize]].map(Clone::clone));
-        assert_eq!(some.select(&[1]).body, whole.select(&[3]).body);
+        assert_eq!(some.select(&[1]).events_bytes(), whole.select(&[3]).events_bytes());
     }
 
     #[test]
     fn the_bad_share_is_the_one_asked_for_and_each_bad_event_breaks_a_rule() {
         let bad = batch(Framing::Stream, 0.2);
-        let events = StreamEventsRequest::decode(bad.body.clone()).expect("a request").events;
+        let events = StreamEventsRequest::decode(bad.events_bytes()).expect("a request").events;
         let broken = events
             .iter()
             .filter(|event| {

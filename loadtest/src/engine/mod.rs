@@ -5,6 +5,7 @@
 //! depends on the seed, the server and its seat, never on how far each call advances.
 
 mod arrivals;
+mod batch;
 mod calendar;
 mod dry;
 mod encode;
@@ -18,9 +19,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrivals::Arrivals;
+pub(crate) use batch::{Batch, Mark};
 use calendar::{Calendar, END, LANES, SLOT_MS, SLOT_SHIFT};
 pub use dry::{Dry, DryPlan, dry_run};
-pub(crate) use encode::{Batch, Encoder, Framing, Mark};
+pub(crate) use encode::{Encoder, Framing};
 use pool::Pool;
 #[cfg(test)]
 pub(crate) use rng::event_id;

@@ -8,12 +8,16 @@
 mod cgroup;
 mod findings;
 mod machine;
+#[cfg(feature = "cli")]
+mod pages;
 mod sample;
 mod self_limit;
 mod verdict;
 
 pub use findings::{SATURATED_SECONDS, WORST_SECONDS};
 pub use machine::{ProcessUsage, environment};
+#[cfg(feature = "cli")]
+pub(crate) use pages::forget_startup;
 pub use sample::{Sample, Sampler};
 pub use self_limit::{
     BUSY_SATURATED, LAG_OK, LAG_OK_OF_LINGER, LAG_SATURATED_OF_LINGER, OFFERED_OK, RUN_QUEUE_EXPLAINS, Second,

@@ -9,7 +9,7 @@ mod watch;
 pub use search::{Step, search};
 pub use session::{Finished, Job, RunError, run, workers};
 
-use crate::result::RunResult;
+use crate::result::{RunResult, Verdict};
 use crate::slo::{self, Rule};
 
 /// Judges a result: its rules, then the run as a whole. A verification has to be in it by now, if there is to be one.
@@ -22,7 +22,10 @@ pub fn judge(
 ) {
     result.slos = slo::judge(rules, result, baseline);
     let (verdict, mut findings) = crate::health::verdict(result, allow_invalid, interrupted);
-    result.verdict = verdict;
+    // Whoever's driver panicked fell silent and left its batches without an end: that is the load tester's own fault,
+    // and says nothing about the gateway.
+    let panicked = result.measures.get(session::PANICKED).is_some_and(|drivers| *drivers > 0.0);
+    result.verdict = if panicked { Verdict::Invalid } else { verdict };
     findings.append(&mut result.findings);
     result.findings = findings;
 }

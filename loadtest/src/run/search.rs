@@ -35,7 +35,8 @@ pub async fn search(
     mut each: impl FnMut(&Tick, &Latencies),
     mut step: impl FnMut(Step),
 ) -> Result<Finished, RunError> {
-    let (mut passing, mut failing): (Option<(f64, Finished)>, Option<(f64, Finished)>) = (None, None);
+    let mut passing: Option<(f64, Finished)> = None;
+    let mut failing: Option<(f64, Finished)> = None;
     let mut limited = None;
     let mut rate = search.from;
     loop {

@@ -22,6 +22,8 @@ use crate::result::{ClosedLoop, Phase, RunResult, SCHEMA, Shard, Usage, Verdict}
 use crate::slo::{self, Rule};
 use crate::workload::World;
 
+/// Drivers that panicked, among a result's measures.
+pub(super) const PANICKED: &str = "panicked_drivers";
 /// How often rules are judged while a run goes on.
 const JUDGE_EVERY: u64 = 5;
 
@@ -135,6 +137,7 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
     }
     let missing = fleet.roll_call().missing();
     if missing > 0 {
+        result.measures.insert(PANICKED.to_owned(), missing as f64);
         result.findings.push(format!(
             "{missing} of {} game servers' drivers panicked: their players fell silent (see problems)",
             fleet.roll_call().servers

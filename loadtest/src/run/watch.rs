@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::server_metrics::ServerMetrics;
 use crate::config::RunConfig;
-use crate::health::{ProcessUsage, Sampler, Second, ServiceClock, assess};
+use crate::health::{ProcessUsage, Sampler, Second, ServiceClock, assess, forget_startup};
 use crate::load::Fleet;
 use crate::progress::Tick;
 use crate::result::{Class, Health, Interval};
@@ -59,6 +59,7 @@ impl Watch {
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
+        forget_startup();
         tokio::time::sleep_until(start).await;
         self.sampler.sample(Instant::now());
         self.noticed.cpu_at_start = own().cpu.as_secs_f64();
