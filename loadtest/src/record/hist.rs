@@ -299,6 +299,24 @@ mod tests {
         assert!(sum.buckets.len() < BUCKETS / 2, "{} buckets", sum.buckets.len());
     }
 
+    // For `cargo test --release -- --ignored what_a_record_costs --nocapture`; time decides no test.
+    #[test]
+    #[ignore = "a measurement"]
+    fn what_a_record_costs() {
+        const RECORDS: u64 = 100_000_000;
+        let mut latencies = Latencies::roomy();
+        let begun = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let mut us = 1_u64;
+        for _ in 0..RECORDS {
+            us = us.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            latencies.record_us(us >> 44, 1);
+        }
+        let ended = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let ns = (ended.tv_sec - begun.tv_sec) * 1_000_000_000 + (ended.tv_nsec - begun.tv_nsec);
+        println!("{:.2} ns for a record, draw included", ns as f64 / RECORDS as f64);
+        assert_eq!(latencies.count(), RECORDS);
+    }
+
     #[test]
     fn json_keeps_every_count() {
         let mut latencies = Latencies::default();
