@@ -1,4 +1,4 @@
-//! The API keys of a run: from a file, from the command line or the environment, or the key that a gateway on this
+//! The API keys of a run: from a file, from the environment (a command line is seen by everybody), or the key that a gateway on this
 //! machine made at its first start. No error and no `Debug` output shows one.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// Where the gateway's embedded defaults leave the key of their demo application.
 pub const DEMO_KEY_FILE: &str = "./headgate-data/demo-api-key";
-/// The variable that [`KeySource::given`] comes from unless the flag is given.
+/// The variable that [`KeySource::given`] comes from.
 pub const KEY_VARIABLE: &str = "HEADGATE_API_KEY";
 /// As the gateway has it.
 const LONGEST: usize = 256;
@@ -48,7 +48,7 @@ pub struct Keys {
 pub struct KeySource<'a> {
     /// `--api-key-file`.
     pub file: Option<&'a Path>,
-    /// `--api-key`, or the variable [`KEY_VARIABLE`].
+    /// The variable [`KEY_VARIABLE`].
     pub given: Option<&'a str>,
     /// The key of a gateway's demo application, usually [`DEMO_KEY_FILE`]; none if the target is another machine.
     pub demo: Option<&'a Path>,
@@ -96,13 +96,13 @@ pub enum KeyError {
         apps: u32,
     },
     /// The key that was given can't be one.
-    #[error("--api-key (or {KEY_VARIABLE}): {0}")]
+    #[error("{KEY_VARIABLE}: {0}")]
     Given(&'static str),
     /// There is one key for several applications.
     #[error("--apps {0} needs {0} keys: give --api-key-file FILE with one key on each line")]
     OneForMany(u32),
     /// There is no key at all.
-    #[error("no API key: give --api-key-file FILE, --api-key KEY or the variable {KEY_VARIABLE}")]
+    #[error("no API key: set the variable {KEY_VARIABLE}, or give --api-key-file FILE")]
     None,
 }
 
@@ -271,13 +271,22 @@ mod tests {
     }
 
     #[test]
-    fn the_file_goes_before_the_flag_and_the_flag_before_the_demo() {
+    fn errors_name_what_there_is_to_give() {
+        let all = [KeyError::None, KeyError::Given("the key is empty"), KeyError::OneForMany(2)];
+        for error in all.map(|error| error.to_string()) {
+            assert!(error.contains(KEY_VARIABLE) || error.contains("--api-key-file"), "{error}");
+            assert!(!error.replace("--api-key-file", "").contains("--api-key"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_file_goes_before_the_variable_and_the_variable_before_the_demo() {
         let (own, demo) = (file("hg_file", 0o600), file("hg_demo\n", 0o600));
         let none = KeySource { file: None, given: None, demo: None };
-        let all = KeySource { file: Some(own.path()), given: Some(" hg_flag\n"), demo: Some(demo.path()) };
+        let all = KeySource { file: Some(own.path()), given: Some(" hg_variable\n"), demo: Some(demo.path()) };
         let key = |source: &KeySource<'_>| Keys::find(source, 1).map(|keys| keys.as_slice()[0].expose().to_owned());
         assert_eq!(key(&all).expect("a key"), "hg_file");
-        assert_eq!(key(&KeySource { file: None, ..all }).expect("a key"), "hg_flag");
+        assert_eq!(key(&KeySource { file: None, ..all }).expect("a key"), "hg_variable");
         assert_eq!(key(&KeySource { demo: Some(demo.path()), ..none }).expect("a key"), "hg_demo");
         assert!(matches!(key(&none), Err(KeyError::None)));
         let gone = demo.path().with_extension("gone");

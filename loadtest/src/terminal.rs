@@ -1,7 +1,9 @@
 //! Lines on standard output: in colour on a terminal unless NO_COLOR is set (<https://no-color.org>), and a block that is
 //! drawn again in place where that is possible.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use terminal_size::{Width, terminal_size_of};
 
@@ -114,6 +116,21 @@ impl Line {
     }
 }
 
+/// Standard output, where it was kept for us alone.
+static KEPT: OnceLock<File> = OnceLock::new();
+
+/// Keeps standard output for [`Screen`]s: whatever else this process prints there, such as a library that says how it is
+/// getting on, goes to standard error from now on, and breaks neither a block that is drawn again nor NDJSON.
+///
+/// # Errors
+/// The descriptors can't be duplicated.
+pub fn keep_standard_output() -> std::io::Result<()> {
+    let ours = rustix::io::dup(std::io::stdout())?;
+    rustix::stdio::dup2_stdout(std::io::stderr())?;
+    let _ = KEPT.set(File::from(ours));
+    Ok(())
+}
+
 /// Standard output.
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {
@@ -126,7 +143,8 @@ impl Screen {
     /// Finds out what standard output can do.
     #[must_use]
     pub fn new() -> Self {
-        let terminal = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let on_terminal = KEPT.get().map_or_else(|| std::io::stdout().is_terminal(), File::is_terminal);
+        let terminal = on_terminal && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { live: terminal, colour: terminal && !no_colour }
     }
@@ -134,7 +152,8 @@ impl Screen {
     /// The terminal's columns; 100 where there is none.
     #[must_use]
     pub fn width(&self) -> usize {
-        terminal_size_of(std::io::stdout()).map_or(100, |(Width(width), _)| usize::from(width))
+        let size = KEPT.get().map_or_else(|| terminal_size_of(std::io::stdout()), terminal_size_of);
+        size.map_or(100, |(Width(width), _)| usize::from(width))
     }
 
     /// Prints a line in full.
@@ -181,8 +200,14 @@ pub fn sparkline(shares: impl IntoIterator<Item = f64>) -> String {
 
 /// A reader that went away (`cargo demo | head`) is no reason to panic with a gateway running.
 fn put(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    // Nobody is there to be told that nobody reads.
+    let _ = match KEPT.get() {
+        Some(mut kept) => kept.write_all(text.as_bytes()),
+        None => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        }
+    };
 }
 
 #[cfg(test)]

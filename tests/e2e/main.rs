@@ -8,6 +8,7 @@ mod drain;
 mod dynamodb;
 mod keys;
 mod kinesis;
+mod loadtest;
 mod power_cut;
 mod shares;
 mod status_table;

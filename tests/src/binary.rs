@@ -1,4 +1,4 @@
-//! The `headgate` binary, built once for a run of tests, in the profile of the tests.
+//! The binaries, `headgate` and `headgate-loadtest`, built once for a run of tests, in the profile of the tests.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-/// Names a binary to test instead of the one that is built.
+/// Names a gateway to test instead of the one that is built.
 const VARIABLE: &str = "HEADGATE_TEST_BINARY";
+const GATEWAY: &str = "headgate";
+const LOAD_TESTER: &str = "headgate-loadtest";
 
 /// The repository's root.
 #[must_use]
@@ -29,7 +31,7 @@ pub fn target_dir() -> (PathBuf, String) {
     (profile.parent().expect("built by cargo").to_owned(), name)
 }
 
-/// The binary's path. Other test processes that ask at the same moment wait for cargo's own lock.
+/// The gateway's path. Other test processes that ask at the same moment wait for cargo's own lock.
 ///
 /// # Panics
 /// If it does not build.
@@ -38,14 +40,33 @@ pub fn headgate() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os(VARIABLE) {
         Some(path) => PathBuf::from(path),
-        None => build(),
+        None => built().gateway.clone(),
     })
+}
+
+/// The load tester's path.
+///
+/// # Panics
+/// If it does not build.
+#[must_use]
+pub fn loadtest() -> &'static Path {
+    &built().load_tester
 }
 
 /// The `headgate` command, blind to settings of the environment that the tests run in.
 #[must_use]
 pub fn command(arguments: &[&OsStr]) -> Command {
-    let mut command = Command::new(headgate());
+    blind(headgate(), arguments)
+}
+
+/// The same for `headgate-loadtest`.
+#[must_use]
+pub fn loadtest_command(arguments: &[&OsStr]) -> Command {
+    blind(loadtest(), arguments)
+}
+
+fn blind(binary: &Path, arguments: &[&OsStr]) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEADGATE_")) {
         command.env_remove(name);
     }
@@ -79,7 +100,18 @@ struct Target {
     name: String,
 }
 
-fn build() -> PathBuf {
+/// What cargo built.
+struct Built {
+    gateway: PathBuf,
+    load_tester: PathBuf,
+}
+
+fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(build)
+}
+
+fn build() -> Built {
     let (target_dir, profile) = target_dir();
     // The one profile whose folder has another name.
     let profile = if profile == "debug" { "dev" } else { &profile };
@@ -87,17 +119,19 @@ fn build() -> PathBuf {
     let output = Command::new(cargo)
         .current_dir(workspace())
         // The workspace as a whole, so that the features of dependencies are those that the tests were built with.
-        .args(["build", "--workspace", "--bin", "headgate", "--profile", profile])
+        .args(["build", "--workspace", "--bin", GATEWAY, "--bin", LOAD_TESTER, "--profile", profile])
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target_dir)
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo can be run");
-    assert!(output.status.success(), "the gateway does not build (cargo's messages are above)");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
-        .filter(|artifact| artifact.target.name == "headgate")
-        .find_map(|artifact| artifact.executable)
-        .expect("cargo names the binary that it built")
+    assert!(output.status.success(), "the binaries do not build (cargo's messages are above)");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let artifacts: Vec<Artifact> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let path = |name: &str| {
+        let of_it = artifacts.iter().filter(|artifact| artifact.target.name == name);
+        let found = of_it.filter_map(|artifact| artifact.executable.clone()).next();
+        found.unwrap_or_else(|| panic!("cargo does not name the {name} that it built"))
+    };
+    Built { gateway: path(GATEWAY), load_tester: path(LOAD_TESTER) }
 }

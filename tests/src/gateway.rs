@@ -158,6 +158,16 @@ impl GatewayProcess {
         let _ = child.wait().expect("one's own child can be waited for");
     }
 
+    /// Sends it a signal, such as SIGSTOP and later SIGCONT for a stall in which its connections stay open.
+    ///
+    /// # Panics
+    /// If it does not run any more.
+    pub fn signal(&mut self, signal: Signal) {
+        self.assert_running();
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("one's own child can be signalled");
+    }
+
     /// SIGTERM, and waits until the process has ended by itself.
     ///
     /// # Panics

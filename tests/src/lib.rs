@@ -15,6 +15,7 @@ pub mod http;
 pub mod inproc;
 pub mod lake;
 pub mod load;
+pub mod loadtest;
 pub mod lying_files;
 pub mod metrics;
 pub mod ministack;

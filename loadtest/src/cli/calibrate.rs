@@ -12,6 +12,9 @@ use crate::words;
 
 /// Long enough to tell what is far too much.
 pub(super) const BRIEFLY: Duration = Duration::from_millis(300);
+/// Players that are played to tell what is far too much. More of them make an event a little dearer, since they leave the
+/// caches; but they would take more memory than the run after them, whose peak would then say nothing.
+pub(super) const MOST_PLAYERS: u32 = 200_000;
 /// Sending costs about so much for each event and each batch beside what the players cost: measured over loopback.
 const SEND_EVENT_S: f64 = 200e-9;
 const SEND_BATCH_S: f64 = 30e-6;
@@ -37,14 +40,18 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
-    /// Runs the plan's players on one core for so long.
-    pub(super) fn measure(config: &RunConfig, budget: Duration) -> Self {
+    /// Runs the players of this shard, at most so many, on one core for so long.
+    pub(super) fn measure(config: &RunConfig, budget: Duration, most_players: u32) -> Self {
         let speed = config.speed;
+        let of_shard = config.players_of_shard().max(1);
+        let players = of_shard.min(most_players);
+        // As many on each server as in the run.
+        let servers = (f64::from(config.servers_of_shard()) * f64::from(players) / f64::from(of_shard)).ceil() as u32;
         let dry = dry_run(&DryPlan {
             model: config.model.clone(),
             seed: config.seed,
-            players: config.players,
-            servers: config.servers,
+            players,
+            servers: servers.max(1),
             online: config.online,
             game_time: Duration::from_secs_f64(3_600.0 * speed),
             game_linger: config.linger.mul_f64(speed),
@@ -64,7 +71,7 @@ impl Capacity {
 pub(super) fn calibrate(args: &CalibrateArgs) -> Result<u8, Failure> {
     let config = RunConfig { players: args.players, ..RunConfig::default() }.resolved();
     config.check().map_err(Failure::usage)?;
-    let capacity = Capacity::measure(&config, args.duration);
+    let capacity = Capacity::measure(&config, args.duration, args.players);
     println!(
         "{} players cost {:.0} ns of CPU an event, without sending it; with sending, {} cores can offer about {} events/s \
          at a linger of {}. Plans above 70 % of that are refused.",

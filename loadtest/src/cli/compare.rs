@@ -31,7 +31,8 @@ pub(super) struct CompareArgs {
 
 /// Compares, and says the exit status: 3 if the second is worse.
 pub(super) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
-    let (a, b) = (result::read(&args.a)?, result::read(&args.b)?);
+    let read = |path| result::read(path).map_err(Failure::usage);
+    let (a, b) = (read(&args.a)?, read(&args.b)?);
     let options = CompareOptions { tolerance: args.tolerance, force: args.force, ..CompareOptions::default() };
     let comparison = compare_results(&a, &b, &options).map_err(Failure::usage)?;
     if args.json {

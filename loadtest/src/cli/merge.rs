@@ -30,14 +30,18 @@ pub(super) struct MergeArgs {
 
 /// Merges, judges, writes, and says the exit status.
 pub(super) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
-    let first = result::read(&args.results[0])?;
+    let first = result::read(&args.results[0]).map_err(Failure::usage)?;
     let texts = if args.slo.is_empty() { &first.config.slos } else { &args.slo };
     let rules = texts.iter().map(|text| Rule::parse(text).map_err(Failure::usage)).collect::<Result<Vec<_>, _>>()?;
-    let merged = merge_files(&args.results, MergeOptions::default(), |result| {
-        judge(result, &rules, None, args.allow_invalid, false);
-    })
+    let merged = merge_files(
+        &args.results,
+        MergeOptions { allow_invalid: args.allow_invalid, ..MergeOptions::default() },
+        |result| {
+            judge(result, &rules, None, args.allow_invalid, false);
+        },
+    )
     .map_err(Failure::usage)?;
-    result::write(&merged.result, &args.output)?;
+    result::write(&merged.result, &args.output).map_err(Failure::internal)?;
     let html = args.output.with_extension("html");
     std::fs::write(&html, report::html(&merged.result, &[]))
         .map_err(|error| Failure::internal(format!("{}: {error}", html.display())))?;

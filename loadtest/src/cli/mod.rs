@@ -2,17 +2,17 @@
 
 mod calibrate;
 mod compare;
+mod goose_flags;
 mod merge;
 mod plan;
 mod report;
+mod results;
 mod run;
 mod run_args;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use crate::result::ResultError;
 
 /// Load that a fleet of game servers would make, and figures that can be trusted.
 ///
@@ -57,12 +57,6 @@ impl Failure {
 
     fn internal(what: impl ToString) -> Self {
         Self { status: Self::INTERNAL, what: what.to_string() }
-    }
-}
-
-impl From<ResultError> for Failure {
-    fn from(error: ResultError) -> Self {
-        Self::internal(error)
     }
 }
 

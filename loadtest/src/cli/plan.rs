@@ -18,6 +18,9 @@ use crate::{Model, scenario, words};
 pub(super) struct PlanArgs {
     #[command(flatten)]
     load: LoadArgs,
+    /// Game servers.
+    #[arg(short = 'u', long, value_name = "N")]
+    users: Option<u32>,
     /// How long events are due.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     run_time: Option<Duration>,
@@ -37,6 +40,8 @@ pub(super) struct PlanArgs {
 
 const PROFILES: [&str; 4] = ["flat", "diurnal", "launch", "spike"];
 const COLUMNS: u32 = 60;
+/// Instants at which the profile is looked at for its peak.
+const INSTANTS: u32 = 100 * COLUMNS;
 
 /// What a plan comes to.
 pub(super) struct Shown {
@@ -47,6 +52,8 @@ pub(super) struct Shown {
     pub(super) events: f64,
     /// Events a second over the run, in equal parts.
     parts: Vec<f64>,
+    /// What to know before it runs.
+    pub(super) notes: Vec<String>,
 }
 
 impl Shown {
@@ -63,10 +70,30 @@ impl Shown {
         let parts: Vec<f64> =
             (0..COLUMNS).map(|column| plan.expected_events(at(column), at(column + 1)) / part).collect();
         let events = plan.expected_events(0.0, run_s);
-        let online = (0..=COLUMNS).map(|column| plan.expected_online(at(column))).fold(0.0, f64::max);
+        let instants = (0..=INSTANTS).map(|instant| run_s * f64::from(instant) / f64::from(INSTANTS));
+        let level = instants.map(|at| plan.curve.level(at)).fold(0.0, f64::max);
+        let online = plan.players as f64 * (config.online * level).min(1.0);
         let peak_per_s = parts.iter().copied().fold(0.0, f64::max);
-        Ok(Self { mean_per_s: events / run_s, peak_per_s, peak_online: online, events, parts })
+        Ok(Self {
+            mean_per_s: events / run_s,
+            peak_per_s,
+            peak_online: online,
+            events,
+            parts,
+            notes: notes(config, level),
+        })
     }
+}
+
+/// What is no error, and not what a profile's name promises either.
+fn notes(config: &RunConfig, peak: f64) -> Vec<String> {
+    let wanted = config.online * peak;
+    let note = format!(
+        "everybody is online at the peak: the profile asks for {wanted:.1} times the players there are, and what is above \
+         them is cut off; lower --online to {:.2} to keep its shape",
+        (100.0 / peak).floor() / 100.0
+    );
+    if wanted > 1.0 + 1e-9 { vec![note] } else { Vec::new() }
 }
 
 /// Fills in what flags give by name or file: profile and model.
@@ -120,9 +147,11 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
     }
     let mut flags = args.load.layer();
     flags.run_time = args.run_time;
+    flags.servers = args.users;
     named(&args.load, &mut flags)?;
     let config = scenario::load(args.load.workload.as_deref(), &flags).map_err(Failure::usage)?.resolved();
     config.check().map_err(Failure::usage)?;
+    config.check_timeline().map_err(Failure::usage)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&config).map_err(Failure::internal)?);
         return Ok(0);
@@ -133,15 +162,27 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
 
 fn show(config: &RunConfig) -> Result<(), Failure> {
     let shown = Shown::of(config)?;
-    let capacity = Capacity::measure(config, calibrate::BRIEFLY);
+    let capacity = Capacity::measure(config, calibrate::BRIEFLY, calibrate::MOST_PLAYERS);
     let rate = |per_s: f64| words::count(per_s.round() as u64);
     println!("{}: {}", config.scenario, config.about);
     println!(
         "  players     {} on {} servers, up to {} online",
-        words::count(config.players.into()),
-        words::count(config.servers.into()),
+        words::count(config.players_of_shard().into()),
+        words::count(config.servers_of_shard().into()),
         rate(shown.peak_online)
     );
+    if config.shard.of > 1 {
+        println!(
+            "  shard       {} of {}: the figures are its part of {} players on {} servers",
+            config.shard.index,
+            config.shard.of,
+            words::count(config.players.into()),
+            words::count(config.servers.into())
+        );
+    }
+    if config.closed_loop > 0 {
+        println!("  closed loop {} clients that wait for each answer", config.closed_loop_of_shard());
+    }
     println!("  run time    {}", words::duration(config.run_time));
     println!("  events/s    {} on average, {} at the peak", rate(shown.mean_per_s), rate(shown.peak_per_s));
     let peak = shown.peak_per_s.max(f64::MIN_POSITIVE);
@@ -150,7 +191,7 @@ fn show(config: &RunConfig) -> Result<(), Failure> {
     println!(
         "  batches/s   {} a server, of about {:.0} events",
         (1.0 / config.linger.as_secs_f64()).round(),
-        shown.mean_per_s * config.linger.as_secs_f64() / f64::from(config.servers)
+        shown.mean_per_s * config.linger.as_secs_f64() / f64::from(config.servers_of_shard().max(1))
     );
     println!(
         "  this machine  can offer {} events/s of this kind with nothing beside it: the peak needs {:.0} %",
@@ -162,6 +203,9 @@ fn show(config: &RunConfig) -> Result<(), Failure> {
     }
     for slo in &config.slos {
         println!("  rule        {slo}");
+    }
+    for note in &shown.notes {
+        println!("  note        {note}");
     }
     println!("  settings    {} (see --json)", config.hash());
     Ok(())

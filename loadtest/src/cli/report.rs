@@ -22,8 +22,9 @@ pub(super) struct ReportArgs {
 
 /// Writes a report.
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
-    let one = result::read(&args.result)?;
-    let others = args.compare.iter().map(|path| result::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let read = |path| result::read(path).map_err(Failure::usage);
+    let one = read(&args.result)?;
+    let others = args.compare.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let path = args.output.clone().unwrap_or_else(|| args.result.with_extension("html"));
     std::fs::write(&path, html::html(&one, &others))
         .map_err(|error| Failure::internal(format!("{}: {error}", path.display())))?;

@@ -1,7 +1,7 @@
 //! `run`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -9,23 +9,28 @@ use goose::config::GooseConfiguration;
 use tokio::runtime::Builder;
 
 use super::calibrate::{self, Capacity};
+use super::results::Files;
 use super::run_args::{RunArgs, duration};
-use super::{Failure, plan};
-use crate::config::{Driver, RunConfig};
+use super::{Failure, goose_flags, plan};
+use crate::config::{Driver, LoadError, Profile, RunConfig};
+use crate::drive::Connector;
 use crate::keys::{DEMO_KEY_FILE, KEY_VARIABLE, KeySource, Keys};
 use crate::load::{Secrets, epoch_now};
 use crate::progress::{Mode, Opening, Progress};
 use crate::prometheus::{self, Scrape};
 use crate::record::lock;
 use crate::result::{self, RunResult, Verdict};
-use crate::run::{Finished, Job, judge, search, workers};
-use crate::slo::{Rule, goose_threshold};
+use crate::run::{Finished, Job, RunError, judge, search, workers};
+use crate::scenario;
+use crate::slo::Rule;
 use crate::target::{check_target, is_this_machine};
+use crate::terminal::keep_standard_output;
 use crate::verify::{Destination, Expectation, Options, verify};
-use crate::{report, scenario};
 
-/// Goose goes on for so long past the schedule's end, so that it never cuts a run short.
-const GOOSE_MARGIN: Duration = Duration::from_secs(2);
+/// A start that has just passed is one that this process came late to; an earlier one is a mistake.
+const LATEST: f64 = 5.0;
+/// Nobody waits longer than this for a start on purpose.
+const FURTHEST: f64 = 86_400.0;
 /// Where Goose alone decides when a run ends, its schedule is as long as it may be.
 const OPEN_END: Duration = Duration::from_secs(119 * 3_600);
 
@@ -35,19 +40,25 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
     let config = resolve(&args)?;
     check_target(&config.endpoint, &args.i_own_this_target).map_err(Failure::usage)?;
     let rules = rules(&config.slos)?;
+    for rule in &rules {
+        rule.check_against(&config).map_err(Failure::usage)?;
+    }
     let destination = args.verify.as_deref().map(Destination::parse).transpose().map_err(Failure::usage)?;
-    let baseline = args.baseline.as_deref().map(result::read).transpose()?;
+    let baseline = args.baseline.as_deref().map(result::read).transpose().map_err(Failure::usage)?;
     let (secrets, notes) = secrets(&args, &config)?;
-    let results = results(&args, &config)?;
+    let goose = configured(&args, &config, &rules)?;
     let shown = plan::Shown::of(&config)?;
-    let capacity = Capacity::measure(&config, calibrate::BRIEFLY);
+    let capacity = Capacity::measure(&config, calibrate::BRIEFLY, calibrate::MOST_PLAYERS);
     if !args.allow_invalid && config.search.is_none() {
         refuse_what_is_too_much(&capacity, &shown, args.cpu_limit_pct)?;
     }
+    let files = Files::new(args.result_dir.as_deref(), &config, now())?;
 
+    // Goose says on standard output how many users were launched.
+    keep_standard_output().map_err(Failure::internal)?;
     let mut progress = Progress::new(mode);
-    progress.open(&Opening { config: &config, planned_per_s: shown.mean_per_s, results: &results });
-    notes.iter().for_each(|note| progress.note(note));
+    progress.open(&Opening { config: &config, planned_per_s: shown.mean_per_s, results: &files.folder });
+    notes.iter().chain(&shown.notes).for_each(|note| progress.note(note));
 
     let peak_per_s = config.search.as_ref().map_or(shown.peak_per_s, |search| search.to);
     let runtime = Builder::new_multi_thread()
@@ -68,8 +79,10 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
     };
 
     let began = now();
-    let trace = destination.is_some();
-    let job = |config: RunConfig| job(&args, config, &secrets, &rules, trace);
+    let job = |config: RunConfig| job(&args, config, goose.clone(), &secrets, &rules);
+    let judged = |result: &mut RunResult, interrupted: bool| {
+        judge(result, &rules, baseline.as_ref(), args.allow_invalid, interrupted);
+    };
     let shared = Arc::new(Mutex::new(progress));
     let each = |tick: &crate::progress::Tick, ack: &crate::Latencies| {
         *lock(&scrape) = Scrape { tick: tick.clone(), ack: ack.clone() };
@@ -81,93 +94,124 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
                 let step = |step: crate::run::Step| {
                     lock(&shared).note(&format!("{:.0} events/s: {:?}", step.rate, step.verdict));
                 };
-                search(job, &config, range, &rules, each, step).await
+                search(job, &config, range, judged, each, step).await
             }
             None => crate::run::run(job(config.clone()), each).await,
         }
     });
-    let Finished { mut result, trace, interrupted } = finished.map_err(Failure::internal)?;
+    let Finished { mut result, trace, interrupted } = finished.map_err(|error| match error {
+        RunError::Load(error @ LoadError::Panicked(_)) => Failure::internal(error),
+        RunError::Load(error) => Failure::usage(error),
+        error @ RunError::Goose(_) => Failure::internal(error),
+    })?;
 
     let mut progress =
         Arc::into_inner(shared).and_then(|progress| progress.into_inner().ok()).unwrap_or_else(|| Progress::new(mode));
-    let mut inconclusive = false;
-    if let Some(destination) = &destination {
-        let options = Options { timeout: args.verify_timeout, operate: args.operate.clone(), ..Options::new(began) };
-        let expectation: Arc<dyn Expectation> = Arc::new(trace);
-        progress.note(&format!("asking {destination} whether every acknowledged event is there"));
-        let verified = runtime.block_on(verify(destination, expectation, &options, |_| {}));
-        match verified {
-            Ok(Some(verified)) => {
-                result.findings.extend(verified.notes);
-                // What may still be on its way is not lost, and not found either.
-                if verified.conclusive || verified.verification.missing == 0 {
+    // A judgement adds what it finds, so that the next one begins with what was found before it.
+    let conclude = |result: &mut RunResult, found: &[String], conclusive: bool| {
+        result.findings = found.to_vec();
+        judged(result, interrupted);
+        if !conclusive && result.verdict == Verdict::Pass {
+            result.verdict = Verdict::Invalid;
+        }
+        files.write(result)
+    };
+    let mut found = std::mem::take(&mut result.findings);
+    let mut failed = None;
+    let written = match &destination {
+        None => conclude(&mut result, &found, true)?,
+        Some(destination) => {
+            // Whatever becomes of the verification, the run's figures are kept.
+            let asked = format!("--verify {destination} had not come to its end when this was written");
+            conclude(&mut result, &[found.as_slice(), &[asked]].concat(), false)?;
+            let options =
+                Options { timeout: args.verify_timeout, operate: args.operate.clone(), ..Options::new(began) };
+            let expectation: Arc<dyn Expectation> = Arc::new(trace);
+            progress.note(&format!("asking {destination} whether every acknowledged event is there"));
+            let verified = runtime.block_on(verify(destination, expectation, &options, |_| {}));
+            let mut conclusive = true;
+            match verified {
+                Ok(Some(verified)) => {
+                    found.extend(verified.notes);
                     result.verification = Some(verified.verification);
-                } else {
-                    inconclusive = true;
-                    result.findings.push(format!(
-                        "--verify {destination} came to no end: {} acknowledged events were not found in time, and may \
-                         still be on their way",
-                        verified.verification.missing
-                    ));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let what = format!("--verify {destination}: {error}");
+                    found.push(format!("whether events were lost is not known: {what}"));
+                    (failed, conclusive) = (Some(what), false);
                 }
             }
-            Ok(None) => {}
-            Err(error) => return Err(Failure::internal(format!("--verify {destination}: {error}"))),
+            conclude(&mut result, &found, conclusive)?
         }
+    };
+    progress.close(&result, &written);
+    match failed {
+        Some(what) => Err(Failure::internal(what)),
+        None => Ok(result.verdict.exit_code()),
     }
-    judge(&mut result, &rules, baseline.as_ref(), args.allow_invalid, interrupted);
-    if inconclusive && result.verdict == Verdict::Pass {
-        result.verdict = Verdict::Invalid;
-    }
-    let files = write(&result, &results)?;
-    progress.close(&result, &files);
-    Ok(result.verdict.exit_code())
 }
 
 /// The settings: scenario, file and flags.
 fn resolve(args: &RunArgs) -> Result<RunConfig, Failure> {
     let goose = &args.goose;
-    for (given, flag, mend) in [
-        (goose.co_mitigation.is_some(), "--co-mitigation", "latencies count from the intended instant as it is"),
-        (goose.throttle_requests.is_some(), "--throttle-requests", "it holds HTTP requests only: give --event-rate"),
-        (goose.iterations.is_some(), "--iterations", "game servers have no end of their own: give --run-time"),
-        (goose.no_autostart, "--no-autostart", "the schedule begins by itself: give --start-at"),
-        (goose.no_metrics, "--no-metrics", "a run without figures can't be judged"),
-    ] {
-        if given {
-            return Err(Failure::usage(format!("{flag} can't be used: {mend}")));
-        }
+    goose_flags::refuse(goose)?;
+    if let Some(at) = args.start_at {
+        check_start(at, epoch_now())?;
     }
     let mut flags = args.load.layer();
     flags.endpoint = goose.host.clone();
     flags.driver = args.driver;
     flags.servers = goose.users.map(|users| u32::try_from(users).unwrap_or(u32::MAX));
-    flags.closed_loop = args.closed_loop;
     flags.slos = args.slo.clone();
-    flags.shard = args.shard;
     flags.run_time = goose.run_time.as_deref().map(duration).transpose().map_err(Failure::usage)?;
-    if is_open_ended(goose) {
+    let open_ended = goose_flags::is_open_ended(goose);
+    if open_ended {
         flags.run_time = Some(OPEN_END);
+        // The users that come up in this shard are its part of the servers.
+        let of = args.load.shard.map_or(1, |shard| shard.of);
+        flags.servers = goose_flags::planned_users(goose).map(|users| users.saturating_mul(of));
+    }
+    let scenario = || args.load.workload.as_deref();
+    let unramped = scenario::load(scenario(), &flags).map_err(Failure::usage)?.resolved();
+    let by_goose = unramped.driver == Driver::Goose && unramped.search.is_none();
+    if !by_goose {
+        let who = if unramped.search.is_some() { "a search" } else { "--driver native" };
+        goose_flags::refuse_without_goose(goose, who)?;
+    } else if !open_ended && let Some(ramp) = goose_flags::ramp(goose, goose_flags::most_users(&unramped))? {
+        // As Goose has it: the run time begins once all users are there.
+        flags.run_time = Some(unramped.run_time + ramp);
     }
     plan::named(&args.load, &mut flags)?;
-    let mut config = scenario::load(args.load.workload.as_deref(), &flags).map_err(Failure::usage)?.resolved();
+    let mut config = scenario::load(scenario(), &flags).map_err(Failure::usage)?.resolved();
     // Shards that start together are one run.
     config.run_id = (args.start_at.unwrap_or_else(epoch_now) * 1e3) as u64;
     config.check().map_err(Failure::usage)?;
-    if config.closed_loop > 0 && config.driver == Driver::Native {
-        return Err(Failure::usage("--closed-loop clients are Goose users: leave out --driver native"));
+    config.check_timeline().map_err(Failure::usage)?;
+    if config.closed_loop > 0 && !by_goose {
+        return Err(Failure::usage("--closed-loop clients are Goose users: leave out --driver native and searches"));
+    }
+    if open_ended && config.profile != Profile::Flat {
+        return Err(Failure::usage(
+            "--test-plan says how many servers there are when, and has no end known before: give --profile flat beside it",
+        ));
     }
     Ok(config)
 }
 
-/// Whether a test plan says when users come and go. The field is Goose's own, so it is looked for in its JSON.
-fn is_open_ended(goose: &GooseConfiguration) -> bool {
-    let value = serde_json::to_value(goose).unwrap_or_default();
-    value.get("test_plan").is_some_and(|plan| !plan.is_null())
-}
-
-fn ramps(goose: &GooseConfiguration) -> bool {
-    goose.increase_rate.is_some() || goose.increase_time.is_some() || is_open_ended(goose)
+/// Whether a schedule may begin at this instant of Unix time, in seconds.
+fn check_start(at: f64, now: f64) -> Result<(), Failure> {
+    if !at.is_finite() {
+        return Err(Failure::usage(format!("--start-at {at}: give seconds of Unix time, such as {now:.0}")));
+    }
+    let early = now - at;
+    if early > LATEST {
+        return Err(Failure::usage(format!("--start-at {at} is {early:.0} s ago: give an instant to come")));
+    }
+    if -early > FURTHEST {
+        return Err(Failure::usage(format!("--start-at {at} is more than 24 h ahead: give seconds of Unix time")));
+    }
+    Ok(())
 }
 
 fn rules(texts: &[String]) -> Result<Vec<Rule>, Failure> {
@@ -185,18 +229,12 @@ fn secrets(args: &RunArgs, config: &RunConfig) -> Result<(Secrets, Vec<String>),
         }
         None => None,
     };
-    let api_keys = keys.as_slice().iter().map(|key| key.expose().to_owned()).collect();
+    let api_keys: Vec<_> = keys.as_slice().iter().map(|key| key.expose().to_owned()).collect();
+    // What the run would refuse too, before a folder is made for its result.
+    for key in &api_keys {
+        Connector::new(config, key, tls_ca.as_deref()).map_err(Failure::usage)?;
+    }
     Ok((Secrets { api_keys, tls_ca }, keys.findings))
-}
-
-/// The folder of the results, made.
-fn results(args: &RunArgs, config: &RunConfig) -> Result<PathBuf, Failure> {
-    let folder = args.result_dir.clone().unwrap_or_else(|| {
-        let time = humantime::format_rfc3339_seconds(now()).to_string().replace(':', "");
-        Path::new("headgate-loadtest").join(format!("{}-{time}", config.scenario))
-    });
-    fs::create_dir_all(&folder).map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
-    Ok(folder)
 }
 
 /// A plan that this machine can't offer would only end as an invalid run.
@@ -212,63 +250,107 @@ fn refuse_what_is_too_much(capacity: &Capacity, shown: &plan::Shown, limit_pct: 
     Ok(())
 }
 
-fn job(args: &RunArgs, config: RunConfig, secrets: &Secrets, rules: &[Rule], trace: bool) -> Job {
-    let mut goose = args.goose.clone();
-    let open_ended = is_open_ended(&goose);
-    let ramps = ramps(&goose);
-    goose.host = Some(config.endpoint.clone());
-    if !open_ended {
-        let wait = args.start_at.map_or(0.0, |at| (at - epoch_now()).max(0.0));
-        let run_time = config.run_time + GOOSE_MARGIN + Duration::from_secs_f64(wait);
-        goose.run_time = Some(format!("{}", run_time.as_secs_f64().ceil() as u64));
-        let users = users(&config);
-        goose.users = Some(users);
-        if !ramps {
-            goose.increase_rate = Some(users.to_string());
-        }
-    }
-    // What would reset, judge twice, or cost time without saying more.
-    goose.no_reset_metrics = true;
-    goose.no_transaction_metrics = true;
-    goose.no_scenario_metrics = true;
-    goose.no_telnet = true;
-    if goose.verbose == 0 {
-        goose.quiet = 3;
-    }
-    goose.no_print_metrics = !args.goose_summary;
-    goose.no_threshold_abort = true;
-    goose.threshold.extend(rules.iter().filter_map(goose_threshold));
+/// What Goose is told.
+fn configured(args: &RunArgs, config: &RunConfig, rules: &[Rule]) -> Result<GooseConfiguration, Failure> {
+    let wait = args.start_at.map_or(0.0, |at| (at - epoch_now()).max(0.0));
+    let wait = Duration::try_from_secs_f64(wait).map_err(Failure::usage)?;
+    goose_flags::configure(&args.goose, config, wait, rules, args.goose_summary)
+}
+
+fn job(args: &RunArgs, config: RunConfig, goose: GooseConfiguration, secrets: &Secrets, rules: &[Rule]) -> Job {
+    let open_ended = goose_flags::is_open_ended(&goose);
     Job {
         secrets: secrets.clone(),
-        goose,
-        ramps,
+        ramps: open_ended || goose_flags::ramps(&args.goose),
         open_ended,
+        goose,
         start_at: args.start_at,
-        trace,
+        trace: args.verify.is_some(),
         abort_on: if args.abort_on_slo { rules.to_vec() } else { Vec::new() },
         operate: args.operate.clone(),
         config,
     }
 }
 
-/// Goose users: the game servers of this shard, and the clients beside them.
-fn users(config: &RunConfig) -> usize {
-    let shard = |index: u32| u64::from(config.servers) * u64::from(index) / u64::from(config.shard.of);
-    let servers = shard(config.shard.index) - shard(config.shard.index - 1);
-    servers as usize + config.closed_loop as usize + config.bad_clients_of_shard() as usize
-}
-
-/// Writes the result and its report.
-fn write(result: &RunResult, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let json = folder.join("result.json");
-    result::write(result, &json)?;
-    let html = folder.join("report.html");
-    let text = report::html(result, &[]);
-    fs::write(&html, text).map_err(|error| Failure::internal(format!("{}: {error}", html.display())))?;
-    Ok(vec![json, html])
-}
-
 #[expect(clippy::disallowed_methods, reason = "the name of the results' folder, and since when to look at them")]
 fn now() -> SystemTime {
     SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    #[command(disable_version_flag = true)]
+    struct Line {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn args(flags: &[&str]) -> RunArgs {
+        Line::try_parse_from([&["run"], flags].concat()).unwrap_or_else(|error| panic!("{error}")).args
+    }
+
+    fn resolved(flags: &[&str]) -> RunConfig {
+        resolve(&args(flags)).unwrap_or_else(|failure| panic!("{flags:?}: {}", failure.what))
+    }
+
+    fn refused(flags: &[&str]) -> String {
+        let Err(Failure { status, what }) = resolve(&args(flags)) else { panic!("{flags:?} is taken") };
+        assert_eq!(status, Failure::USAGE, "{what}");
+        what
+    }
+
+    #[test]
+    fn the_run_time_begins_after_gooses_ramp() {
+        let seconds = |flags: &[&str]| resolved(flags).run_time.as_secs();
+        assert_eq!(seconds(&["--increase-time", "30s", "--run-time", "60s"]), 90);
+        assert_eq!(seconds(&["--users", "20", "--increase-rate", "2", "--run-time", "60s"]), 70);
+        assert_eq!(seconds(&["--users", "20", "--run-time", "60s"]), 60);
+        let spike = resolved(&["--profile", "spike", "--increase-time", "40s", "--run-time", "60s"]);
+        assert!(matches!(spike.profile, Profile::Spike { at, .. } if at == Duration::from_secs(40)), "of 100 s");
+        let shard =
+            |shard| resolved(&["--users", "25", "--increase-rate", "2", "--run-time", "60s", "--shard", shard]).hash();
+        assert_eq!(shard("1/4"), shard("4/4"), "shards with other numbers of users merge all the same");
+    }
+
+    #[test]
+    fn a_test_plan_says_how_many_servers_there_are_and_takes_no_profile() {
+        let plan = ["--test-plan", "20,10s;20,30s;0,1s"];
+        assert_eq!(resolved(&plan).servers, 20);
+        assert_eq!(resolved(&[&plan[..], &["--shard", "2/3"]].concat()).servers, 60);
+        assert!(refused(&[&plan[..], &["--users", "5"]].concat()).starts_with("--users"));
+        assert!(refused(&[&plan[..], &["--profile", "diurnal"]].concat()).contains("--profile flat"));
+        assert!(refused(&[&plan[..], &["--driver", "native"]].concat()).starts_with("--test-plan"));
+    }
+
+    #[test]
+    fn searches_and_native_runs_take_no_flag_that_only_goose_heeds() {
+        assert!(refused(&["--workload", "breakpoint", "--increase-time", "9"]).starts_with("--increase-time"));
+        assert!(refused(&["--workload", "breakpoint", "--closed-loop", "2"]).starts_with("--closed-loop"));
+        assert!(refused(&["--driver", "native", "--report-file", "a.html"]).starts_with("--report-file"));
+        resolved(&["--driver", "native", "--users", "4", "--run-time", "9s", "--host", "http://127.0.0.1:1"]);
+    }
+
+    #[test]
+    fn what_would_come_to_nothing_is_refused_before_the_run() {
+        assert!(refused(&["--run-time", "5s", "--warm-up", "6s"]).contains("--warm-up"));
+        assert!(refused(&["--workload", "launch", "--run-time", "20s"]).starts_with("phase ramp"));
+        assert!(refused(&["--threshold", "p95<5ms"]).contains("--slo"));
+        assert!(refused(&["--start-at", "1000"]).contains("ago"));
+    }
+
+    #[test]
+    fn a_start_is_shortly_to_come() {
+        let now = 1e9;
+        for at in [now - 4.0, now, now + 86_000.0] {
+            assert!(check_start(at, now).is_ok());
+        }
+        for at in [now - 6.0, 0.0, now * 1e3, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(check_start(at, now).is_err_and(|failure| failure.status == Failure::USAGE), "{at}");
+        }
+    }
 }

@@ -19,9 +19,6 @@ pub(super) struct RunArgs {
     /// Goose, or plain tasks; Goose's flags need Goose.
     #[arg(long, help_heading = "Load", value_parser = parsed::<Driver>, value_name = "goose|native")]
     pub(super) driver: Option<Driver>,
-    /// This many Goose users that wait for each answer, beside the game servers, for comparison.
-    #[arg(long, help_heading = "Load", value_name = "N")]
-    pub(super) closed_loop: Option<u32>,
     /// A rule that the run has to hold, such as "ack.p99 < 100ms during hold"; repeatable, and instead of the scenario's.
     #[arg(long, help_heading = "Judgement", value_name = "RULE")]
     pub(super) slo: Vec<String>,
@@ -52,7 +49,7 @@ pub(super) struct RunArgs {
     /// Needed for a target that is not this machine: names it once more.
     #[arg(long, help_heading = "Target", value_name = "HOST")]
     pub(super) i_own_this_target: Vec<String>,
-    /// Where the result and the report go. Default: headgate-loadtest/SCENARIO-TIME.
+    /// Where the result and the report go. No result in it is written over. Default: headgate-loadtest/SCENARIO-TIME.
     #[arg(long, help_heading = "Output", value_name = "DIR")]
     pub(super) result_dir: Option<PathBuf>,
     /// What is shown while it runs: auto, plain, json or off.
@@ -64,9 +61,6 @@ pub(super) struct RunArgs {
     /// Show Goose's own summary at the end too.
     #[arg(long, help_heading = "Output")]
     pub(super) goose_summary: bool,
-    /// This process's part of the load, from 1: such as 2/5.
-    #[arg(long, help_heading = "Shards", value_name = "I/N", value_parser = shard)]
-    pub(super) shard: Option<ShardOf>,
     /// When the schedule begins, in seconds of Unix time; the same for all shards.
     #[arg(long, help_heading = "Shards", value_name = "UNIX")]
     pub(super) start_at: Option<f64>,
@@ -150,6 +144,12 @@ pub(super) struct LoadArgs {
     /// Shown, but judged by no rule.
     #[arg(long, help_heading = "Load", value_name = "TIME", value_parser = duration)]
     warm_up: Option<Duration>,
+    /// This many Goose users of all shards that wait for each answer, beside the game servers, for comparison.
+    #[arg(long, help_heading = "Load", value_name = "N")]
+    closed_loop: Option<u32>,
+    /// This process's part of the load, from 1: such as 2/5.
+    #[arg(long, help_heading = "Shards", value_name = "I/N", value_parser = shard)]
+    pub(super) shard: Option<ShardOf>,
 }
 
 /// What the flags say, as a layer over the scenario: the fields of [`crate::RunConfig`].
@@ -206,11 +206,11 @@ pub(super) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none", with = "humantime_serde")]
     warm_up: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) closed_loop: Option<u32>,
+    closed_loop: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) slos: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) shard: Option<ShardOf>,
+    shard: Option<ShardOf>,
 }
 
 #[derive(Serialize)]
@@ -251,6 +251,8 @@ impl LoadArgs {
             duplicate_share: self.duplicate_share,
             retry: self.retry,
             warm_up: self.warm_up,
+            closed_loop: self.closed_loop,
+            shard: self.shard,
             ..Flags::default()
         }
     }

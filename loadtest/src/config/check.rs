@@ -1,5 +1,6 @@
 //! Defaults, and what is in range.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::{Apps, Connections, Deed, Driver, LoadError, Profile, Retry, RunConfig, ShardOf, Transport};
@@ -7,8 +8,10 @@ use crate::workload::{Model, World, WorldConfig};
 
 /// Players on a game server unless said otherwise.
 pub const PLAYERS_PER_SERVER: u32 = 25_000;
-/// Fewer servers than this would leave cores idle.
-const SERVERS_PER_CORE: u32 = 8;
+/// The warm-up unless said otherwise; of a short run no more than a quarter.
+const WARM_UP: Duration = Duration::from_secs(5);
+/// Fewer servers than this would leave cores idle. The same on every machine, since shards on different ones are one run.
+const LEAST_SERVERS: u32 = 16;
 /// What is offered where a quota is given and no rate.
 const OFFERED_OF_QUOTA: f64 = 3.0;
 /// Events a second of one player past which game time would pass absurdly fast.
@@ -36,7 +39,7 @@ impl Default for RunConfig {
             seed: 1,
             run_id: 0,
             run_time: Duration::from_secs(60),
-            warm_up: Duration::from_secs(5),
+            warm_up: WARM_UP,
             linger: Duration::from_millis(100),
             max_batch: 5_000,
             max_in_flight: 512,
@@ -68,10 +71,12 @@ impl RunConfig {
     /// Works out what depends on other settings: how many servers there are, and how fast game time passes.
     #[must_use]
     pub fn resolved(mut self) -> Self {
+        if self.warm_up == WARM_UP {
+            self.warm_up = WARM_UP.min(self.run_time / 4);
+        }
         if self.servers == 0 {
             let by_players = self.players.div_ceil(self.players_per_server.max(1));
-            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-            self.servers = by_players.max(SERVERS_PER_CORE * cores).min(self.players.max(1));
+            self.servers = by_players.max(LEAST_SERVERS).min(self.players.max(1));
         }
         if self.events_per_second.is_none() {
             self.events_per_second = self.quota.map(|quota| OFFERED_OF_QUOTA * quota);
@@ -108,12 +113,33 @@ impl RunConfig {
         }
     }
 
-    /// Clients of this shard that misbehave: the scenario's share of the servers, and at least one of each kind.
+    /// Clients of this shard that misbehave: its part of the scenario's share of all servers; in the first shard at least
+    /// one of each kind.
     #[must_use]
     pub fn bad_clients_of_shard(&self) -> u32 {
         let Some(bad) = &self.bad_clients else { return 0 };
-        let wanted = (f64::from(self.servers) * bad.share / f64::from(self.shard.of)).ceil() as u32;
-        wanted.max(bad.kinds.len() as u32)
+        let wanted = part(self.shard, (f64::from(self.servers) * bad.share).ceil() as u32).len() as u32;
+        if self.shard.index == 1 { wanted.max(bad.kinds.len() as u32) } else { wanted }
+    }
+
+    /// Clients of this shard that wait for each answer: its part of [`Self::closed_loop`].
+    #[must_use]
+    pub fn closed_loop_of_shard(&self) -> u32 {
+        part(self.shard, self.closed_loop).len() as u32
+    }
+
+    /// Game servers of this shard.
+    #[must_use]
+    pub fn servers_of_shard(&self) -> u32 {
+        part(self.shard, self.servers).len() as u32
+    }
+
+    /// Players of this shard: those of its servers.
+    #[must_use]
+    pub fn players_of_shard(&self) -> u32 {
+        let servers = part(self.shard, self.servers);
+        let bound = |server: u32| u64::from(self.players) * u64::from(server) / u64::from(self.servers.max(1));
+        (bound(servers.end) - bound(servers.start)) as u32
     }
 
     /// Checks every range, as the start of a run does.
@@ -191,7 +217,8 @@ impl RunConfig {
         }
         self.profile.check().map_err(|error| LoadError::Setting(error.to_string()))?;
         self.model.check().map_err(|error| LoadError::Setting(error.to_string()))?;
-        let rate = self.events_per_second();
+        // A search goes on to its highest rate with the same players.
+        let rate = self.search.as_ref().map_or(0.0, |search| search.to).max(self.events_per_second());
         let least_players = (rate / MOST_FOR_A_PLAYER).ceil();
         if f64::from(self.players) < least_players {
             let players = self.players;
@@ -200,5 +227,113 @@ impl RunConfig {
             )));
         }
         Ok(())
+    }
+
+    /// Checks that what is judged and what is done lies within the run. A load that nobody judges needs none of it, so
+    /// [`Self::check`] leaves it out.
+    ///
+    /// # Errors
+    /// The warm-up takes the whole run, or a phase or an action would never begin.
+    pub fn check_timeline(&self) -> Result<(), LoadError> {
+        let run_time = self.run_time;
+        let shown = humantime::format_duration;
+        if self.warm_up >= run_time {
+            return Err(LoadError::Setting(format!(
+                "a warm-up of {} takes the whole run of {}: nothing would be judged; give a shorter --warm-up or a longer \
+                 --run-time",
+                shown(self.warm_up),
+                shown(run_time)
+            )));
+        }
+        let phases = self.phases.iter().map(|phase| (format!("phase {}", phase.name), phase.from));
+        let actions = self.actions.iter().map(|action| ("an action".to_owned(), action.at));
+        match phases.chain(actions).find(|(_, at)| *at >= run_time) {
+            None => Ok(()),
+            Some((what, at)) => Err(LoadError::Setting(format!(
+                "{what} would begin at {}, and the run ends at {}: give a longer --run-time, or a copy of the scenario \
+                 (plan --show) with other times",
+                shown(at),
+                shown(run_time)
+            ))),
+        }
+    }
+}
+
+/// The numbers that a shard has of so many: the shards' parts differ by one at most.
+fn part(shard: ShardOf, all: u32) -> Range<u32> {
+    let edge = |shards: u32| (u64::from(all) * u64::from(shards) / u64::from(shard.of.max(1))) as u32;
+    edge(shard.index.saturating_sub(1))..edge(shard.index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Action, BadClients, BadKind, PhasePlan, Search};
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    // Results of shards merge only if their settings hash the same, whatever machine each ran on.
+    #[test]
+    fn default_servers_depend_on_players_alone() {
+        let servers = |players| RunConfig { players, ..RunConfig::default() }.resolved().servers;
+        assert_eq!([3, 16, 100_000, 1_000_000].map(servers), [3, 16, 16, 40]);
+    }
+
+    #[test]
+    fn shards_together_have_every_client_once() {
+        let all = RunConfig {
+            servers: 50,
+            players: 1_003,
+            closed_loop: 7,
+            bad_clients: Some(BadClients {
+                share: 0.2,
+                from: Duration::ZERO,
+                kinds: vec![BadKind::Malformed, BadKind::WrongKey, BadKind::SlowReader],
+            }),
+            ..RunConfig::default()
+        };
+        let of = |of: u32, what: fn(&RunConfig) -> u32| -> Vec<u32> {
+            (1..=of).map(|index| what(&RunConfig { shard: ShardOf { index, of }, ..all.clone() })).collect()
+        };
+        assert_eq!(of(4, RunConfig::closed_loop_of_shard), [1, 2, 2, 2]);
+        assert_eq!(of(4, RunConfig::servers_of_shard), [12, 13, 12, 13]);
+        assert_eq!(of(4, RunConfig::players_of_shard).iter().sum::<u32>(), 1_003);
+        assert_eq!(of(1, RunConfig::bad_clients_of_shard), [10]);
+        assert_eq!(of(10, RunConfig::bad_clients_of_shard), [3, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_would_never_be_judged_or_never_begin_is_refused() {
+        let good = RunConfig {
+            run_time: seconds(60),
+            warm_up: seconds(59),
+            phases: vec![PhasePlan { name: "hold".to_owned(), from: seconds(59), to: seconds(90) }],
+            actions: vec![Action { at: seconds(59), deed: Deed::DropConnections { share: 1.0 } }],
+            ..RunConfig::default()
+        };
+        good.check_timeline().expect("all of it begins");
+        let refused = |run_time| {
+            let config = RunConfig { run_time, ..good.clone() };
+            config.check_timeline().expect_err("refused").to_string()
+        };
+        assert!(refused(seconds(59)).contains("nothing would be judged"));
+        let phase = RunConfig { warm_up: seconds(5), run_time: seconds(30), ..good.clone() };
+        assert!(phase.check_timeline().expect_err("refused").to_string().starts_with("phase hold would begin at 59s"));
+        let action = RunConfig { phases: Vec::new(), ..phase };
+        assert!(action.check_timeline().expect_err("refused").to_string().starts_with("an action would begin at 59s"));
+    }
+
+    #[test]
+    fn a_search_needs_players_for_its_highest_rate() {
+        let search = |to| RunConfig {
+            players: 1_000,
+            search: Some(Search { from: 100.0, to, within: 0.05 }),
+            ..RunConfig::default()
+        };
+        search(50_000.0).resolved().check().expect("50 events a second each");
+        let error = search(60_000.0).resolved().check().expect_err("too fast").to_string();
+        assert!(error.contains("give 1200"), "{error}");
     }
 }

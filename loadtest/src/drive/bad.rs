@@ -250,7 +250,7 @@ impl BadClient {
         let recorder = &self.common.recorder;
         let at = recorder.second_of(begun);
         recorder.answered(deed.right);
-        let rest = deed.events - deed.accepted - deed.rejected;
+        let rest = deed.events.saturating_sub(deed.accepted + deed.rejected);
         let mut shard = recorder.shard(self.class, self.number as usize);
         shard.ledger.due += deed.events;
         shard.ledger.sent += deed.events;

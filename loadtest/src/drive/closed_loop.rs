@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tonic::Code;
 
 use super::conn::Connector;
@@ -57,8 +57,14 @@ impl ClosedLoopClient {
         }
     }
 
-    /// Sends what happened since the last call, and waits for the answer; none if nothing happened.
+    /// Sends what happened since the last call, and waits for the answer; none if nothing happened, or outside the
+    /// schedule.
     pub(crate) async fn call(&mut self) -> Option<Outcome> {
+        let recorder = &self.common.recorder;
+        if !recorder.begun() || recorder.start() + self.common.run_time <= Instant::now() {
+            sleep(Self::PAUSE.1).await;
+            return None;
+        }
         self.game_ms += GAME_MS_PER_CALL;
         let epoch_ns = (epoch_now() * 1e9) as u64;
         let Self { engine, encoder, .. } = self;

@@ -4,11 +4,9 @@
 //! own report; it is told of each batch, while events are recorded by the [`crate::record::Recorder`]. A driver that
 //! panics would vanish without a trace in Goose, so panics are caught here and reported.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use goose::client::GooseClientBuilder;
 use goose::config::GooseConfiguration;
 use goose::goose::{GooseUser, Scenario, Transaction, TransactionFunction};
@@ -149,18 +147,12 @@ async fn slice(user: &mut GooseUser, fleet: &Fleet, name: &str, stopping: bool) 
         return Running::No;
     };
     if stopping && server.stop() {
-        fleet.cut_short();
+        fleet.cut_short(server.number());
     }
     let until = Instant::now() + SLICE;
-    let running = match AssertUnwindSafe(server.drive(until)).catch_unwind().await {
-        Ok(running) => running,
-        Err(panic) => {
-            let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            fleet.panicked(&what);
-            *station = None;
-            return Running::No;
-        }
+    let Some(running) = fleet.slice(server, until).await else {
+        *station = None;
+        return Running::No;
     };
     let outcomes = server.take_outcomes();
     drop(station);

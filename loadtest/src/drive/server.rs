@@ -48,6 +48,8 @@ pub(crate) struct GameServer {
     online: u32,
     trace: ServerTrace,
     outcomes: Vec<Outcome>,
+    /// Events that were never sent, by the second in which they were to leave.
+    overflowed: Vec<(u32, u64)>,
 }
 
 impl GameServer {
@@ -81,6 +83,7 @@ impl GameServer {
             stop,
             online: 0,
             outcomes: Vec::new(),
+            overflowed: Vec::new(),
         }
     }
 
@@ -123,9 +126,26 @@ impl GameServer {
         early
     }
 
+    /// Its number among the servers of all shards.
+    pub(crate) fn number(&self) -> u32 {
+        self.seat.server
+    }
+
+    /// Whatever its driver was at when it panicked: its batches have failed. Tells what became of each event.
+    pub(crate) fn abandon(&mut self) -> ServerTrace {
+        for flight in self.flights.take_all() {
+            self.give_up(flight, Code::Internal, "the game server's driver panicked");
+        }
+        self.link.cut();
+        self.time_overflow();
+        self.set_online(0);
+        std::mem::take(&mut self.trace)
+    }
+
     /// Hangs up, and tells what became of each event if that is kept.
     pub(crate) async fn close(&mut self) -> ServerTrace {
         self.link.close().await;
+        self.time_overflow();
         self.set_online(0);
         std::mem::take(&mut self.trace)
     }
@@ -232,6 +252,10 @@ impl GameServer {
             shard.ledger.overflow += events;
             shard.second(now).overflow += events;
             drop(shard);
+            match self.overflowed.last_mut() {
+                Some((second, overflowed)) if *second == recorder.second_of(intended) => *overflowed += events,
+                _ => self.overflowed.push((recorder.second_of(intended), events)),
+            }
             if self.common.trace {
                 self.trace.all(&batch, End::Unsent);
             }
@@ -240,6 +264,17 @@ impl GameServer {
         shard.ledger.in_flight += events;
         drop(shard);
         self.launch(Flight { batch, intended, sent: None, not_before: None, attempts: 0 });
+    }
+
+    /// Events that were never sent are as late as the end of the run: without them latencies would look the better the
+    /// longer the gateway stalls.
+    fn time_overflow(&mut self) {
+        let recorder = &self.common.recorder;
+        let now = self.schedule.since_start(Instant::now());
+        for (second, events) in std::mem::take(&mut self.overflowed) {
+            let mut shard = recorder.shard(self.seat.class, self.seat.server as usize);
+            shard.second(second).ack.record(now.saturating_sub(Duration::from_secs(second.into())), events);
+        }
     }
 
     /// Sends a batch, or lets it wait for a connection.

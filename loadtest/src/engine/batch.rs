@@ -82,7 +82,8 @@ impl Batch {
 
     /// The events as they are encoded.
     pub(crate) fn events_bytes(&self) -> &[u8] {
-        &self.bytes[HEAD..]
+        // A batch of nothing may have no room either.
+        self.bytes.get(HEAD..).unwrap_or_default()
     }
 
     /// The whole gRPC frame of the request: of a stream's with its sequence, of a unary one without. Copies the events

@@ -2,7 +2,8 @@
 //!
 //! Each function looks for one thing and finds nothing in a run that is as it should be.
 
-use super::self_limit::{BUSY_SATURATED, THROTTLED_SATURATED, falls_short};
+use super::self_limit::{BUSY_SATURATED, THROTTLED_SATURATED, falls_short, placement};
+use crate::config::RunConfig;
 use crate::record::Latencies;
 use crate::result::{HealthState, Interval, RunResult, SloResult, Verdict};
 use crate::slo::window::Window;
@@ -17,7 +18,7 @@ pub(super) fn lost(result: &RunResult, interrupted: bool) -> Vec<String> {
     let mut findings = Vec::new();
     if let Some(found) = &result.verification {
         let at = &found.destination;
-        if found.missing > 0 {
+        if found.missing > 0 && !found.inconclusive {
             let examples = match found.examples.as_slice() {
                 [] => String::new(),
                 ids => format!(", such as {}", ids[..ids.len().min(3)].join(", ")),
@@ -28,11 +29,14 @@ pub(super) fn lost(result: &RunResult, interrupted: bool) -> Vec<String> {
         // Each event may be sent a second time on purpose; how many were follows from chance.
         let on_purpose = result.config.duplicate_share * result.ledger.due as f64;
         let on_purpose = on_purpose + 3.0 * on_purpose.max(0.0).sqrt();
-        if result.ledger.resent == 0 && found.doubled as f64 > on_purpose {
+        let resent = result.ledger.resent;
+        if found.doubled as f64 > on_purpose + resent as f64 {
             let (doubled, on_purpose) = (count(found.doubled), count(on_purpose.round() as u64));
+            let again =
+                if resent == 0 { "no event was".to_owned() } else { format!("only {} events were", count(resent)) };
             findings.push(format!(
-                "{doubled} records at {at} are second ones of an event, though no batch was sent again and at most \
-                 {on_purpose} events were doubled on purpose: the gateway or the destination doubled them."
+                "{doubled} records at {at} are second ones of an event, though {again} sent again and at most \
+                 {on_purpose} were doubled on purpose: the gateway or the destination doubled them."
             ));
         }
         if found.rejected_stored > 0 {
@@ -54,6 +58,21 @@ pub(super) fn lost(result: &RunResult, interrupted: bool) -> Vec<String> {
             .push(format!("{open} events came to no end, though the run waited for answers: their fate is unknown."));
     }
     findings
+}
+
+/// Whether the destination could not be read to its end, so that nobody knows whether anything is lost.
+pub(super) fn unverified(result: &RunResult) -> Vec<String> {
+    let open = result.verification.iter().filter(|found| found.inconclusive && found.missing > 0);
+    open.map(|found| {
+        format!(
+            "{} of {} acknowledged events were not found at {}, which could not be read to its end: they may still be on \
+             their way. Run again with --operate HOST:PORT of the gateway, or a longer --verify-timeout.",
+            count(found.missing),
+            count(found.stored + found.missing),
+            found.destination
+        )
+    })
+    .collect()
 }
 
 fn seconds<'a>(intervals: impl IntoIterator<Item = &'a Interval>) -> u32 {
@@ -112,10 +131,13 @@ fn worst<'a>(intervals: &[&'a Interval]) -> Vec<&'a Interval> {
     intervals[found.1].to_vec()
 }
 
-pub(super) fn short(window: &Window<'_>) -> Vec<String> {
+/// Whether less became due than was planned, by more than the draw of who is online explains. It is held to be one draw
+/// for the whole run, since sessions may be as long as that.
+pub(super) fn short(window: &Window<'_>, config: &RunConfig) -> Vec<String> {
     let due = window.sum(|interval| interval.due);
     let planned: f64 = window.intervals.iter().map(|interval| interval.planned).sum();
-    if !falls_short(due, planned) {
+    let players = f64::from(config.players) / f64::from(config.shard.of.max(1));
+    if !falls_short(due, planned, placement(players, players * config.online)) {
         return Vec::new();
     }
     vec![format!(
@@ -127,7 +149,11 @@ pub(super) fn short(window: &Window<'_>) -> Vec<String> {
     )]
 }
 
+/// Shards that are not in a merged result. A shard's own result lists itself alone, and lacks nothing.
 pub(super) fn missing_shards(result: &RunResult) -> Vec<String> {
+    if result.config.shard.of > 1 {
+        return Vec::new();
+    }
     let of = result.shards.iter().map(|shard| shard.of).max().unwrap_or(0);
     let missing: Vec<_> = (1..=of).filter(|index| result.shards.iter().all(|shard| shard.index != *index)).collect();
     let names: Vec<_> = missing.iter().map(u32::to_string).collect();
@@ -189,7 +215,7 @@ pub(super) fn remarks(result: &RunResult) -> Vec<String> {
     }
     if let Some(found) = &result.verification
         && found.doubled > 0
-        && ledger.resent > 0
+        && found.doubled <= ledger.resent
     {
         remarks.push(format!(
             "{} records are second ones of an event; {} events were sent again, so delivery at least once allows that.",

@@ -5,6 +5,8 @@
 //! which it was the limit says nothing about the gateway ([`verdict`]), whatever its rules found. Everything is read from
 //! `/proc` and the cgroup; what a machine does not have is left out.
 
+#[cfg(feature = "cli")]
+mod again;
 mod cgroup;
 mod findings;
 mod machine;
@@ -14,6 +16,8 @@ mod sample;
 mod self_limit;
 mod verdict;
 
+#[cfg(feature = "cli")]
+pub(crate) use again::look_again;
 pub use findings::{SATURATED_SECONDS, WORST_SECONDS};
 pub use machine::{ProcessUsage, environment};
 #[cfg(feature = "cli")]

@@ -1,8 +1,8 @@
 //! Whether the load tester kept up in a second.
 //!
 //! Saturated means that the second's figures say nothing about the gateway: the load tester lacked a core, ran into its
-//! quota, or was so late that its batches were no longer those of the plan. A gateway that is slow is none of that:
-//! overflow counts against the load tester only while answers come as fast as ever.
+//! quota, or was so late that its batches were no longer those of the plan. A gateway that is slow or refuses is none of
+//! that: overflow counts against the load tester only while answers come as fast as ever and none is a refusal.
 
 use std::time::Duration;
 
@@ -46,13 +46,20 @@ pub struct Second<'a> {
     pub due: u64,
     /// Events that the plan had due.
     pub planned: f64,
+    /// Events of this process that the gateway refused or asked to be sent again, in this second or before it if their
+    /// batches still rest.
+    pub refused: u64,
+    /// Players of this process, online or not.
+    pub players: f64,
+    /// Players that the plan had online.
+    pub planned_online: f64,
 }
 
 /// Judges a second.
 ///
 /// - `SATURATED`: lag p99 past 25 % of the linger; or past what is fine, and some thread waited for a core for at least
 ///   half of it; or the busiest worker past 90 %; or throttled past 1 %; or overflow although answers came as fast as
-///   ever.
+///   ever and nothing was refused: a refused batch rests among the unanswered ones, however fast the refusal came.
 /// - `LATE`: lag p99 past what is fine, and nobody lacked a core; or fewer events due than 99 % of the plan, its noise
 ///   and one linger allowed for.
 /// - `OK`: anything else. Lag is fine up to 5 ms or 10 % of the linger, whichever is longer.
@@ -64,7 +71,7 @@ pub fn assess(sample: &Sample, second: &Second<'_>) -> Health {
     let far_too_late = late && lag > second.linger.mul_f64(LAG_SATURATED_OF_LINGER);
     // A batch waits for its own worker, so the sum over all threads would explain any lag on a busy machine.
     let no_core = late && sample.run_queue_worst_s >= RUN_QUEUE_EXPLAINS * lag.as_secs_f64();
-    let ignored_answers = second.overflow > 0 && second.service_flat;
+    let ignored_answers = second.overflow > 0 && second.service_flat && second.refused == 0;
     let saturated = far_too_late
         || no_core
         || ignored_answers
@@ -72,7 +79,8 @@ pub fn assess(sample: &Sample, second: &Second<'_>) -> Health {
         || sample.throttled > THROTTLED_SATURATED;
     // A batch that is due at the end of a second may be booked in the next.
     let linger = second.linger.as_secs_f64().min(1.0);
-    let short = falls_short(second.due, second.planned * (1.0 - linger));
+    let placement = placement(second.players, second.planned_online);
+    let short = falls_short(second.due, second.planned * (1.0 - linger), placement);
     Health {
         state: match (saturated, late || short) {
             (true, _) => HealthState::Saturated,
@@ -89,9 +97,18 @@ pub fn assess(sample: &Sample, second: &Second<'_>) -> Health {
 }
 
 /// Whether fewer events became due than 99 % of the plan, by more than chance explains: a plan is the expectation of a
-/// Poisson process, whose standard deviation is its square root.
-pub(super) fn falls_short(due: u64, planned: f64) -> bool {
-    (due as f64) < OFFERED_OK * planned - SIGMAS * planned.max(0.0).sqrt()
+/// Poisson process, whose standard deviation is its square root, over a number of players online that is itself a draw,
+/// with this relative standard deviation ([`placement`]).
+pub(super) fn falls_short(due: u64, planned: f64, placement: f64) -> bool {
+    let planned = planned.max(0.0);
+    let deviation = planned.sqrt().hypot(planned * placement);
+    (due as f64) < OFFERED_OK * planned - SIGMAS * deviation
+}
+
+/// The relative standard deviation of the number of players online: each of so many is, independently, with the same
+/// probability, such that this many are on average.
+pub(super) fn placement(players: f64, online: f64) -> f64 {
+    if players > 0.0 && online > 0.0 { ((1.0 - online / players).max(0.0) / online).sqrt() } else { 0.0 }
 }
 
 /// Remembers how fast answers can be, to tell whether they still are.
@@ -129,7 +146,17 @@ mod tests {
     }
 
     fn second(lag: &Latencies) -> Second<'_> {
-        Second { lag, linger: LINGER, overflow: 0, service_flat: true, due: 10_000, planned: 10_000.0 }
+        Second {
+            lag,
+            linger: LINGER,
+            overflow: 0,
+            service_flat: true,
+            due: 10_000,
+            planned: 10_000.0,
+            refused: 0,
+            players: 1_000.0,
+            planned_online: 1_000.0,
+        }
     }
 
     fn state(sample: Sample, lag_us: u64, linger: Duration) -> HealthState {
@@ -182,6 +209,8 @@ mod tests {
         let slow = Second { service_flat: false, ..overflow };
         assert_eq!(assess(&Sample::default(), &overflow).state, HealthState::Saturated);
         assert_eq!(assess(&Sample::default(), &slow).state, HealthState::Ok);
+        let refused = Second { refused: 1, ..overflow };
+        assert_eq!(assess(&Sample::default(), &refused).state, HealthState::Ok, "refused batches rest");
 
         let answers = |ms: u64| {
             let mut service = Latencies::default();
@@ -211,5 +240,20 @@ mod tests {
             let found = assess(&Sample::default(), &Second { due, planned, ..second(&lag) }).state;
             assert_eq!(found, expected, "{due} of {planned}");
         }
+    }
+
+    /// 100 of 1,000 players online on average: 9.5 of them more or less, and what they do with them.
+    #[test]
+    fn fewer_players_online_by_chance_are_no_lack_of_load() {
+        let lag = lag(100);
+        let short = |due, players, planned_online| {
+            let second = Second { due, players, planned_online, linger: Duration::ZERO, ..second(&lag) };
+            assess(&Sample::default(), &second).state == HealthState::Late
+        };
+        assert!(short(9_000, 100.0, 100.0), "everybody is online: 1 % and 3 x 100");
+        assert!(!short(9_000, 1_000.0, 100.0));
+        assert!(!short(7_100, 1_000.0, 100.0), "1 % and 3 x 954");
+        assert!(short(6_900, 1_000.0, 100.0));
+        assert!(short(9_000, 1_000_000.0, 100_000.0), "many players even out");
     }
 }

@@ -4,19 +4,20 @@
 //! comes whether the run says anything at all: a saturated load tester never reports that the gateway failed a rule. Then
 //! come the rules, and last whether somebody ended the run early.
 
-use super::findings::{late, lost, missing_shards, remarks, rules, saturated, shards_with, short};
+use super::findings::{late, lost, missing_shards, remarks, rules, saturated, shards_with, short, unverified};
 use crate::result::{RunResult, Verdict};
 use crate::slo::window::Window;
 
 /// Judges a run whose rules are judged: the verdict, and in whole sentences why, what to do about it, and what else a
 /// reader ought to know.
 ///
-/// - [`Verdict::DataLoss`]: acknowledged events are missing; records are doubled although nothing was sent again
-///   (at-least-once delivery allows doubles of what was); rejected events are stored; the ledger does not balance, or a
-///   run that nobody interrupted left events in flight.
+/// - [`Verdict::DataLoss`]: acknowledged events are missing; more records are doubled than events were sent again
+///   (at-least-once delivery allows doubles of those) or twice on purpose; rejected events are stored; the ledger does
+///   not balance, or a run that nobody interrupted left events in flight.
 /// - [`Verdict::Invalid`], unless `allow_invalid`: more than 1 % of the judged seconds saturated, or one in the worst
 ///   10 s; fewer events due than 99 % of the plan, noise allowed for; shards missing. The judged seconds are those that
-///   rules without a phase look at.
+///   rules without a phase look at. Also, whether or not that is allowed, if no rule is broken: the destination could
+///   not be read to its end, so that nobody knows whether what is missing there is lost.
 /// - [`Verdict::SloFailed`]: a rule does not hold. One that could not be judged fails nothing.
 /// - [`Verdict::Interrupted`], [`Verdict::Pass`].
 ///
@@ -27,20 +28,23 @@ pub fn verdict(result: &RunResult, allow_invalid: bool, interrupted: bool) -> (V
     let lost = [lost(result, interrupted), shards_with(result, Verdict::DataLoss, "lost events")].concat();
     let mut invalid = [
         saturated(&window),
-        short(&window),
+        short(&window, &result.config),
         missing_shards(result),
         shards_with(result, Verdict::Invalid, "says nothing about the gateway"),
     ]
     .concat();
+    let unverified = unverified(result);
     let (broken, unjudged) = rules(&result.slos);
     let interrupted = interrupted || result.shards.iter().any(|shard| shard.verdict == Verdict::Interrupted);
 
     let verdict = if !lost.is_empty() {
         Verdict::DataLoss
-    } else if !invalid.is_empty() && !allow_invalid {
+    } else if !allow_invalid && (!invalid.is_empty() || !unverified.is_empty()) {
         Verdict::Invalid
     } else if !broken.is_empty() {
         Verdict::SloFailed
+    } else if !unverified.is_empty() {
+        Verdict::Invalid
     } else if interrupted {
         Verdict::Interrupted
     } else {
@@ -54,7 +58,8 @@ pub fn verdict(result: &RunResult, allow_invalid: bool, interrupted: bool) -> (V
         format!("The run was ended early, after {elapsed:.0} of {planned:.0} s.")
     });
     let findings =
-        [lost, invalid, broken, cut.into_iter().collect(), unjudged, late(&window), remarks(result)].concat();
+        [lost, unverified, invalid, broken, cut.into_iter().collect(), unjudged, late(&window), remarks(result)]
+            .concat();
     (verdict, findings)
 }
 
@@ -63,6 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::ShardOf;
     use crate::result::{Health, HealthState, Shard, SloResult, Verification};
     use crate::slo::testing;
 
@@ -208,6 +214,11 @@ mod tests {
         let (found, findings) = judged(&resent);
         assert_eq!(found, Verdict::Pass);
         assert!(findings.contains("delivery at least once allows that"), "{findings}");
+        resent.ledger.resent = 49;
+        let (found, findings) = judged(&resent);
+        assert_eq!(found, Verdict::DataLoss, "one event sent again explains one double");
+        assert!(findings.contains("50 records") && findings.contains("only 49 events were sent again"), "{findings}");
+        assert!(!findings.contains("allows that"), "{findings}");
         let mut on_purpose = doubled();
         on_purpose.config.duplicate_share = 0.001;
         assert_eq!(judged(&on_purpose).0, Verdict::Pass, "60 are expected");
@@ -217,6 +228,38 @@ mod tests {
         assert_eq!(judged(&rejected).0, Verdict::DataLoss);
         let others = verified(Verification { undecided_stored: 9, foreign: 9, ..Verification::default() });
         assert_eq!(judged(&others), (Verdict::Pass, String::new()));
+    }
+
+    /// Neither lost nor found: no loss is claimed, and none is excluded.
+    #[test]
+    fn a_destination_that_was_not_read_to_its_end_neither_loses_nor_passes() {
+        let mut result = verified(Verification { missing: 3, inconclusive: true, ..Verification::default() });
+        let (found, findings) = judged(&result);
+        assert_eq!(found, Verdict::Invalid);
+        assert!(findings.contains("3 of 60,003 acknowledged events were not found at lake:here"), "{findings}");
+        assert!(findings.contains("--operate") && !findings.contains("they are lost"), "{findings}");
+        assert_eq!(verdict(&result, true, false).0, Verdict::Invalid, "the load tester's limits are not what is wrong");
+        result.slos = vec![slo(Some(false))];
+        assert_eq!(verdict(&result, true, false).0, Verdict::SloFailed);
+        result.verification.as_mut().expect("there").rejected_stored = 1;
+        assert_eq!(judged(&result).0, Verdict::DataLoss, "what is there is there");
+    }
+
+    #[test]
+    fn few_players_online_by_chance_are_no_lack_of_load() {
+        let offered = |players: u32, due: u64| {
+            let mut result = testing::result(60, 0);
+            (result.config.players, result.config.online) = (players, 0.1);
+            for interval in &mut result.intervals {
+                testing::play(interval, due, Duration::from_millis(10));
+                interval.planned = 1_000.0;
+            }
+            testing::total(&mut result);
+            judged(&result).0
+        };
+        assert_eq!(offered(1_000, 900), Verdict::Pass, "100 players, and 9.5 more or less");
+        assert_eq!(offered(1_000, 600), Verdict::Invalid);
+        assert_eq!(offered(1_000_000, 900), Verdict::Invalid);
     }
 
     #[test]
@@ -257,7 +300,12 @@ mod tests {
         assert!(findings.contains("Shard 2 of 3 has no result"), "{findings}");
         assert_eq!(merged(vec![one.clone(), two.clone(), shard(3, Verdict::Invalid)]).0, Verdict::Invalid);
         assert_eq!(merged(vec![one.clone(), two.clone(), shard(3, Verdict::DataLoss)]).0, Verdict::DataLoss);
-        assert_eq!(merged(vec![one, two, shard(3, Verdict::Interrupted)]).0, Verdict::Interrupted);
+        assert_eq!(merged(vec![one.clone(), two, shard(3, Verdict::Interrupted)]).0, Verdict::Interrupted);
+
+        // As a shard lists itself in its own result.
+        let mut alone = RunResult { shards: vec![one], ..good() };
+        alone.config.shard = ShardOf { index: 1, of: 3 };
+        assert_eq!(judged(&alone), (Verdict::Pass, String::new()), "the other shards are no concern of one");
     }
 
     #[test]

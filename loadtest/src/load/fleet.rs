@@ -1,14 +1,16 @@
 //! The game servers of a run: their seats, the gate at which they wait for one another, and what they leave behind.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::plan::{Plan, Secrets};
+use super::plan::{GOOD, HOT, Plan, Secrets, Stint};
 use crate::config::{LoadError, RunConfig};
 use crate::drive::{Common, GameServer, Running, Schedule, Seat, ServerTrace, Start, Trace};
 use crate::engine::Engine;
@@ -18,6 +20,9 @@ use crate::record::{Recorder, lock};
 /// are open by then.
 const SETTLE_IN: Duration = Duration::from_millis(300);
 const SETTLE_IN_A_SERVER: Duration = Duration::from_millis(1);
+
+/// How long servers wait for one that is not ready yet while no other gets ready.
+const LATECOMERS: Duration = Duration::from_secs(20);
 
 /// When the schedule begins.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,8 @@ pub(crate) struct Fleet {
     stop: watch::Sender<Option<Instant>>,
     /// When the latest server was told to stop before its schedule's end.
     cut_short: Mutex<Option<Instant>>,
+    /// By the server's number: since when and until when its players live.
+    stints: Mutex<BTreeMap<u32, Stint>>,
     traces: Mutex<Vec<ServerTrace>>,
 }
 
@@ -67,7 +74,9 @@ impl Fleet {
         outcomes: bool,
     ) -> Result<Arc<Self>, LoadError> {
         let plan = Plan::new(config)?;
-        let recorder = Arc::new(Recorder::new(plan.classes.iter().cloned()));
+        let recorder = Arc::new(Recorder::new(
+            plan.classes.iter().map(|class| (class.clone(), [GOOD, HOT].contains(&class.as_str()))),
+        ));
         let seats = plan.seats(config, secrets)?;
         let common = plan.common(config, recorder, trace, outcomes)?;
         Ok(Arc::new(Self {
@@ -82,6 +91,7 @@ impl Fleet {
             ended: AtomicUsize::new(0),
             stop: watch::channel(None).0,
             cut_short: Mutex::default(),
+            stints: Mutex::default(),
             traces: Mutex::default(),
         }))
     }
@@ -106,6 +116,13 @@ impl Fleet {
         let Common { run_time, linger, .. } = *self.common;
         let schedule = Schedule::new(start, run_time, linger, seat.phase, seat.clock.clone());
         let begins = schedule.since_start(schedule.begins());
+        let stint = Stint {
+            clock: seat.clock.clone(),
+            players: seat.players.end - seat.players.start,
+            from_s: begins.as_secs_f64(),
+            to_s: run_time.as_secs_f64(),
+        };
+        lock(&self.stints).insert(seat.server, stint);
         let engine = match early {
             Some(engine) if begins.is_zero() => engine,
             _ => Engine::new(self.common.world.clone(), self.common.engine_seat(&seat, begins)),
@@ -124,8 +141,16 @@ impl Fleet {
             self.set_start();
         }
         let mut start = self.start.subscribe();
-        let known = start.wait_for(Option::is_some).await;
-        known.ok().and_then(|start| *start).unwrap_or_else(|| start_in(self.settle_in()))
+        loop {
+            let ready = self.ready.load(Ordering::Relaxed);
+            if let Ok(known) = timeout(LATECOMERS, start.wait_for(Option::is_some)).await {
+                return known.ok().and_then(|start| *start).unwrap_or_else(|| start_in(self.settle_in()));
+            }
+            // Nobody else got ready in all that time: whoever launches the others was stopped, or one of them panicked.
+            if ready == self.ready.load(Ordering::Relaxed) {
+                self.set_start();
+            }
+        }
     }
 
     fn settle_in(&self) -> Duration {
@@ -156,8 +181,41 @@ impl Fleet {
     /// Drives a server to its end.
     pub(crate) async fn drive(self: Arc<Self>, seat: Seat) {
         let (mut server, _live) = self.man(seat).await;
-        while server.drive(Instant::now() + Duration::from_secs(1)).await == Running::Yes {}
-        self.leave(server.close().await);
+        loop {
+            match self.slice(&mut server, Instant::now() + Duration::from_secs(1)).await {
+                Some(Running::Yes) => {}
+                Some(Running::No) => return self.leave(server.close().await),
+                None => return,
+            }
+        }
+    }
+
+    /// Drives a server for a while. None if its driver panicked: then its batches have failed, it is not to be driven any
+    /// more, and [`Self::roll_call`] misses it.
+    pub(crate) async fn slice(&self, server: &mut GameServer, until: Instant) -> Option<Running> {
+        let panic = match AssertUnwindSafe(server.drive(until)).catch_unwind().await {
+            Ok(running) => return Some(running),
+            Err(panic) => panic,
+        };
+        let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        self.panicked(&what);
+        self.ends(server.number());
+        lock(&self.traces).push(server.abandon());
+        None
+    }
+
+    /// A server's players live no longer than until now.
+    pub(crate) fn ends(&self, server: u32) {
+        let now_s = self.start().map_or(0.0, |start| Instant::now().saturating_duration_since(start.at).as_secs_f64());
+        if let Some(stint) = lock(&self.stints).get_mut(&server) {
+            stint.to_s = stint.to_s.min(now_s);
+        }
+    }
+
+    /// The servers that came up so far.
+    pub(crate) fn stints(&self) -> Vec<Stint> {
+        lock(&self.stints).values().cloned().collect()
     }
 
     /// A driver panicked, with these words.
@@ -178,6 +236,10 @@ impl Fleet {
             end.get_or_insert_with(Instant::now);
             first
         });
+        let servers: Vec<u32> = lock(&self.stints).keys().copied().collect();
+        for server in servers {
+            self.ends(server);
+        }
     }
 
     /// When it was told to stop, if it was.
@@ -186,8 +248,9 @@ impl Fleet {
     }
 
     /// A server was told to stop before its schedule's end.
-    pub(crate) fn cut_short(&self) {
+    pub(crate) fn cut_short(&self, server: u32) {
         *lock(&self.cut_short) = Some(Instant::now());
+        self.ends(server);
     }
 
     /// When the last events were due, if that was before the schedule's end.

@@ -37,10 +37,14 @@ impl fmt::Debug for Secrets {
 /// Instants closer than this are not told apart by the runtime's timer, whose grain is a millisecond.
 const TIMER: Duration = Duration::from_millis(2);
 
-/// Servers that live at the same pace.
-struct Pace {
-    clock: GameClock,
-    players: u64,
+/// Since when, and until when, the players of a server live: in seconds from the start of the schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Stint {
+    pub(crate) clock: GameClock,
+    pub(crate) players: u32,
+    pub(crate) from_s: f64,
+    /// The end of the schedule, unless it was told to stop before.
+    pub(crate) to_s: f64,
 }
 
 /// A run's settings, worked out.
@@ -48,9 +52,10 @@ pub(crate) struct Plan {
     pub(crate) world: Arc<World>,
     /// Over real time.
     pub(crate) curve: Curve,
+    /// The share of the players that is online over real time: at most all of them.
+    share: Curve,
     pub(crate) classes: Vec<String>,
-    pub(crate) online: f64,
-    paces: Vec<Pace>,
+    stints: Vec<Stint>,
     /// Players of this shard.
     pub(crate) players: u64,
 }
@@ -64,16 +69,23 @@ impl Plan {
         classes.extend(config.apps.hot.as_ref().map(|_| HOT.to_owned()));
         classes.extend(config.bad_clients.as_ref().map(|_| BAD.to_owned()));
         classes.extend((config.closed_loop > 0).then(|| CLOSED_LOOP.to_owned()));
-        let mut plan =
-            Self { world: Arc::new(world), curve, classes, online: config.online, paces: Vec::new(), players: 0 };
+        let mut plan = Self {
+            world: Arc::new(world),
+            share: curve.scaled(config.online, 1.0),
+            curve,
+            classes,
+            stints: Vec::new(),
+            players: 0,
+        };
         for server in servers_of(config) {
-            let clock = clock_of(config, is_hot(config, server));
-            let players = u64::from(bound(config, server + 1) - bound(config, server));
-            plan.players += players;
-            match plan.paces.iter_mut().find(|pace| pace.clock == clock) {
-                Some(pace) => pace.players += players,
-                None => plan.paces.push(Pace { clock, players }),
-            }
+            let players = bound(config, server + 1) - bound(config, server);
+            plan.players += u64::from(players);
+            plan.stints.push(Stint {
+                clock: clock_of(config, is_hot(config, server)),
+                players,
+                from_s: 0.0,
+                to_s: config.run_time.as_secs_f64(),
+            });
         }
         Ok(plan)
     }
@@ -143,24 +155,44 @@ impl Plan {
         self.classes.iter().position(|class| class == name).unwrap_or(0)
     }
 
-    /// The events that are expected to become due between two instants, in seconds from the start of the schedule.
+    /// The events that are expected to become due between two instants, in seconds from the start of the schedule, if
+    /// every server lives from its beginning to its end.
     pub(crate) fn expected_events(&self, from_s: f64, to_s: f64) -> f64 {
-        let of_pace = |pace: &Pace| {
-            let mut edges = vec![from_s];
-            edges.extend(pace.clock.changes().filter(|at| (from_s..to_s).contains(at)));
-            edges.push(to_s);
-            let spans = edges.windows(2);
-            let game: f64 =
-                spans.map(|span| self.curve.integral(span[0], span[1]) * pace.clock.speed_at(span[0])).sum();
-            game * pace.players as f64
-        };
-        let game: f64 = self.paces.iter().map(of_pace).sum();
-        game * self.online * self.world.events_per_online_second()
+        self.expected_events_of(&self.stints, from_s, to_s)
     }
 
-    /// The players that are expected to be online at an instant.
-    pub(crate) fn expected_online(&self, at_s: f64) -> f64 {
-        self.players as f64 * (self.online * self.curve.level(at_s)).min(1.0)
+    /// The same of servers that came and went.
+    pub(crate) fn expected_events_of(&self, stints: &[Stint], from_s: f64, to_s: f64) -> f64 {
+        let mut game = 0.0;
+        // Most servers live at the same pace over the whole span: their integral is worked out once.
+        let mut known: Option<(&GameClock, f64, f64, f64)> = None;
+        for stint in stints {
+            let (from_s, to_s) = (from_s.max(stint.from_s), to_s.min(stint.to_s));
+            if from_s >= to_s {
+                continue;
+            }
+            let of_one = match known {
+                Some((clock, from, to, game)) if from == from_s && to == to_s && *clock == stint.clock => game,
+                _ => self.game_of_one(&stint.clock, from_s, to_s),
+            };
+            known = Some((&stint.clock, from_s, to_s, of_one));
+            game += of_one * f64::from(stint.players);
+        }
+        game * self.world.events_per_online_second()
+    }
+
+    /// The game seconds that one player is expected to be online for.
+    fn game_of_one(&self, clock: &GameClock, from_s: f64, to_s: f64) -> f64 {
+        let mut edges = vec![from_s];
+        edges.extend(clock.changes().filter(|at| *at > from_s && *at < to_s));
+        edges.push(to_s);
+        edges.windows(2).map(|span| self.share.integral(span[0], span[1]) * clock.speed_at(span[0])).sum()
+    }
+
+    /// The players of these servers that are expected to be online at an instant.
+    pub(crate) fn expected_online_of(&self, stints: &[Stint], at_s: f64) -> f64 {
+        let up = stints.iter().filter(|stint| stint.from_s <= at_s && at_s <= stint.to_s);
+        up.map(|stint| f64::from(stint.players)).sum::<f64>() * self.share.level(at_s)
     }
 }
 

@@ -8,14 +8,14 @@ use thiserror::Error;
 use super::blocks::Blocks;
 use super::bootstrap::{Figure, changes, interval};
 use super::difference::{Difference, differences, list};
-use crate::result::RunResult;
+use crate::result::{RunResult, Verdict};
 
 /// How two runs are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CompareOptions {
     /// A change up to this share does not matter. Above 0, default 0.05.
     pub tolerance: f64,
-    /// Compare runs with different settings all the same.
+    /// Compare runs with different settings, or invalid ones, all the same.
     pub force: bool,
     /// How long the blocks are that are drawn, at least; they are lengthened while neighbours resemble one another.
     /// Default 10 s.
@@ -52,6 +52,8 @@ pub struct Comparison {
     pub b: Side,
     /// The change that does not matter, as a share.
     pub tolerance: f64,
+    /// Whether it was asked for all the same, whatever speaks against it.
+    pub forced: bool,
     /// Settings that differ, if that was allowed.
     pub differences: Vec<Difference>,
     /// Each figure.
@@ -74,6 +76,8 @@ pub struct Side {
     pub host: String,
     /// When it began, in seconds of Unix time.
     pub started_at: f64,
+    /// Its own verdict.
+    pub verdict: Verdict,
     /// Seconds that are compared.
     pub seconds: f64,
     /// Blocks that they make.
@@ -181,6 +185,7 @@ pub fn compare(a: &RunResult, b: &RunResult, options: &CompareOptions) -> Result
         a: side(a, &blocks_a),
         b: side(b, &blocks_b),
         tolerance: options.tolerance,
+        forced: options.force,
         differences: differing,
         metrics,
         verdict,
@@ -266,14 +271,13 @@ fn side(run: &RunResult, blocks: &Blocks) -> Side {
         config_hash: run.config_hash.clone(),
         host: run.environment.host.clone(),
         started_at: run.started_at,
+        verdict: run.verdict,
         seconds: blocks.sums.iter().map(|sums| sums.seconds).sum(),
         blocks: blocks.len(),
     }
 }
 
 fn findings(a: &RunResult, b: &RunResult, blocks: (usize, usize)) -> Vec<String> {
-    use crate::result::Verdict;
-
     let mut found = Vec::new();
     if blocks.0.min(blocks.1) < LEAST_BLOCKS {
         let (a, b) = blocks;
@@ -297,10 +301,18 @@ fn findings(a: &RunResult, b: &RunResult, blocks: (usize, usize)) -> Vec<String>
 }
 
 impl Comparison {
-    /// The process's exit status: 3 if B is worse.
+    /// The process's exit status: 3 if B lost events; otherwise 4 if one of the runs is invalid, unless it was forced;
+    /// otherwise 3 if B is worse or broke a rule.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if self.verdict == Some(Change::Worse) { 3 } else { 0 }
+        let invalid = self.a.verdict == Verdict::Invalid || self.b.verdict == Verdict::Invalid;
+        match self.b.verdict {
+            Verdict::DataLoss => 3,
+            _ if invalid && !self.forced => 4,
+            Verdict::SloFailed => 3,
+            _ if self.verdict == Some(Change::Worse) => 3,
+            _ => 0,
+        }
     }
 }
 

@@ -24,13 +24,14 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The settings that differ, of those that [`RunConfig::hash`] covers: neither the endpoint nor the shard.
+/// The settings that differ, of those that [`RunConfig::hash`] covers: neither the endpoint, the run's id nor the shard.
 #[must_use]
 pub fn differences(a: &RunConfig, b: &RunConfig) -> Vec<Difference> {
     let value = |config: &RunConfig| serde_json::to_value(config).unwrap_or_default();
     let mut found = Vec::new();
     walk("", &value(a), &value(b), &mut found);
-    found.retain(|difference| difference.field != "endpoint" && !difference.field.starts_with("shard."));
+    let covered = |field: &str| !matches!(field, "endpoint" | "run_id") && !field.starts_with("shard.");
+    found.retain(|difference| covered(&difference.field));
     found
 }
 

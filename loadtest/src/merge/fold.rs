@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::align::{Grid, thin};
 use super::difference::differences;
-use super::totals::{Measures, UsageTotal, closed_loop, environment, verification};
+use super::measures::Measures;
+use super::totals::{UsageTotal, closed_loop, environment, verification};
 use super::{MergeError, MergeOptions, Merged};
 use crate::config::ShardOf;
 use crate::result::{Environment, RunResult, SCHEMA, Shard, Verdict, Verification};
@@ -63,6 +64,8 @@ impl Fold {
             let findings = std::mem::take(&mut part.findings);
             self.told.extend(findings.into_iter().map(|finding| format!("shard {index}: {finding}")));
         }
+        // It lists itself, and is listed anew.
+        part.shards.clear();
         let offset = (part.started_at - self.earliest).max(0.0);
         self.grid.add(std::mem::take(&mut part.intervals), offset);
         self.usage.add(&part.usage, part.ledger.sent);
@@ -103,9 +106,9 @@ impl Fold {
         whole.started_at = self.earliest;
         whole.environment = environment(&self.machines);
         whole.usage = self.usage.finish(whole.ledger.due, players);
-        whole.measures = self.measures.finish();
         whole.verification = verification(&self.verified);
         whole.intervals = self.grid.finish();
+        whole.measures = self.measures.finish(&whole);
         thin(&mut whole.intervals, self.options.most_intervals);
 
         let mut found = Vec::new();
@@ -133,10 +136,12 @@ impl Fold {
             found.push(format!("{untold} more findings are in the shards' own results"));
         }
 
-        let worst = whole.shards.iter().map(|shard| shard.verdict).max_by_key(|verdict| severity(*verdict));
+        let own = whole.shards.iter().map(|shard| shard.verdict);
+        let counts = |verdict: &Verdict| *verdict != Verdict::Invalid || !self.options.allow_invalid;
+        let worst = own.filter(counts).max_by_key(|verdict| severity(*verdict));
         judge(&mut whole);
         whole.findings.extend(found);
-        if !missing.is_empty() {
+        if !missing.is_empty() && !self.options.allow_invalid {
             raise(&mut whole.verdict, Verdict::Invalid);
         }
         // A shard's failed rules are no judgement of the whole; that it could not measure, or lost something, is.
@@ -148,7 +153,7 @@ impl Fold {
 
     fn check(&self, part: &RunResult) -> Result<(), MergeError> {
         let ShardOf { index, of } = part.config.shard;
-        if !part.shards.is_empty() {
+        if is_merged(part) {
             return Err(MergeError::AlreadyMerged(part.shards.len()));
         }
         if !(1..=of).contains(&index) {
@@ -158,6 +163,10 @@ impl Fold {
         if part.config_hash != whole.config_hash {
             return Err(MergeError::Foreign { index, differences: differences(&whole.config, &part.config) });
         }
+        let (found, expected) = (part.config.run_id, whole.config.run_id);
+        if found != expected {
+            return Err(MergeError::OtherRun { index, found, expected });
+        }
         if of != self.of {
             return Err(MergeError::Split { index, found: of, expected: self.of });
         }
@@ -166,6 +175,12 @@ impl Fold {
         }
         Ok(())
     }
+}
+
+/// A run's own result lists the one shard that it is; a merged result says that it is the whole, and lists its parts.
+fn is_merged(result: &RunResult) -> bool {
+    let of = result.config.shard.of;
+    result.shards.len() > 1 || result.shards.iter().any(|shard| shard.of != of)
 }
 
 /// Adds the parts of a shard that are plain sums, and keeps what is the same in all of them.

@@ -10,6 +10,7 @@ mod bootstrap;
 mod compare;
 mod difference;
 mod fold;
+mod measures;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(feature = "cli")]
@@ -36,11 +37,13 @@ pub struct MergeOptions {
     pub start_tolerance: Duration,
     /// The most intervals of the merged result. Default 3,600.
     pub most_intervals: usize,
+    /// Whether missing shards and invalid ones are only told, and the verdict stays what `judge` makes it. Default no.
+    pub allow_invalid: bool,
 }
 
 impl Default for MergeOptions {
     fn default() -> Self {
-        Self { start_tolerance: Duration::from_secs(2), most_intervals: 3_600 }
+        Self { start_tolerance: Duration::from_secs(2), most_intervals: 3_600, allow_invalid: false }
     }
 }
 
@@ -49,7 +52,7 @@ impl Default for MergeOptions {
 pub struct Merged {
     /// The whole, judged.
     pub result: RunResult,
-    /// The shards that are not in it, ascending; with any, the verdict is no better than invalid.
+    /// The shards that are not in it, ascending; with any, the verdict is no better than invalid, unless that is allowed.
     pub missing: Vec<u32>,
 }
 
@@ -72,6 +75,19 @@ pub enum MergeError {
         index: u32,
         /// What differs, with the first shard's value first.
         differences: Vec<Difference>,
+    },
+    /// One of them is of another run with the same settings.
+    #[error(
+        "shard {index} is of another run ({found}) than the first ({expected}): merge only shards of one run, and give all \
+         of them the same --start-at"
+    )]
+    OtherRun {
+        /// The shard.
+        index: u32,
+        /// Its run's id.
+        found: u64,
+        /// The first shard's.
+        expected: u64,
     },
     /// The run was split in different ways.
     #[error("shard {index} is one of {found}, and others are of {expected}: merge only shards of one run")]

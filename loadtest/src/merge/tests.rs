@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::config::ShardOf;
 use crate::engine::Draw;
 use crate::record::Latencies;
-use crate::result::{HealthState, Interval, Verdict, Verification};
+use crate::result::{HealthState, Interval, Shard, Verdict, Verification};
 
 fn steady(draw: &mut Draw, _: u32, interval: &mut Interval) {
     fill(draw, interval, 200, 3_000.0);
@@ -27,6 +25,15 @@ fn shard(whole: &RunResult, index: u32, of: u32) -> RunResult {
     };
     let mut part = whole.clone();
     part.config.shard = ShardOf { index, of };
+    // As a run lists itself: its verdict is not known yet.
+    part.shards = vec![Shard {
+        index,
+        of,
+        host: format!("host-{index}"),
+        started_at: part.started_at,
+        due: share(whole.ledger.due),
+        verdict: Verdict::Pass,
+    }];
     part.environment.host = format!("host-{index}");
     for interval in &mut part.intervals {
         interval.ack = latencies(&interval.ack);
@@ -114,6 +121,21 @@ fn shards_merge_to_the_whole_exactly_in_any_order() {
     assert_eq!(text(&other), text(found));
 }
 
+/// What a run writes, with the verdict that a run has: nothing of it stands in the way of a whole that passes.
+#[test]
+fn shards_that_pass_make_a_whole_that_passes() {
+    let judge =
+        |result: &mut RunResult| (result.verdict, result.findings) = crate::health::verdict(result, false, false);
+    let mut parts = shards(&whole(), 3);
+    parts.iter_mut().for_each(judge);
+    for part in &parts {
+        assert_eq!((part.verdict, part.shards.len()), (Verdict::Pass, 1), "{:?}", part.findings);
+    }
+    let merged = merge(parts, MergeOptions::default(), judge).expect("merges").result;
+    assert_eq!((merged.verdict, merged.findings), (Verdict::Pass, Vec::new()));
+    assert_eq!(merged.shards.iter().map(|shard| shard.index).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
 #[test]
 fn files_merge_as_results_do() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -154,6 +176,8 @@ fn foreign_and_doubled_shards_are_refused() {
     assert!(matches!(all(vec![beyond]), Err(MergeError::NoSuchShard { index: 3, of: 2 })));
     let merged = all(parts.clone()).expect("merges").result;
     assert!(matches!(all(vec![merged]), Err(MergeError::AlreadyMerged(2))));
+    let incomplete = all(vec![parts[0].clone()]).expect("merges").result;
+    assert!(matches!(all(vec![incomplete]), Err(MergeError::AlreadyMerged(1))));
 
     let mut foreign = parts[1].clone();
     foreign.config.seed = 99;
@@ -235,15 +259,93 @@ fn what_other_shards_stored_is_not_foreign() {
     for (part, stored) in parts.iter_mut().zip([100, 50]) {
         let destination = "lake:there".to_owned();
         part.verification = Some(Verification { destination, stored, foreign: 7 + 150 - stored, ..Default::default() });
-        part.measures = BTreeMap::from([
-            ("recovery_s".to_owned(), stored as f64),
-            ("goodput_per_s".to_owned(), stored as f64),
-            ("retry_amplification".to_owned(), 1.1),
-        ]);
     }
     let merged = all(parts).expect("merges").result;
     let found = merged.verification.expect("verified");
     assert_eq!((found.stored, found.foreign, found.destination.as_str()), (150, 7, "lake:there"));
-    assert_eq!((merged.measures["recovery_s"], merged.measures["goodput_per_s"]), (100.0, 150.0));
-    assert!((merged.measures["retry_amplification"] - 1.1).abs() < 1e-9);
+}
+
+/// A shard sees a part of the goodput and of the connections, and the whole's rates.
+#[test]
+fn measures_are_those_of_the_whole_and_not_sums_or_means_of_its_parts() {
+    let mut whole = whole();
+    whole.config.quota = Some(400.0);
+    whole.config.warm_up = Duration::from_secs(10);
+    whole.config_hash = whole.config.hash();
+    let mut parts = shards(&whole, 2);
+    for (part, share) in parts.iter_mut().zip([1.0, 3.0]) {
+        part.ledger.resent = (share * 100.0) as u64;
+        part.measures = [
+            ("goodput_per_s", 100.0),
+            ("goodput_of_quota", 0.25),
+            ("retry_amplification", share),
+            ("early_retries", share),
+            ("wrong_answers", share),
+            ("highest_passing_rate_per_s", 1_000.0 * share),
+            ("lowest_failing_rate_per_s", 2_000.0 * share),
+            ("server_fds_grown", share),
+        ]
+        .map(|(name, figure)| (name.to_owned(), figure))
+        .into();
+    }
+    let merged = all(parts).expect("merges").result;
+    let ledger = &merged.ledger;
+    let amplification = (ledger.sent + 400) as f64 / ledger.sent as f64;
+    for (name, expected) in [
+        ("goodput_per_s", 200.0),
+        ("goodput_of_quota", 0.5),
+        ("retry_amplification", amplification),
+        ("early_retries", 4.0),
+        ("wrong_answers", 4.0),
+        ("highest_passing_rate_per_s", 1_000.0),
+        ("lowest_failing_rate_per_s", 2_000.0),
+        ("server_fds_grown", 2.0),
+    ] {
+        assert!((merged.measures[name] - expected).abs() < 1e-9, "{name}: {:?}", merged.measures);
+    }
+    #[cfg(feature = "cli")]
+    assert_eq!(merged.measures, {
+        let own = ["wrong_answers", "highest_passing_rate_per_s", "lowest_failing_rate_per_s", "server_fds_grown"];
+        let mut expected = crate::run::measures::of(&merged, 4);
+        expected.extend(own.map(|name| (name.to_owned(), merged.measures[name])));
+        expected
+    });
+}
+
+#[test]
+fn what_one_shard_could_not_find_out_is_unknown_of_the_whole() {
+    let mut parts = shards(&whole(), 2);
+    for (part, inconclusive) in parts.iter_mut().zip([true, false]) {
+        part.verification =
+            Some(Verification { stored: 9, missing: inconclusive.into(), inconclusive, ..Default::default() });
+    }
+    let found = all(parts).expect("merges").result.verification.expect("verified");
+    assert_eq!((found.missing, found.inconclusive), (1, true));
+}
+
+#[test]
+fn shards_of_different_runs_are_refused() {
+    let mut parts = shards(&whole(), 2);
+    (parts[0].config.run_id, parts[1].config.run_id) = (17, 18);
+    assert_eq!(parts[0].config_hash, parts[1].config.hash(), "the hash does not tell them apart");
+    let error = all(parts).expect_err("two runs").to_string();
+    assert!(error.contains("another run (18) than the first (17)") && error.contains("--start-at"), "{error}");
+}
+
+#[test]
+fn where_invalid_is_allowed_it_is_told_and_forces_nothing() {
+    let mut parts = shards(&whole(), 3);
+    parts[1].verdict = Verdict::Invalid;
+    parts[1].findings = vec!["it was saturated".to_owned()];
+    parts.remove(2);
+    let options = MergeOptions { allow_invalid: true, ..MergeOptions::default() };
+    let judge =
+        |result: &mut RunResult| (result.verdict, result.findings) = crate::health::verdict(result, true, false);
+    let merged = |parts| merge(parts, options, judge).expect("merges");
+    let whole = merged(parts.clone());
+    assert_eq!((whole.result.verdict, whole.missing), (Verdict::Pass, vec![3]));
+    let told = whole.result.findings.join("\n");
+    assert!(told.contains("these are missing") && told.contains("shard 2: it was saturated"), "{told}");
+    parts[0].verdict = Verdict::DataLoss;
+    assert_eq!(merged(parts).result.verdict, Verdict::DataLoss, "what is lost is lost");
 }

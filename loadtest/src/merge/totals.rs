@@ -1,4 +1,4 @@
-//! What is added of two results beside ledgers and latencies: usage, measures, verification, machines.
+//! What is added of two results beside ledgers and latencies: usage, verification, machines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,45 +39,6 @@ impl UsageTotal {
     }
 }
 
-/// Measures of one name: rates (`…_per_s`) add up, times (`…_s`, `…_ms`, `…_us`) are the longest, and everything else is
-/// the mean, weighted by the events due.
-#[derive(Default)]
-pub(super) struct Measures(BTreeMap<String, Measure>);
-
-#[derive(Default)]
-struct Measure {
-    sum: f64,
-    longest: Option<f64>,
-    weighted: f64,
-    weight: f64,
-}
-
-impl Measures {
-    pub(super) fn add(&mut self, measures: BTreeMap<String, f64>, due: u64) {
-        for (name, value) in measures {
-            let measure = self.0.entry(name).or_default();
-            let weight = due.max(1) as f64;
-            measure.sum += value;
-            measure.longest = Some(measure.longest.map_or(value, |longest| longest.max(value)));
-            measure.weighted += value * weight;
-            measure.weight += weight;
-        }
-    }
-
-    pub(super) fn finish(self) -> BTreeMap<String, f64> {
-        let time = |name: &str| ["_s", "_ms", "_us"].iter().any(|unit| name.ends_with(unit));
-        let together = |(name, measure): (String, Measure)| {
-            let value = match name.as_str() {
-                name if name.ends_with("_per_s") => measure.sum,
-                name if time(name) => measure.longest.unwrap_or_default(),
-                _ => measure.weighted / measure.weight,
-            };
-            (name, value)
-        };
-        self.0.into_iter().map(together).collect()
-    }
-}
-
 /// A few of the missing ids are enough.
 const EXAMPLES: usize = 10;
 
@@ -95,6 +56,7 @@ pub(super) fn verification(parts: &[Verification]) -> Option<Verification> {
         whole.doubled += part.doubled;
         whole.rejected_stored += part.rejected_stored;
         whole.undecided_stored += part.undecided_stored;
+        whole.inconclusive |= part.inconclusive;
         whole.examples.extend(part.examples.iter().cloned());
         destinations.entry(&part.destination).or_default().push(part);
     }

@@ -8,6 +8,24 @@ use crate::result::{Class, Interval, Series};
 
 /// Intervals kept; past twice as many, neighbours are taken together.
 const INTERVALS: usize = 3_600;
+/// Different problems told apart; their texts may contain anything.
+const PROBLEMS: usize = 256;
+
+/// What a shard recorded since the collection before; of its ledger, all.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) ledger: Ledger,
+    pub(super) connect: Latencies,
+    pub(super) seconds: Vec<Second>,
+    pub(super) problems: BTreeMap<String, u64>,
+}
+
+/// Whose it is: the class's index, its name if there are several, and whether it is of game servers.
+pub(super) struct Of<'a> {
+    pub(super) class: usize,
+    pub(super) name: Option<&'a str>,
+    pub(super) main: bool,
+}
 
 /// The state of a run by the latest collection.
 pub(crate) struct Collected {
@@ -15,7 +33,7 @@ pub(crate) struct Collected {
     pub(crate) classes: Vec<Class>,
     /// All classes together.
     pub(crate) ledger: Ledger,
-    /// All classes together.
+    /// Of the game servers: what clients that misbehave or wait for answers see is theirs alone.
     pub(crate) latencies: Series,
     /// `ack` since somebody took it.
     pub(crate) window: Latencies,
@@ -46,6 +64,12 @@ impl Collected {
         }
     }
 
+    /// Events of game servers that became due, and that were never sent because too many batches were unanswered.
+    pub(crate) fn offered(&self, main: impl Fn(usize) -> bool) -> (u64, u64) {
+        let of_main = self.classes.iter().enumerate().filter(|(class, _)| main(*class));
+        of_main.fold((0, 0), |(due, overflow), (_, class)| (due + class.ledger.due, overflow + class.ledger.overflow))
+    }
+
     /// Ledgers are counted anew in each collection; everything else adds up.
     pub(super) fn begin(&mut self) {
         self.ledger = Ledger::default();
@@ -54,18 +78,18 @@ impl Collected {
         }
     }
 
-    pub(super) fn take_in(
-        &mut self,
-        class: usize,
-        name: Option<&str>,
-        ledger: &Ledger,
-        connect: &Latencies,
-        seconds: &[Second],
-        problems: BTreeMap<String, u64>,
-    ) {
+    pub(super) fn take_in(&mut self, of: &Of<'_>, taken: Taken) {
+        let Of { class, name, main } = *of;
+        let Taken { ledger, connect, seconds, problems } = &taken;
         self.ledger.add(ledger);
-        self.latencies.connect.add(connect);
+        if main {
+            self.latencies.connect.add(connect);
+        }
         for second in seconds {
+            if !main {
+                second.add_to_class(self.interval(second.at), name);
+                continue;
+            }
             self.latencies.ack.add(&second.ack);
             self.latencies.service.add(&second.service);
             self.latencies.event_age.add(&second.event_age);
@@ -87,7 +111,9 @@ impl Collected {
             }
         }
         for (what, times) in problems {
-            *self.problems.entry(what).or_default() += times;
+            if self.problems.len() < PROBLEMS || self.problems.contains_key(what) {
+                *self.problems.entry(what.clone()).or_default() += times;
+            }
         }
     }
 
@@ -132,7 +158,8 @@ mod tests {
             let mut second = Second::new(at);
             second.due = 7;
             second.ack.record_us(1_000, 7);
-            collected.take_in(0, None, &Ledger::default(), &Latencies::default(), &[second], BTreeMap::new());
+            let taken = Taken { seconds: vec![second], ..Taken::default() };
+            collected.take_in(&Of { class: 0, name: None, main: true }, taken);
         }
         assert!(collected.intervals.len() <= 2 * INTERVALS, "{} intervals", collected.intervals.len());
         assert_eq!(collected.intervals.iter().map(|interval| interval.due).sum::<u64>(), 7 * 28_801);

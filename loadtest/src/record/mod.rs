@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use collected::Collected;
+use collected::{Collected, Of, Taken};
 pub use hist::{Latencies, Percentiles, bucket_floor, bucket_of};
 pub use ledger::Ledger;
 pub use report::{Ids, Recent, Report, Snapshot};
@@ -58,6 +58,8 @@ impl Shard {
 /// A class of game servers, told apart in the result.
 struct Class {
     name: String,
+    /// Whether it is of game servers, whose figures are those of the run.
+    main: bool,
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -87,9 +89,10 @@ impl Drop for OpenConnection {
 }
 
 impl Recorder {
-    /// A recorder for classes of these names; there is at least one.
-    pub(crate) fn new(classes: impl IntoIterator<Item = String>) -> Self {
-        let classes: Vec<_> = classes.into_iter().map(|name| Class { name, shards: Default::default() }).collect();
+    /// A recorder for classes of these names, and whether they are of game servers; there is at least one.
+    pub(crate) fn new(classes: impl IntoIterator<Item = (String, bool)>) -> Self {
+        let class = |(name, main)| Class { name, main, shards: Default::default() };
+        let classes: Vec<_> = classes.into_iter().map(class).collect();
         Self {
             start: OnceLock::new(),
             collected: Mutex::new(Collected::new(classes.len())),
@@ -111,6 +114,11 @@ impl Recorder {
     /// When the schedule begins; now, while nobody knows.
     pub(crate) fn start(&self) -> Instant {
         self.start.get().copied().unwrap_or_else(Instant::now)
+    }
+
+    /// Whether the schedule has begun.
+    pub(crate) fn begun(&self) -> bool {
+        self.start.get().is_some_and(|start| *start <= Instant::now())
     }
 
     /// The second that an instant lies in; what lies before the start belongs to the first.
@@ -162,23 +170,29 @@ impl Recorder {
         collected.begin();
         for (index, class) in self.classes.iter().enumerate() {
             let name = (self.classes.len() > 1).then_some(class.name.as_str());
+            let of = Of { class: index, name, main: class.main };
             for shard in &class.shards {
-                let (ledger, connect, seconds, problems) = {
+                let taken = {
                     let mut shard = lock(shard);
-                    (
-                        shard.ledger.clone(),
-                        std::mem::take(&mut shard.connect),
-                        std::mem::take(&mut shard.seconds),
-                        std::mem::take(&mut shard.problems),
-                    )
+                    Taken {
+                        ledger: shard.ledger.clone(),
+                        connect: std::mem::take(&mut shard.connect),
+                        seconds: std::mem::take(&mut shard.seconds),
+                        problems: std::mem::take(&mut shard.problems),
+                    }
                 };
-                collected.take_in(index, name, &ledger, &connect, &seconds, problems);
+                collected.take_in(&of, taken);
             }
         }
         collected.connections = self.connections.load(Ordering::Relaxed);
         collected.reconnects = self.reconnects.load(Ordering::Relaxed);
         collected.online = u64::try_from(self.online.load(Ordering::Relaxed)).unwrap_or(0);
         collected
+    }
+
+    /// Whether a class is of game servers.
+    pub(crate) fn is_main(&self, class: usize) -> bool {
+        self.classes.get(class).is_some_and(|class| class.main)
     }
 
     /// The names of the classes.

@@ -65,6 +65,11 @@ impl Second {
         for (code, batches) in self.codes.iter().filter(|(code, _)| **code != "OK") {
             *interval.codes.entry((*code).to_owned()).or_default() += batches;
         }
+        self.add_to_class(interval, class);
+    }
+
+    /// Adds it to what the interval tells of the class alone, if there are several.
+    pub(super) fn add_to_class(&self, interval: &mut Interval, class: Option<&str>) {
         if let Some(class) = class {
             interval.ack_of.entry(class.to_owned()).or_default().add(&self.ack);
             *interval.accepted_of.entry(class.to_owned()).or_default() += self.accepted;

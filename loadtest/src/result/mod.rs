@@ -186,7 +186,7 @@ pub struct Verification {
     pub destination: String,
     /// Acknowledged, and there.
     pub stored: u64,
-    /// Acknowledged, and not there: lost.
+    /// Acknowledged, and not there: lost, unless `inconclusive`.
     pub missing: u64,
     /// Records beyond the first of an id.
     pub doubled: u64,
@@ -198,6 +198,10 @@ pub struct Verification {
     pub foreign: u64,
     /// A few of the missing ids.
     pub examples: Vec<String>,
+    /// Whether the destination could not be read to its end, so that what is missing may still be on its way: then it
+    /// is neither lost nor found. Never set where nothing is missing.
+    #[serde(default)]
+    pub inconclusive: bool,
 }
 
 /// What Goose measured with users that wait for each answer before they send again.

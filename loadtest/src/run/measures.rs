@@ -34,8 +34,13 @@ pub(crate) fn of(result: &RunResult, early_retries: u64) -> BTreeMap<String, f64
     tell("retry_amplification", (ledger.sent > 0).then(|| (ledger.sent + ledger.resent) as f64 / ledger.sent as f64));
     tell("early_retries", Some(early_retries as f64));
     tell("p99_drift", drift(&judged));
-    if let Some(disturbed) = disturbed(config) {
-        tell("recovery_s", recovery(intervals, config, disturbed));
+    // While a run goes on, nobody knows yet when it will have recovered.
+    let long_enough = |over: f64| result.elapsed.as_secs_f64() >= over + CALM_SECONDS as f64;
+    if let Some(disturbed) = disturbed(config).filter(|(_, over)| long_enough(*over)) {
+        let found = recovery(intervals, config, disturbed);
+        let never = found.is_some_and(|s| s + disturbed.1 >= config.run_time.as_secs_f64());
+        let complete = result.elapsed >= config.run_time;
+        tell("recovery_s", found.filter(|_| complete || !never));
     }
     if let Some(cut) = cut(config) {
         tell("reconnect_95_s", reconnect(intervals, cut));

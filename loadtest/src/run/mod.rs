@@ -1,6 +1,6 @@
 //! A run from its settings to its result: drives the fleet, watches it, and brings together what came of it.
 
-mod measures;
+pub(crate) mod measures;
 mod search;
 mod server_metrics;
 mod session;
@@ -25,7 +25,7 @@ pub fn judge(
     // Whoever's driver panicked fell silent and left its batches without an end: that is the load tester's own fault,
     // and says nothing about the gateway.
     let panicked = result.measures.get(session::PANICKED).is_some_and(|drivers| *drivers > 0.0);
-    result.verdict = if panicked { Verdict::Invalid } else { verdict };
+    result.verdict = if panicked && verdict != Verdict::DataLoss { Verdict::Invalid } else { verdict };
     findings.append(&mut result.findings);
     result.findings = findings;
 }

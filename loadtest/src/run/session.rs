@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use goose::config::GooseConfiguration;
 use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -14,11 +15,11 @@ use super::watch::{Noticed, Watch, own_cpu_s, sum_of_codes};
 use crate::config::{BadKind, Driver, LoadError, RunConfig};
 use crate::drive::goose::{Others, attack, cancel};
 use crate::drive::{BadClient, ClosedLoopClient, Connector, Trace};
-use crate::health::environment;
+use crate::health::{self, environment};
 use crate::load::{BAD, Begin, CLOSED_LOOP, Fleet, Secrets, epoch_now};
 use crate::progress::Tick;
 use crate::record::Latencies;
-use crate::result::{ClosedLoop, Phase, RunResult, SCHEMA, Shard, Usage, Verdict};
+use crate::result::{ClosedLoop, Phase, RunResult, SCHEMA, Usage, Verdict};
 use crate::slo::{self, Rule};
 use crate::workload::World;
 
@@ -93,8 +94,8 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
     let fleet = Fleet::new(&config, &secrets, begin, trace, by_goose)?;
     let others = others(&config, &secrets, &fleet)?;
     let config = Arc::new(config);
-    let server = operate.as_deref().map(|operate| ServerMetrics::new(operate, config.warm_up.as_secs() as u32));
-    let mut watch = Watch::new(fleet.clone(), config.clone(), server);
+    let server = operate.as_deref().map(ServerMetrics::new);
+    let mut watch = Watch::new(fleet.clone(), config.clone());
     let mut aborted = None;
 
     let driving = async {
@@ -125,13 +126,25 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
             }
         }
     });
+    let beside = async {
+        match &server {
+            // What grows while caches and pools fill is no drift.
+            Some(server) => server.watch(config.warm_up).await,
+            None => std::future::pending().await,
+        }
+    };
     let closed_loop = tokio::select! {
         closed_loop = driving => closed_loop?,
         () = watching => None,
+        () = beside => None,
+        () = terminated(&fleet, by_goose) => None,
     };
 
     let mut result = assemble(&fleet, &config, watch.noticed(), closed_loop);
-    if let Some((slope, descriptors)) = watch.server.as_ref().and_then(ServerMetrics::drift) {
+    for interval in &mut result.intervals {
+        health::look_again(interval, config.linger);
+    }
+    if let Some((slope, descriptors)) = server.as_ref().and_then(ServerMetrics::drift) {
         result.measures.insert("server_rss_slope_mib_per_h".to_owned(), slope);
         result.measures.insert("server_fds_grown".to_owned(), descriptors);
     }
@@ -147,6 +160,19 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
     let interrupted = early && aborted.is_none() && !open_ended;
     result.findings.extend(aborted);
     Ok(Finished { result, trace: fleet.trace(), interrupted })
+}
+
+/// Brings the run to its end when an orchestrator asks for it (SIGTERM), and never ends itself.
+async fn terminated(fleet: &Fleet, by_goose: bool) {
+    if let Ok(mut signals) = signal(SignalKind::terminate())
+        && signals.recv().await.is_some()
+    {
+        fleet.stop();
+        if by_goose {
+            cancel("terminated");
+        }
+    }
+    std::future::pending().await
 }
 
 /// The native driver: everybody on plain tasks, until the servers have come to their end.
@@ -175,11 +201,11 @@ async fn drive(fleet: &Arc<Fleet>, others: Others) {
                 }
                 Some(_) => {}
             },
-            signal = tokio::signal::ctrl_c(), if fleet.stopped().is_none() => {
-                if signal.is_ok() {
-                    fleet.stop();
-                }
-            }
+            signal = tokio::signal::ctrl_c() => match (signal, fleet.stopped()) {
+                (Ok(()), None) => fleet.stop(),
+                // The second time: whoever asks twice does not wait for answers.
+                (Ok(()), Some(_)) | (Err(_), _) => return,
+            },
         }
     }
 }
@@ -189,7 +215,7 @@ fn others(config: &RunConfig, secrets: &Secrets, fleet: &Arc<Fleet>) -> Result<O
     let mut others = Others::default();
     let Some(key) = secrets.api_keys.first() else { return Ok(others) };
     let connector = Connector::new(config, key, secrets.tls_ca.as_deref())?;
-    for number in 0..config.closed_loop {
+    for number in 0..config.closed_loop_of_shard() {
         let class = fleet.plan.class(CLOSED_LOOP);
         let common = fleet.common.clone();
         others.closed_loop.push(ClosedLoopClient::new(common, connector.clone(), class, number, config.players));
@@ -259,14 +285,8 @@ fn assemble(fleet: &Fleet, config: &RunConfig, noticed: Noticed, closed_loop: Op
         measures: Default::default(),
         verification: None,
         closed_loop,
-        shards: vec![Shard {
-            index: config.shard.index,
-            of: config.shard.of,
-            host: environment.host.clone(),
-            started_at,
-            due: ledger.due,
-            verdict: Verdict::Pass,
-        }],
+        // A run of its own is merged from nothing: `merge` lists the parts.
+        shards: Vec::new(),
         environment,
         ledger,
     };

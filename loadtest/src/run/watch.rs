@@ -2,17 +2,17 @@
 //! shows it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::server_metrics::ServerMetrics;
 use crate::config::RunConfig;
 use crate::health::{ProcessUsage, Sampler, Second, ServiceClock, assess, forget_startup};
 use crate::load::Fleet;
 use crate::progress::Tick;
-use crate::result::{Class, Health, Interval};
+use crate::result::{Class, Health};
 
 /// What was noticed of the load tester's own use.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,8 +23,6 @@ pub(crate) struct Noticed {
     /// Resident bytes in the middle of the run, and the most so far.
     pub(crate) resident: u64,
     pub(crate) peak_resident: u64,
-    /// Drivers that panicked.
-    pub(crate) missing: usize,
 }
 
 /// Watches a fleet until it is dropped.
@@ -33,21 +31,27 @@ pub(crate) struct Watch {
     config: Arc<RunConfig>,
     sampler: Sampler,
     service: ServiceClock,
+    due_before: u64,
+    overflow_before: u64,
     accepted_before: u64,
+    retry_before: u64,
+    refused_before: u64,
     noticed: Noticed,
-    pub(crate) server: Option<ServerMetrics>,
 }
 
 impl Watch {
-    pub(crate) fn new(fleet: Arc<Fleet>, config: Arc<RunConfig>, server: Option<ServerMetrics>) -> Self {
+    pub(crate) fn new(fleet: Arc<Fleet>, config: Arc<RunConfig>) -> Self {
         Self {
             fleet,
             config,
             sampler: Sampler::new(tokio::runtime::Handle::current()),
             service: ServiceClock::default(),
+            due_before: 0,
+            overflow_before: 0,
             accepted_before: 0,
+            retry_before: 0,
+            refused_before: 0,
             noticed: Noticed::default(),
-            server,
         }
     }
 
@@ -64,77 +68,100 @@ impl Watch {
         self.sampler.sample(Instant::now());
         self.noticed.cpu_at_start = own().cpu.as_secs_f64();
         let mut seconds = interval_at(start + Duration::from_secs(1), Duration::from_secs(1));
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        // Seconds that were missed, because this process stood still, are looked at together: a sample of less than a
+        // second says nothing.
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut second = 0;
         loop {
             seconds.tick().await;
-            let tick = self.observe(second, start);
-            if let Some(server) = &mut self.server {
-                server.look(second).await;
-            }
+            let over = start.elapsed().as_secs() as u32;
+            let seen = second..over.max(second + 1);
+            second = seen.end;
+            let tick = self.observe(seen, start);
             each(&tick, self);
-            second += 1;
         }
     }
 
-    /// Completes the interval of a second that is over.
-    fn observe(&mut self, second: u32, start: Instant) -> Tick {
+    /// Completes the intervals of the seconds that are over since the last look: one, unless this process stood still.
+    fn observe(&mut self, seconds: Range<u32>, start: Instant) -> Tick {
         let sample = self.sampler.sample(Instant::now());
         let own = own();
-        let scheduled = u64::from(second) < self.config.run_time.as_secs() && self.fleet.stopped().is_none();
+        let last = seconds.end - 1;
+        let run_s = self.config.run_time.as_secs_f64();
+        let scheduled = f64::from(last) < run_s && self.fleet.stopped().is_none();
         if !scheduled && self.noticed.cpu_at_end.is_none() {
             self.noticed.cpu_at_end = Some(own.cpu.as_secs_f64());
         }
-        if u64::from(second) <= self.config.run_time.as_secs() / 2 {
+        if f64::from(last) <= run_s / 2.0 {
             self.noticed.resident = own.resident;
         }
         self.noticed.peak_resident = own.peak_resident;
-        self.noticed.missing = self.fleet.roll_call().missing();
 
-        let (planned, planned_online) = if scheduled { self.planned(second) } else { (0.0, 0.0) };
+        let stints = self.fleet.stints();
+        let span = f64::from(seconds.end - seconds.start);
+        let planned = self.fleet.plan.expected_events_of(&stints, f64::from(seconds.start), f64::from(seconds.end));
         let recorder = &self.fleet.common.recorder;
         let mut collected = recorder.collect();
+        let (due, overflow) = collected.offered(|class| recorder.is_main(class));
+        let new = |now: u64, before: u64| ((now - before) as f64 / span).round() as u64;
+        let (due_per_s, overflow_per_s) = (new(due, self.due_before), new(overflow, self.overflow_before));
+        let accepted_per_s = new(collected.ledger.accepted, self.accepted_before);
+        let retry_per_s = new(collected.ledger.retry, self.retry_before);
+        // Batches rest for a second or two after a refusal: the second after it is not the load tester's fault either.
+        let refused_per_s = retry_per_s + std::mem::replace(&mut self.refused_before, retry_per_s);
+        let players = self.fleet.plan.players as f64;
+        (self.due_before, self.overflow_before) = (due, overflow);
+        (self.accepted_before, self.retry_before) = (collected.ledger.accepted, collected.ledger.retry);
         let (online, in_flight) = (collected.online, collected.ledger.in_flight);
         let connections = collected.connections;
-        let interval = collected.interval(second);
-        let health = if scheduled {
-            let service_flat = self.service.is_flat(&interval.service);
-            let linger = self.config.linger;
-            let Interval { lag, overflow, due, .. } = &*interval;
-            let second = Second { lag, linger, overflow: *overflow, service_flat, due: *due, planned };
-            assess(&sample, &second)
-        } else {
-            Health::default()
-        };
-        interval.planned += planned;
-        interval.planned_online = planned_online;
-        interval.online = online;
-        interval.in_flight = in_flight;
-        interval.connections = connections;
-        interval.health.combine(&health);
-        let last = interval.clone();
+
+        let mut health = Health::default();
+        for second in seconds {
+            let at = f64::from(second);
+            let interval = collected.interval(second);
+            if f64::from(second) < run_s {
+                let service_flat = self.service.is_flat(&interval.service);
+                let (lag, linger) = (&interval.lag, self.config.linger);
+                let planned = planned / span;
+                health = assess(
+                    &sample,
+                    &Second {
+                        lag,
+                        linger,
+                        overflow: overflow_per_s,
+                        service_flat,
+                        due: due_per_s,
+                        planned,
+                        refused: refused_per_s,
+                        players,
+                        planned_online: self.fleet.plan.expected_online_of(&stints, at),
+                    },
+                );
+            }
+            interval.planned += self.fleet.plan.expected_events_of(&stints, at, at + 1.0);
+            interval.planned_online = self.fleet.plan.expected_online_of(&stints, (at + 1.0).min(run_s));
+            interval.online = online;
+            interval.in_flight = in_flight;
+            interval.connections = connections;
+            interval.health.combine(&health);
+        }
+        let interval = collected.interval(last).clone();
         let ack = std::mem::take(&mut collected.window).percentiles();
-        let ledger = collected.ledger.clone();
-        let codes = sum_of_codes(&collected.classes);
-        let reconnects = collected.reconnects;
-        drop(collected);
-        let accepted_per_s = (ledger.accepted - self.accepted_before) as f64;
-        self.accepted_before = ledger.accepted;
         Tick {
             elapsed: start.elapsed(),
             run_time: self.config.run_time,
-            phase: self.phase(second),
-            planned_per_s: planned,
-            offered_per_s: last.due as f64,
-            accepted_per_s,
+            phase: self.phase(last),
+            planned_per_s: planned / span,
+            offered_per_s: due_per_s as f64,
+            accepted_per_s: accepted_per_s as f64,
             ack,
-            service_p99: last.service.quantile(0.99),
-            lag_p99: last.lag.quantile(0.99),
-            ledger,
-            codes,
+            service_p99: interval.service.quantile(0.99),
+            lag_p99: interval.lag.quantile(0.99),
+            ledger: collected.ledger.clone(),
+            codes: sum_of_codes(&collected.classes),
             online,
             connections,
-            reconnects,
+            reconnects: collected.reconnects,
             cpu_cores: sample.cpu_s,
             resident: own.resident,
             health: health.state,
@@ -145,15 +172,6 @@ impl Watch {
         let at = Duration::from_secs(second.into());
         let phase = self.config.phases.iter().find(|phase| (phase.from..phase.to).contains(&at));
         phase.map(|phase| phase.name.clone())
-    }
-
-    /// The events and the players online that the plan has in this second, as far as their servers came up.
-    fn planned(&self, second: u32) -> (f64, f64) {
-        let from = f64::from(second);
-        let roll = self.fleet.roll_call();
-        let up = if roll.servers == 0 { 0.0 } else { roll.manned.min(roll.servers) as f64 / roll.servers as f64 };
-        let to = (from + 1.0).min(self.config.run_time.as_secs_f64());
-        (self.fleet.plan.expected_events(from, to) * up, self.fleet.plan.expected_online(to) * up)
     }
 
     pub(crate) fn noticed(&self) -> Noticed {

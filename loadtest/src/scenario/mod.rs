@@ -1,12 +1,14 @@
 //! Scenarios: settings, phases, actions and rules under a name, as files that a user can print, copy and edit.
 //!
 //! Defaults, then the scenario, then flags: later ones win. A scenario file is a TOML file of the fields of
-//! [`RunConfig`]; an unknown field is an error.
+//! [`RunConfig`]; an unknown field is an error. Tables are merged field by field, except those that say one thing as a
+//! whole: a later profile, model or choice of bad clients replaces the earlier one.
 
 use std::path::Path;
 
-use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map};
+use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -24,6 +26,9 @@ const BUILT_IN: [(&str, &str); 9] = [
     ("breakpoint", include_str!("../../scenarios/breakpoint.toml")),
     ("direct-device", include_str!("../../scenarios/direct-device.toml")),
 ];
+
+/// Merged field by field, these would become something that nobody asked for, such as a launch's door in a diurnal day.
+const WHOLE: [&str; 3] = ["profile", "model", "bad_clients"];
 
 /// Why a scenario can't be used.
 #[derive(Debug, Error)]
@@ -63,22 +68,50 @@ pub fn built_in(name: &str) -> Option<&'static str> {
 /// # Errors
 /// There is no such scenario, or it or a flag does not fit.
 pub fn load(scenario: Option<&str>, flags: &impl Serialize) -> Result<RunConfig, ScenarioError> {
-    let mut figment = Figment::from(Serialized::defaults(RunConfig::default()));
     let name = scenario.unwrap_or("custom");
-    if let Some(asked) = scenario {
-        let short = Path::new(asked).file_stem().map_or_else(|| asked.to_owned(), |stem| stem.to_string_lossy().into());
-        figment = figment.merge(("scenario", short));
-        figment = match built_in(asked) {
-            Some(text) => figment.merge(Toml::string(text)),
-            None if Path::new(asked).is_file() => figment.merge(Toml::file_exact(asked)),
+    let shape = |error| ScenarioError::Shape { name: name.to_owned(), error };
+    let file = match scenario {
+        None => None,
+        Some(asked) => Some(match built_in(asked) {
+            Some(text) => Toml::string(text),
+            None if Path::new(asked).is_file() => Toml::file_exact(asked),
             None => {
                 let known = names().collect::<Vec<_>>().join(", ");
                 return Err(ScenarioError::Unknown { name: asked.to_owned(), known });
             }
-        };
+        }),
+    };
+    let flags = Serialized::defaults(flags);
+    let by_flags = whole(&flags).map_err(shape)?;
+    let by_file = file.as_ref().map_or(Ok(Vec::new()), whole).map_err(shape)?;
+    let defaults = Serialized::defaults(RunConfig::default());
+    let mut figment = Figment::from(Without(defaults, [by_file, by_flags.clone()].concat()));
+    if let (Some(asked), Some(file)) = (scenario, file) {
+        let short = Path::new(asked).file_stem().map_or_else(|| asked.to_owned(), |stem| stem.to_string_lossy().into());
+        figment = figment.merge(("scenario", short)).merge(Without(file, by_flags));
     }
-    let config: Result<RunConfig, _> = figment.merge(Serialized::defaults(flags)).extract();
-    config.map_err(|error| ScenarioError::Shape { name: name.to_owned(), error: Box::new(error) })
+    figment.merge(flags).extract().map_err(|error| shape(Box::new(error)))
+}
+
+/// The tables of [`WHOLE`] that a layer gives.
+fn whole(layer: &impl Provider) -> Result<Vec<&'static str>, Box<figment::Error>> {
+    let given = layer.data()?;
+    Ok(WHOLE.into_iter().filter(|key| given.values().any(|dict| dict.contains_key(*key))).collect())
+}
+
+/// A layer without the tables that later layers give.
+struct Without<P>(P, Vec<&'static str>);
+
+impl<P: Provider> Provider for Without<P> {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut data = self.0.data()?;
+        data.values_mut().for_each(|dict| dict.retain(|key, _| !self.1.contains(&key.as_str())));
+        Ok(data)
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +124,10 @@ mod tests {
     struct Flags {
         #[serde(skip_serializing_if = "Option::is_none")]
         players: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        profile: Option<crate::config::Profile>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<crate::Model>,
     }
 
     #[test]
@@ -98,6 +135,7 @@ mod tests {
         for name in names() {
             let config = load(Some(name), &Flags::default()).expect(name).resolved();
             config.check().expect(name);
+            config.check_timeline().expect(name);
             assert_eq!(config.scenario, name);
             assert!(config.about.len() > 20 && !config.slos.is_empty(), "{name}");
         }
@@ -106,8 +144,28 @@ mod tests {
     #[test]
     fn flags_win_over_the_scenario_and_the_scenario_over_defaults() {
         let steady = load(Some("steady"), &Flags::default()).expect("built in");
-        let flagged = load(Some("steady"), &Flags { players: Some(7_000) }).expect("built in");
+        let flagged = load(Some("steady"), &Flags { players: Some(7_000), ..Flags::default() }).expect("built in");
         assert_eq!(flagged, RunConfig { players: 7_000, ..steady });
+    }
+
+    #[test]
+    fn a_profile_replaces_that_of_the_scenario_whole() {
+        let run_time = std::time::Duration::from_secs(600);
+        for name in ["flat", "diurnal", "spike"] {
+            let asked = crate::config::Profile::named(name, run_time).expect("built in");
+            let flags = Flags { profile: Some(asked.clone()), ..Flags::default() };
+            let config = load(Some("launch"), &flags).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(config.profile, asked);
+        }
+    }
+
+    #[test]
+    fn a_model_replaces_the_default_whole() {
+        let (name, text) = crate::Model::built_in().nth(1).expect("a second model");
+        let asked = crate::Model::from_toml(text).expect(name);
+        assert_ne!(asked, crate::Model::default());
+        let config = load(None, &Flags { model: Some(asked.clone()), ..Flags::default() }).expect(name);
+        assert_eq!(config.model, asked);
     }
 
     #[test]

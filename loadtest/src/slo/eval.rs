@@ -323,6 +323,11 @@ mod tests {
             ],
         );
         result.verification = Some(Verification { stored: 990, missing: 10, doubled: 33, ..Verification::default() });
+        let mut unread = result.clone();
+        let found = unread.verification.as_mut().expect("there");
+        (found.inconclusive, found.destination) = (true, "lake:here".to_owned());
+        let why = "10 are not found, and lake:here was not read to its end";
+        assert_judged(&unread, &[("lost <= 0", None, why), ("lost <= 5%", None, why), ("dup < 34", Some(true), "33")]);
         result.measures.insert("recovery_s".to_owned(), 12.5);
         result.measures.insert("retry_amplification".to_owned(), 1.15);
         assert_judged(

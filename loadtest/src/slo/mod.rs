@@ -2,8 +2,9 @@
 //!
 //! A rule is read by [`Rule::parse`], which says what is wrong where, and judged from a [`crate::result::RunResult`] by
 //! [`judge`], as often as wanted and on any machine: whatever a judgement needs is in the result. Where the result can't
-//! answer, a rule is neither kept nor broken, and says why.
+//! answer, a rule is neither kept nor broken, and says why; [`Rule::check_against`] finds out before a run that it won't.
 
+mod check;
 mod error;
 mod eval;
 mod goose;

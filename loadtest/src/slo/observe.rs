@@ -45,6 +45,9 @@ pub(super) fn observe(rule: &Rule, result: &RunResult, window: &Window<'_>) -> R
         Metric::Offered => (offered(rule, class, window)?, ""),
         Metric::Lost => {
             let of = verification(result)?;
+            if of.inconclusive && of.missing > 0 {
+                return Err(format!("{} are not found, and {} was not read to its end", of.missing, of.destination));
+            }
             (count_or_share(unit, of.missing, of.stored + of.missing)?, "")
         }
         Metric::Dup => {

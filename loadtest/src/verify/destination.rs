@@ -178,6 +178,7 @@ pub async fn verify(
         Destination::Kinesis(_) => return Err(VerifyError::Destination(destination.to_string())),
     };
     verified.verification.destination = destination.to_string();
+    verified.verification.inconclusive = !verified.conclusive && verified.verification.missing > 0;
     Ok(Some(verified))
 }
 

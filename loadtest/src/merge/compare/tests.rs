@@ -121,3 +121,32 @@ fn different_settings_are_refused_by_name_unless_forced() {
     let forced = compare(&a, &b, &CompareOptions { force: true, ..CompareOptions::default() }).expect("forced");
     assert_eq!(forced.differences.len(), 1);
 }
+
+#[test]
+fn a_lossy_or_invalid_run_never_exits_as_if_it_were_as_good() {
+    let forced = CompareOptions { force: true, resamples: 100, ..CompareOptions::default() };
+    let exits = |verdict_a, verdict_b| {
+        let (mut a, mut b) = (minute(1, 3_000.0), minute(2, 3_000.0));
+        (a.verdict, b.verdict) = (verdict_a, verdict_b);
+        let plain = CompareOptions { force: false, ..forced };
+        [plain, forced].map(|options| compare(&a, &b, &options).expect("like with like").exit_code())
+    };
+    assert_eq!(exits(Verdict::Pass, Verdict::Pass), [0, 0]);
+    assert_eq!(exits(Verdict::Pass, Verdict::DataLoss), [3, 3]);
+    assert_eq!(exits(Verdict::Pass, Verdict::SloFailed), [3, 3]);
+    assert_eq!(exits(Verdict::Pass, Verdict::Invalid), [4, 0]);
+    assert_eq!(exits(Verdict::Invalid, Verdict::Pass), [4, 0]);
+    assert_eq!(exits(Verdict::Invalid, Verdict::DataLoss), [3, 3]);
+    assert_eq!(exits(Verdict::Invalid, Verdict::SloFailed), [4, 3]);
+    assert_eq!(exits(Verdict::DataLoss, Verdict::Pass), [0, 0], "the baseline's faults are not those of B");
+}
+
+#[test]
+fn what_every_run_has_of_its_own_is_no_difference() {
+    let (mut a, mut b) = (minute(1, 3_000.0), minute(2, 3_000.0));
+    (a.config.run_id, b.config.run_id) = (1, 2);
+    b.config.players += 1;
+    b.config_hash = b.config.hash();
+    let fields: Vec<String> = differences(&a.config, &b.config).into_iter().map(|found| found.field).collect();
+    assert_eq!(fields, ["players"]);
+}

@@ -148,6 +148,12 @@ async fn what_may_still_be_in_the_log_is_not_said_to_be_lost() {
         assert_eq!((verified.verification.missing, verified.conclusive), (1, false));
         let [note] = &verified.notes[..] else { panic!("{:?}", verified.notes) };
         assert!(note.contains(says) && note.contains("headgate lake compact --data-dir"), "{note}");
+        let lake = crate::verify::Destination::Lake(lake.data().to_owned());
+        let told = |verified: Option<Verified>| verified.expect("asked").verification.inconclusive;
+        let missing = crate::verify::verify(&lake, acknowledged([1]), &options, |_| {}).await.expect("a lake");
+        assert!(told(missing));
+        let nothing = crate::verify::verify(&lake, acknowledged([]), &options, |_| {}).await.expect("a lake");
+        assert!(!told(nothing), "what was not sent is not missing");
         assert!(note.contains("1 segments, 6 bytes"), "{note}");
     }
     for operate in ["", "https://127.0.0.1:9090", "127.0.0.1:9090/metrics", "a b"] {

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::answer::Answer;
 use super::super::call::Done;
@@ -12,7 +12,7 @@ use super::super::error::Refusal;
 use super::super::state::State;
 use super::admin::StreamRef;
 use super::list::HashKeyRange;
-use super::shard::{Shard, sequence_number, shard_id, shard_number};
+use super::shard::{Shard, Stored, sequence_number, shard_id, shard_number};
 use super::stream::Stream;
 
 const RECORDS_MAX: usize = 10_000;
@@ -26,6 +26,8 @@ pub(super) struct GetShardIterator {
     shard_id: String,
     shard_iterator_type: String,
     starting_sequence_number: Option<String>,
+    /// Seconds of Unix time.
+    timestamp: Option<f64>,
 }
 
 pub(super) fn get_shard_iterator(state: &State, input: GetShardIterator) -> Result<Done, Refusal> {
@@ -46,6 +48,10 @@ pub(super) fn get_shard_iterator(state: &State, input: GetShardIterator) -> Resu
             let position = from(input.starting_sequence_number)?;
             let there = shard.records.get(position).map(|record| record.sequence_number());
             position + usize::from(there.is_some() && there == exact)
+        }
+        "AT_TIMESTAMP" => {
+            let earliest = input.timestamp.ok_or_else(|| Refusal::invalid("give Timestamp"))?;
+            shard.records.partition_point(|record| seconds(arrival(&stream, record)) < earliest)
         }
         other => return Err(Refusal::invalid(format!("the stand-in has no iterator of type '{other}'"))),
     };
@@ -128,6 +134,15 @@ pub(super) fn get_records(state: &State, input: &GetRecords) -> Result<Done, Ref
     .into())
 }
 
+/// When a record was stored, by the wall clock.
+fn arrival(stream: &Stream, stored: &Stored) -> SystemTime {
+    stream.created.1 + stored.arrived.saturating_duration_since(stream.created.0)
+}
+
+fn seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
 /// Records from a position on, and the position after them.
 fn take(stream: &Stream, shard: &Shard, position: usize, limit: usize) -> (Vec<Record>, usize) {
     let mut bytes = 0;
@@ -137,10 +152,9 @@ fn take(stream: &Stream, shard: &Shard, position: usize, limit: usize) -> (Vec<R
         if bytes > BYTES_MAX && !records.is_empty() {
             break;
         }
-        let arrived = stream.created.1 + stored.arrived.saturating_duration_since(stream.created.0);
         records.push(Record {
             sequence_number: sequence_number(stored.sequence),
-            approximate_arrival_timestamp: arrived.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            approximate_arrival_timestamp: seconds(arrival(stream, stored)),
             data: STANDARD.encode(&stored.data),
             partition_key: stored.partition_key().to_owned(),
         });

@@ -1,5 +1,6 @@
 //! The stand-in over its socket, with the stock SDK for Rust, whose own retries are off.
 
+mod at_timestamp;
 mod faults;
 mod firehose;
 mod kinesis;

@@ -1,0 +1,86 @@
+//! The measures of the whole.
+//!
+//! What follows from intervals and ledger is worked out from those of the whole, where the build can run loads at all;
+//! counts add up; and of what only a shard itself could measure, the figure that claims the least is taken.
+
+use std::collections::BTreeMap;
+
+use crate::result::RunResult;
+
+/// Counts, and rates that are each shard's part of the whole.
+const SUMS: [&str; 6] =
+    ["early_retries", "right_answers", "wrong_answers", "panicked_drivers", "goodput_per_s", "goodput_of_quota"];
+/// Each shard searched by itself with the whole's rates: what held in all of them is the least of these.
+const LEAST: [&str; 2] = ["highest_passing_rate_per_s", "lowest_failing_rate_per_s"];
+/// What `run::measures` finds in intervals and ledger. A shard's figure is none of the whole's.
+#[cfg(feature = "cli")]
+const DERIVED: [&str; 6] =
+    ["goodput_per_s", "goodput_of_quota", "retry_amplification", "p99_drift", "recovery_s", "reconnect_95_s"];
+
+/// Measures by name, of the shards added so far.
+#[derive(Default)]
+pub(super) struct Measures(BTreeMap<String, Measure>);
+
+struct Measure {
+    sum: f64,
+    least: f64,
+    most: f64,
+    weighted: f64,
+    weight: f64,
+}
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self { sum: 0.0, least: f64::INFINITY, most: f64::NEG_INFINITY, weighted: 0.0, weight: 0.0 }
+    }
+}
+
+impl Measures {
+    pub(super) fn add(&mut self, measures: BTreeMap<String, f64>, due: u64) {
+        for (name, value) in measures {
+            let measure = self.0.entry(name).or_default();
+            let weight = due.max(1) as f64;
+            measure.sum += value;
+            measure.least = measure.least.min(value);
+            measure.most = measure.most.max(value);
+            measure.weighted += value * weight;
+            measure.weight += weight;
+        }
+    }
+
+    /// Those of the whole, whose ledger and intervals are complete by now. Of measures that it knows nothing of, times
+    /// (`…_s`, `…_ms`, `…_us`) are the longest, and everything else is the mean, weighted by the events due.
+    pub(super) fn finish(self, whole: &RunResult) -> BTreeMap<String, f64> {
+        #[cfg(feature = "cli")]
+        let early_retries = self.0.get("early_retries").map_or(0.0, |measure| measure.sum) as u64;
+        let together = |(name, measure): (String, Measure)| {
+            let value = measure.together(&name);
+            (name, value)
+        };
+        let mut measures: BTreeMap<String, f64> = self.0.into_iter().map(together).collect();
+        let ledger = &whole.ledger;
+        if let Some(amplification) = measures.get_mut("retry_amplification")
+            && ledger.sent > 0
+        {
+            *amplification = (ledger.sent + ledger.resent) as f64 / ledger.sent as f64;
+        }
+        #[cfg(feature = "cli")]
+        {
+            measures.retain(|name, _| !DERIVED.contains(&name.as_str()));
+            measures.extend(crate::run::measures::of(whole, early_retries));
+        }
+        measures
+    }
+}
+
+impl Measure {
+    fn together(&self, name: &str) -> f64 {
+        let time = || ["_s", "_ms", "_us"].iter().any(|unit| name.ends_with(unit)) && !name.ends_with("_per_s");
+        match name {
+            name if SUMS.contains(&name) => self.sum,
+            name if LEAST.contains(&name) => self.least,
+            _ if time() => self.most,
+            _ => self.weighted / self.weight,
+        }
+    }
+}
