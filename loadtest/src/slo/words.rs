@@ -1,6 +1,7 @@
 //! Figures in words: three significant digits, with their unit.
 
 use super::rule::Unit;
+pub(crate) use crate::words::count;
 
 /// A figure in the unit that figures are in: microseconds, a share from 0 to 1, events a second, or a bare number.
 pub(crate) fn figure(value: f64, unit: Unit) -> String {
@@ -19,19 +20,6 @@ pub(crate) fn time(us: f64) -> String {
         us if us >= 1e3 => format!("{} ms", short(us / 1e3)),
         us => format!("{} us", short(us)),
     }
-}
-
-/// A count with its thousands apart.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Three significant digits, whole numbers from 100 on in full.

@@ -2,18 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// A whole number: `1,234,567`.
-pub(super) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(super) use crate::words::count;
 
 /// A number of any size, with three digits that mean something unless it is whole: `0.0123`, `1.23`, `45.6`, `12,345`.
 pub(super) fn number(value: f64) -> String {
