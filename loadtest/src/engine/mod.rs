@@ -58,8 +58,7 @@ impl Seat {
 /// The players of one game server.
 ///
 /// Of a slot of the calendar, the steps are sorted when it begins; its arrivals are drawn then, among those who are
-/// offline at that moment. An arrival that finds nobody offline is put off to the beginning of the first slot at which
-/// somebody is: it is late then, but not lost.
+/// offline at that moment.
 pub(crate) struct Engine {
     world: Arc<World>,
     /// The number of the first player; the others follow.
@@ -68,8 +67,6 @@ pub(crate) struct Engine {
     calendar: Calendar,
     pool: Pool,
     arrivals: Arrivals,
-    /// Arrivals that found nobody offline.
-    owed: Vec<Draw>,
     /// The slot that is being taken.
     slot: u64,
     open: bool,
@@ -101,7 +98,7 @@ impl Engine {
             }
             *place = player;
         }
-        let arrivals = Arrivals::new(&world, inflow, server, len as u32, start_ms);
+        let arrivals = Arrivals::new(&world, inflow, server, start_ms);
         Self {
             world,
             first,
@@ -109,7 +106,6 @@ impl Engine {
             calendar,
             pool,
             arrivals,
-            owed: Vec::new(),
             slot: start_ms >> SLOT_SHIFT,
             open: false,
             steps: Vec::new(),
@@ -179,22 +175,14 @@ impl Engine {
 
     /// Draws the players whose sessions begin in this slot.
     fn admit(&mut self, begin: u64) {
-        let owed = self.owed.len().min(self.pool.len() as usize);
-        for mut draw in self.owed.drain(..owed) {
-            if let Some(index) = self.pool.draw(&mut draw) {
-                self.players[index as usize].arrive(begin as u32);
-                self.steps.push(key(0, index));
+        let Self { world, players, pool, arrivals, steps, .. } = self;
+        arrivals.between(world, begin, begin + u64::from(SLOT_MS), pool.len(), |at, mut who| {
+            // One too many where all that were offline come in the same slot.
+            if let Some(index) = pool.draw(&mut who) {
+                players[index as usize].arrive(at as u32);
+                steps.push(key((at - begin) as u32, index));
             }
-        }
-        while let Some((at, mut draw)) = self.arrivals.next_before(&self.world, begin + u64::from(SLOT_MS)) {
-            match self.pool.draw(&mut draw) {
-                Some(index) => {
-                    self.players[index as usize].arrive(at as u32);
-                    self.steps.push(key((at - begin) as u32, index));
-                }
-                None => self.owed.push(draw),
-            }
-        }
+        });
     }
 
     fn take_steps(&mut self, begin: u64, to: u64, sink: &mut impl FnMut(u32, &Player, Happening)) {

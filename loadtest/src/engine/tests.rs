@@ -150,20 +150,29 @@ fn everybody_is_online_or_in_the_pool() {
     }
 }
 
-// With everybody online from the start, an arrival comes before somebody has left: it waits for the first who does.
+// Whether players are spread over few servers or many: as many are online, and as much happens.
 #[test]
-fn an_arrival_without_anybody_offline_is_put_off_and_not_lost() {
-    let mut engine = Engine::new(world(2), Seat::flat(0, 0..3_000, 1.0));
-    let (mut starts, mut most_owed) = (0, 0);
-    for to in (0..=1_200_000).step_by(1_000) {
-        engine.advance(to, |_, _, happening| starts += usize::from(happening.kind == Kind::SessionStart));
-        most_owed = most_owed.max(engine.owed.len());
-        assert!(engine.owed.is_empty() || engine.pool.len() < 50, "who leaves comes back at once");
+fn servers_of_few_players_follow_the_curve_as_large_ones_do() {
+    let end_s = 600_u32;
+    let world = world(2);
+    for (servers, per_server, online, tolerance) in [(400, 1, 1.0, 0.01), (150, 7, 0.9, 0.04), (1, 3_000, 1.0, 0.01)] {
+        let (mut events, mut online_s, mut looks) = (0_u64, 0_u64, 0_u64);
+        for server in 0..servers {
+            let numbers = server * per_server..(server + 1) * per_server;
+            let mut engine = Engine::new(world.clone(), Seat::flat(server, numbers, online));
+            for second in (20..=end_s).step_by(20) {
+                engine.advance(u64::from(second) * 1_000, |_, _, _| events += 1);
+                online_s += u64::from(engine.online());
+                looks += 1;
+            }
+        }
+        let share = online_s as f64 / looks as f64 / f64::from(per_server);
+        assert!((share / online - 1.0).abs() < tolerance, "{per_server} a server: {share} online for {online}");
+        let players = f64::from(servers * per_server);
+        let promised = world.events_per_online_second() * players * online * f64::from(end_s);
+        let ratio = events as f64 / promised;
+        assert!((ratio - 1.0).abs() < tolerance + 0.02, "{per_server} a server: {ratio} of the promised events");
     }
-    let expected = engine.world.inflow(&Curve::flat(1.0), 1.0, 0).rate.integral(0.0, 1_200.0) * 3_000.0;
-    let all = (starts + engine.owed.len()) as f64;
-    assert!(most_owed > 0);
-    assert!((all - expected).abs() < 5.0 * expected.sqrt(), "{all} arrivals, {expected:.0} expected");
 }
 
 // Superposed events of many independent players are nearly a Poisson process: counts vary as much as they are large.

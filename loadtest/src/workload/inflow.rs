@@ -22,6 +22,8 @@ pub(crate) struct Inflow {
     pub(crate) start: Mix,
     /// Sessions that begin in a second, over seconds of game time.
     pub(crate) rate: Curve,
+    /// The share of the players that is online, over the same time.
+    pub(crate) share: Curve,
 }
 
 /// Inflows computed before: the servers of a run have few different ones.
@@ -48,7 +50,7 @@ impl World {
     fn compute_inflow(&self, share: &Curve, start_s: f64) -> Inflow {
         let start = self.cycles.mix(share.level(start_s));
         if share.is_flat() || share.end() <= start_s {
-            return Inflow { start, rate: Curve::flat(start.arrivals) };
+            return Inflow { start, rate: Curve::flat(start.arrivals), share: share.clone() };
         }
         let step_s = (share.end() - start_s) / STEPS as f64;
         let mean_share = share.integral(start_s, share.end()) / (share.end() - start_s);
@@ -73,7 +75,7 @@ impl World {
         }
         let end = self.cycles.mix(share.level(share.end())).arrivals;
         points.push((at(2 * STEPS), end));
-        Inflow { start, rate: Curve::new(points) }
+        Inflow { start, rate: Curve::new(points), share: share.clone() }
     }
 
     /// The law of the lengths of sessions that begin in a steady state.
