@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge;
 use prometheus_client::metrics::histogram;
 use prometheus_client::registry::Registry;
 
+use self::process::ProcessCollector;
+
 type Labels = Vec<(&'static str, String)>;
 /// A handle on a counter.
 pub type CounterHandle = counter::Counter<u64, AtomicU64>;
@@ -58,6 +60,11 @@ macro_rules! described {
         }
     };
 }
+
+// Here and not above, since it uses the macro.
+mod process;
+
+pub use self::process::Process;
 
 described! {
     /// Counters. They only rise.
@@ -188,6 +195,7 @@ impl Metrics {
                 family
             })
             .collect();
+        registry.register_collector(Box::new(ProcessCollector));
         let metrics = Self { registry, counters, gauges, ratios, histograms };
         metrics.touch_unlabelled();
         Arc::new(metrics)
@@ -217,7 +225,8 @@ impl Metrics {
         self.histograms[metric as usize].get_or_create(&Vec::new()).clone()
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// Everything in the OpenMetrics text format. Looks the process up in `/proc`: tens of microseconds, on kernels before
+    /// 6.2 milliseconds for ten thousand open descriptors.
     ///
     /// # Errors
     /// Only if formatting fails, which a `String` does not.
@@ -312,6 +321,8 @@ pub fn reference() -> String {
     section(&mut page, "Counters", counters);
     section(&mut page, "Gauges", gauges);
     section(&mut page, "Histograms", histograms);
+    let process = Process::ALL.iter().map(|metric| (metric.description(), metric.suffix()));
+    section(&mut page, "Process", process);
     page
 }
 

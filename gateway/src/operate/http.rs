@@ -82,11 +82,14 @@ async fn metrics(State(operated): State<Operated>) -> Response {
         let up = matches!(outlet.destination.health(), Health::Up);
         operated.metrics.gauge(Gauge::DestinationUp, &[outlet.destination.name()]).set(i64::from(up));
     }
-    match operated.metrics.encode() {
-        Ok(text) => {
+    // It counts descriptors, which some kernels take their time for, and whoever takes events must not wait for that.
+    let encoded = tokio::task::spawn_blocking(move || operated.metrics.encode()).await;
+    match encoded {
+        Ok(Ok(text)) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
