@@ -3,11 +3,12 @@
 mod stand_in;
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use headgate_loadtest::{Load, Report, RunConfig, Secrets, Transport};
 use stand_in::{Deed, KEY, Running};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 fn config(running: &Running, seconds: f64) -> RunConfig {
     RunConfig {
@@ -99,6 +100,39 @@ async fn refused_batches_and_retry_verdicts_are_sent_again_with_the_same_ids() {
         assert_eq!(report.ledger.failed, 0);
         assert_eq!(report.ids.undecided.len() as u64, report.ledger.unknown);
         assert!(running.seen().times.values().any(|times| *times > 1), "a retried event came again");
+        assert_eq!(running.seen().early, 0, "events came again before their hint was over");
+    }
+}
+
+// A quarter of what is offered is allowed, as a token bucket of batches. Whoever sent at full rate all the same would have
+// three of four batches refused; a client that paces itself has few refused, and still uses what it is allowed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throttled_clients_honour_hints_and_hold_back() {
+    const ALLOWED_PER_S: f64 = 50.0;
+    const SECONDS: f64 = 5.0;
+    for transport in [Transport::Stream, Transport::Unary] {
+        let bucket = Mutex::new((0.0, Instant::now()));
+        let running = Running::start(move |_| {
+            let (level, filled_at) = &mut *bucket.lock().expect("nobody panics here");
+            *level = (*level + ALLOWED_PER_S * filled_at.elapsed().as_secs_f64()).min(ALLOWED_PER_S / 4.0);
+            *filled_at = Instant::now();
+            if *level < 1.0 {
+                return Deed::Throttle;
+            }
+            *level -= 1.0;
+            Deed::Answer
+        })
+        .await;
+        let config = RunConfig { transport, drain: Duration::from_millis(200), ..config(&running, SECONDS) };
+        let report = run(&config).await;
+        check(&report, &running);
+        let seen = running.seen();
+        assert_eq!(seen.early, 0, "events came again before their hint was over");
+        let of_allowed = seen.batches as f64 / (SECONDS * ALLOWED_PER_S);
+        assert!((0.75..1.2).contains(&of_allowed), "{} batches were stored, {of_allowed} of the quota", seen.batches);
+        assert!(seen.refused * 3 < seen.batches, "{} refused, {} stored", seen.refused, seen.batches);
+        assert!(report.ledger.sent * 2 < report.ledger.due, "held back: {:?}", report.ledger);
+        assert!(report.problems.contains_key("no answer before the end of the run"), "{:?}", report.problems);
     }
 }
 
@@ -204,7 +238,7 @@ async fn an_unreachable_gateway_or_a_wrong_key_fails_events_and_says_why() {
 async fn a_run_without_end_stops_when_told_and_waits_for_its_answers() {
     let running = Running::start(|_| Deed::Answer).await;
     let mut load = start(&RunConfig { run_time: Duration::from_secs(100 * 3_600), ..config(&running, 1.0) });
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     let mut accepted_in_windows = 0;
     let snapshot = loop {
         let snapshot = load.snapshot();
@@ -213,7 +247,7 @@ async fn a_run_without_end_stops_when_told_and_waits_for_its_answers() {
         if snapshot.ledger.accepted > 2_000 {
             break snapshot;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{snapshot:?}");
+        assert!(Instant::now() < deadline, "{snapshot:?}");
         assert!(timeout(Duration::from_millis(100), load.finished()).await.is_err(), "it goes on until told");
     };
     assert_eq!(accepted_in_windows, snapshot.ledger.accepted);

@@ -2,7 +2,8 @@
 //! and follows every batch to its end.
 //!
 //! A refusal or a `retry` verdict is sent again after its hint, a batch without an answer when the connection is back;
-//! always with the same event ids and the instant at which it was to leave at first.
+//! always with the same event ids and the instant at which it was to leave at first. A server whose application sends more
+//! than it may holds batches back and lets them leave at a pace ([`pace`]).
 
 #[cfg(feature = "cli")]
 mod bad;
@@ -15,6 +16,7 @@ mod flight;
 #[cfg(feature = "cli")]
 pub(crate) mod goose;
 mod outcome;
+mod pace;
 mod schedule;
 mod seat;
 mod server;

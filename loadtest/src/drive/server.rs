@@ -1,6 +1,7 @@
 //! One game server: an open loop that neither a slow answer nor a lost connection slows down.
 
 mod answers;
+mod held;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tonic::Code;
 use super::conn::Backoff;
 use super::flight::{Flight, Flights};
 use super::outcome::Outcome;
+use super::pace::Pace;
 use super::seat::{Common, Seat};
 use super::stream::StreamLink;
 use super::trace::{End, ServerTrace};
@@ -45,6 +47,12 @@ pub(crate) struct GameServer {
     link: Link,
     flights: Flights,
     backoff: Backoff,
+    /// None until the gateway refuses a batch because the application sends too much.
+    pace: Option<Pace>,
+    /// Events that the latest tick made due.
+    due_lately: usize,
+    /// Events held back, as the recorder knows them.
+    held: u64,
     stop: watch::Receiver<Option<Instant>>,
     online: u32,
     trace: ServerTrace,
@@ -74,6 +82,9 @@ impl GameServer {
         Self {
             encoder: Encoder::new(common.world.clone(), framing),
             backoff: backoff(),
+            pace: None,
+            due_lately: 0,
+            held: 0,
             trace: ServerTrace::new(seat.clone(), begins),
             common,
             seat,
@@ -168,7 +179,7 @@ impl GameServer {
     /// When there is something to do even if nothing comes in.
     fn wake_at(&self, until: Instant) -> Instant {
         let drained = self.schedule.ended().map(|ended| ended + self.common.drain);
-        let next = [self.schedule.next(), self.flights.next_rested(), drained, Some(until)];
+        let next = [self.schedule.next(), self.flights.next_rested(), self.next_release(), drained, Some(until)];
         next.into_iter().flatten().min().unwrap_or(until)
     }
 
@@ -177,7 +188,9 @@ impl GameServer {
         let mut now = Instant::now();
         while let Some(intended) = self.schedule.next().filter(|next| *next <= now) {
             self.suffer(intended);
-            for batch in self.happenings_until(intended) {
+            let batches = self.happenings_until(intended);
+            self.due_lately = batches.iter().map(Batch::events).sum();
+            for batch in batches {
                 self.depart(batch, intended);
             }
             self.schedule.advance();
@@ -189,6 +202,9 @@ impl GameServer {
         }
         while let Some(flight) = self.flights.take_rested(now) {
             self.launch(flight);
+        }
+        if self.pace.is_some() {
+            self.release();
         }
         self.set_online(self.engine.online());
     }
@@ -278,8 +294,17 @@ impl GameServer {
         }
     }
 
+    /// Sends a batch, or holds it back if there is a pace to keep.
+    fn launch(&mut self, flight: Flight) {
+        if self.pace.is_none() {
+            return self.send(flight);
+        }
+        self.flights.hold(flight);
+        self.release();
+    }
+
     /// Sends a batch, or lets it wait for a connection.
-    fn launch(&mut self, mut flight: Flight) {
+    fn send(&mut self, mut flight: Flight) {
         if flight.attempts > 0 && flight.intended.elapsed() > GIVE_UP_AFTER {
             return self.give_up(flight, Code::DeadlineExceeded, "not delivered in 60 s");
         }
@@ -292,6 +317,9 @@ impl GameServer {
         let again = flight.sent.replace(sent).is_some();
         if flight.not_before.take().is_some_and(|not_before| sent < not_before) {
             self.common.recorder.retried_early();
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.sent(flight.batch.events(), sent);
         }
         self.flights.depart(sequence, carrier, flight);
         let recorder = &self.common.recorder;
@@ -350,5 +378,6 @@ impl GameServer {
 impl Drop for GameServer {
     fn drop(&mut self) {
         self.set_online(0);
+        self.set_held(0);
     }
 }

@@ -42,8 +42,9 @@ impl ServerTrace {
         Self { seat: Some(seat), begins, lived_until: 0, ends: Vec::new() }
     }
 
+    /// The instant at which it is told to stop may lie before the batch that has just left.
     pub(super) fn lived_until(&mut self, game_ms: u64) {
-        self.lived_until = game_ms;
+        self.lived_until = self.lived_until.max(game_ms);
     }
 
     pub(super) fn one(&mut self, mark: Mark, end: End) {
@@ -98,5 +99,18 @@ impl Trace {
                 each(world.dice().event_id(player, sequence), end);
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_left_is_not_forgotten_at_a_stop_that_was_called_before() {
+        let mut trace = ServerTrace::default();
+        trace.lived_until(1_000);
+        trace.lived_until(998);
+        assert_eq!(trace.lived_until, 1_000);
     }
 }

@@ -45,6 +45,7 @@ pub(crate) struct Collected {
     pub(crate) connections: u64,
     pub(crate) reconnects: u64,
     pub(crate) online: u64,
+    pub(crate) held: u64,
 }
 
 impl Collected {
@@ -61,6 +62,7 @@ impl Collected {
             connections: 0,
             reconnects: 0,
             online: 0,
+            held: 0,
         }
     }
 

@@ -72,6 +72,8 @@ pub(crate) struct Recorder {
     reconnects: AtomicU64,
     /// Signed, since servers add and take away in any order.
     online: AtomicI64,
+    /// Signed for the same reason.
+    held: AtomicI64,
     /// Answers that clients which misbehave got: right ones and wrong ones.
     right_answers: AtomicU64,
     wrong_answers: AtomicU64,
@@ -100,6 +102,7 @@ impl Recorder {
             connections: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             online: AtomicI64::new(0),
+            held: AtomicI64::new(0),
             right_answers: AtomicU64::new(0),
             wrong_answers: AtomicU64::new(0),
             early_retries: AtomicU64::new(0),
@@ -131,6 +134,11 @@ impl Recorder {
         recorder.connections.fetch_add(1, Ordering::Relaxed);
         recorder.reconnects.fetch_add(u64::from(again), Ordering::Relaxed);
         OpenConnection(recorder.clone())
+    }
+
+    /// More or fewer events are held back, because their application sends too much.
+    pub(crate) fn held_changed(&self, by: i64) {
+        self.held.fetch_add(by, Ordering::Relaxed);
     }
 
     /// More or fewer players are online.
@@ -187,6 +195,7 @@ impl Recorder {
         collected.connections = self.connections.load(Ordering::Relaxed);
         collected.reconnects = self.reconnects.load(Ordering::Relaxed);
         collected.online = u64::try_from(self.online.load(Ordering::Relaxed)).unwrap_or(0);
+        collected.held = u64::try_from(self.held.load(Ordering::Relaxed)).unwrap_or(0);
         collected
     }
 

@@ -20,14 +20,18 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
 pub(crate) const KEY: &str = "hg_stand_in";
+/// When a refused batch may come again.
+const HINT: Duration = Duration::from_millis(50);
 
 /// What the stand-in does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
     /// Store and answer.
     Answer,
-    /// Refuse the batch with `RESOURCE_EXHAUSTED` and a hint.
+    /// Refuse the batch with `UNAVAILABLE` and a hint.
     Refuse,
+    /// Refuse the batch with `RESOURCE_EXHAUSTED` and a hint: its application sends too much.
+    Throttle,
     /// Answer `retry` for each third event and `unknown` for each seventh; store the rest.
     Sort,
     /// Store, and end the stream with an error instead of answering.
@@ -40,6 +44,17 @@ pub(crate) enum Deed {
     Miscount,
 }
 
+impl Deed {
+    /// The code with which the batch is refused as a whole; none if it is not.
+    fn refuses_with(self) -> Option<Code> {
+        match self {
+            Self::Refuse => Some(Code::Unavailable),
+            Self::Throttle => Some(Code::ResourceExhausted),
+            _ => None,
+        }
+    }
+}
+
 /// What was seen.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -49,6 +64,12 @@ pub(crate) struct Seen {
     pub(crate) times: HashMap<u128, u32>,
     pub(crate) batches: u64,
     pub(crate) streams: u64,
+    /// When the hint of a refused event is over, by its id.
+    hints: HashMap<String, Instant>,
+    /// Refused events that came again before.
+    pub(crate) early: u64,
+    /// Batches refused as a whole.
+    pub(crate) refused: u64,
 }
 
 type Plan = dyn Fn(u64) -> Deed + Send + Sync;
@@ -193,8 +214,20 @@ impl StandIn {
         verdict
     }
 
-    fn next_deed(&self) -> Deed {
-        (self.plan)(self.batches.fetch_add(1, Ordering::Relaxed))
+    /// What to do with the batch that has come in.
+    fn next_deed(&self, events: &[Event]) -> Deed {
+        let deed = (self.plan)(self.batches.fetch_add(1, Ordering::Relaxed));
+        let mut seen = lock(&self.seen);
+        let now = Instant::now();
+        for event in events {
+            let hint = seen.hints.remove(&event.event_id);
+            seen.early += u64::from(hint.is_some_and(|over| now < over));
+        }
+        if deed.refuses_with().is_some() {
+            seen.refused += 1;
+            seen.hints.extend(events.iter().map(|event| (event.event_id.clone(), now + HINT)));
+        }
+        deed
     }
 
     async fn wait_out_stall(&self) {
@@ -209,11 +242,11 @@ impl StandIn {
         self: Arc<Self>,
         request: v1::StreamEventsRequest,
     ) -> Vec<Result<v1::StreamEventsResponse, Status>> {
-        let deed = self.next_deed();
+        let deed = self.next_deed(&request.events);
         let say = |sequence, answer| Ok(v1::StreamEventsResponse { sequence, answer: Some(answer) });
-        if deed == Deed::Refuse {
-            let code = Code::ResourceExhausted as i32;
-            let status = v1::Status { code, retry_delay: Some(duration(50)), ..v1::Status::default() };
+        if let Some(code) = deed.refuses_with() {
+            let hint = Some(duration(HINT.as_millis() as i32));
+            let status = v1::Status { code: code as i32, retry_delay: hint, ..v1::Status::default() };
             return vec![say(request.sequence, Answer::Refusal(status))];
         }
         let verdict = Answer::Verdict(self.take(&request.events, deed));
@@ -225,7 +258,7 @@ impl StandIn {
                 let notice = StreamNotice { kind: Kind::ConnectionAge.into(), grace: Some(duration(5_000)) };
                 vec![say(request.sequence, verdict), say(0, Answer::Notice(notice))]
             }
-            Deed::Answer | Deed::Sort | Deed::Miscount | Deed::Refuse => vec![say(request.sequence, verdict)],
+            _ => vec![say(request.sequence, verdict)],
         }
     }
 }
@@ -239,13 +272,13 @@ impl IngestService for Service {
         request: Request<v1::PublishEventsRequest>,
     ) -> Result<Response<v1::PublishEventsResponse>, Status> {
         check_key(&request)?;
-        let deed = self.0.next_deed();
         let events = request.into_inner().events;
+        let deed = self.0.next_deed(&events);
+        if let Some(code) = deed.refuses_with() {
+            let details = ErrorDetails::with_retry_info(Some(HINT));
+            return Err(Status::with_error_details(code, "refused", details));
+        }
         match deed {
-            Deed::Refuse => {
-                let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(50)));
-                Err(Status::with_error_details(Code::ResourceExhausted, "over the rate", details))
-            }
             Deed::Silence => {
                 self.0.take(&events, deed);
                 sleep(Duration::from_secs(600)).await;

@@ -41,6 +41,9 @@ impl GameServer {
                 *second.codes.entry(code_name(code)).or_default() += 1;
                 drop(shard);
                 self.outcome(now.saturating_duration_since(flight.intended), code, Some(&message));
+                if code == Code::ResourceExhausted && self.common.retry == Retry::Sdk {
+                    return self.throttle(flight, retry_after, now);
+                }
                 self.rest(flight, retry_after, now);
             }
             Answer::Unanswered(why) => {
