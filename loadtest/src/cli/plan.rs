@@ -8,10 +8,13 @@ use clap::Args;
 use super::Failure;
 use super::calibrate::{self, Capacity};
 use super::run_args::{Flags, LoadArgs, duration};
-use crate::config::{Profile, RunConfig};
+use crate::config::{Profile, RunConfig, Stretch};
 use crate::load::Plan;
+use crate::run::measures;
+use crate::scenario::{self, Loaded};
+use crate::slo::Rule;
 use crate::terminal::sparkline;
-use crate::{Model, scenario, words};
+use crate::{Model, words};
 
 /// Flags of `plan`.
 #[derive(Args)]
@@ -21,7 +24,7 @@ pub(super) struct PlanArgs {
     /// Game servers.
     #[arg(short = 'u', long, value_name = "N")]
     users: Option<u32>,
-    /// How long events are due.
+    /// How long events are due; the times of a scenario are scaled to it.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     run_time: Option<Duration>,
     /// List the scenarios, profiles and models that are built in.
@@ -85,22 +88,33 @@ impl Shown {
     }
 }
 
-/// What is no error, and not what a profile's name promises either.
+/// What is no error, and not what a name or a rule promises either.
 fn notes(config: &RunConfig, peak: f64) -> Vec<String> {
     let wanted = config.online * peak;
-    let note = format!(
-        "everybody is online at the peak: the profile asks for {wanted:.1} times the players there are, and what is above \
-         them is cut off; lower --online to {:.2} to keep its shape",
-        (100.0 / peak).floor() / 100.0
-    );
-    if wanted > 1.0 + 1e-9 { vec![note] } else { Vec::new() }
+    let cut_off = || {
+        format!(
+            "everybody is online at the peak: the profile asks for {wanted:.1} times the players there are, and what is \
+             above them is cut off; lower --online to {:.2} to keep its shape",
+            (100.0 / peak).floor() / 100.0
+        )
+    };
+    let mut notes = Vec::new();
+    notes.extend((wanted > 1.0 + 1e-9).then(cut_off));
+    if let Some(left) = measures::left_to_recover(config) {
+        let rules = config.slos.iter().filter_map(|text| Rule::parse(text).ok());
+        notes.extend(rules.filter(|rule| rule.outlasts(left)).map(|rule| {
+            let left = words::duration(left);
+            format!("`{rule}` can't fail, since the run ends {left} after the disturbance: give a longer --run-time")
+        }));
+    }
+    notes
 }
 
 /// Fills in what flags give by name or file: profile and model.
 pub(super) fn named(load: &LoadArgs, flags: &mut Flags) -> Result<(), Failure> {
     let run_time = match flags.run_time {
         Some(run_time) => run_time,
-        None => scenario::load(load.workload.as_deref(), &Flags::default()).map_err(Failure::usage)?.run_time,
+        None => scenario::load(load.workload.as_deref(), &Flags::default()).map_err(Failure::usage)?.config.run_time,
     };
     if let Some(profile) = &load.profile {
         flags.profile = Some(if PROFILES.contains(&profile.as_str()) {
@@ -149,18 +163,19 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
     flags.run_time = args.run_time;
     flags.servers = args.users;
     named(&args.load, &mut flags)?;
-    let config = scenario::load(args.load.workload.as_deref(), &flags).map_err(Failure::usage)?.resolved();
+    let Loaded { config, stretch } = scenario::load(args.load.workload.as_deref(), &flags).map_err(Failure::usage)?;
+    let config = config.resolved();
     config.check().map_err(Failure::usage)?;
     config.check_timeline().map_err(Failure::usage)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&config).map_err(Failure::internal)?);
         return Ok(0);
     }
-    show(&config)?;
+    show(&config, stretch)?;
     Ok(0)
 }
 
-fn show(config: &RunConfig) -> Result<(), Failure> {
+fn show(config: &RunConfig, stretch: Option<Stretch>) -> Result<(), Failure> {
     let shown = Shown::of(config)?;
     let capacity = Capacity::measure(config, calibrate::BRIEFLY, calibrate::MOST_PLAYERS);
     let rate = |per_s: f64| words::count(per_s.round() as u64);
@@ -204,7 +219,7 @@ fn show(config: &RunConfig) -> Result<(), Failure> {
     for slo in &config.slos {
         println!("  rule        {slo}");
     }
-    for note in &shown.notes {
+    for note in stretch.map(|stretch| stretch.to_string()).iter().chain(&shown.notes) {
         println!("  note        {note}");
     }
     println!("  settings    {} (see --json)", config.hash());
@@ -214,10 +229,27 @@ fn show(config: &RunConfig) -> Result<(), Failure> {
 fn list() {
     println!("Scenarios (--workload NAME; print one with --show NAME):");
     for name in scenario::names() {
-        let about = scenario::load(Some(name), &Flags::default()).map(|config| config.about).unwrap_or_default();
+        let about = scenario::load(Some(name), &Flags::default()).map(|loaded| loaded.config.about).unwrap_or_default();
         println!("  {name:<16} {about}");
     }
     println!("Profiles (--profile NAME): {}", PROFILES.join(", "));
     let models: Vec<_> = Model::built_in().map(|(name, _)| name).collect();
     println!("Models (--model NAME; print one with --show-model NAME): {}", models.join(", "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_that_a_short_run_can_not_break_is_told_of() {
+        let noted = |run_time: &str| {
+            let flags = serde_json::json!({ "run_time": run_time });
+            let config = scenario::load(Some("launch"), &flags).map(|loaded| loaded.config.resolved());
+            notes(&config.expect("built in"), 2.0)
+        };
+        assert_eq!(noted("10m"), [""; 0]);
+        let [note] = &noted("60s")[..] else { panic!("{:?}", noted("60s")) };
+        assert!(note.starts_with("`recovery-time < 60s` can't fail, since the run ends 34 s after"), "{note}");
+    }
 }

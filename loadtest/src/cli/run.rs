@@ -21,7 +21,7 @@ use crate::prometheus::{self, Scrape};
 use crate::record::lock;
 use crate::result::{self, RunResult, Verdict};
 use crate::run::{Finished, Job, RunError, judge, search, workers};
-use crate::scenario;
+use crate::scenario::{self, Loaded};
 use crate::slo::Rule;
 use crate::target::{check_target, is_this_machine};
 use crate::terminal::keep_standard_output;
@@ -37,7 +37,7 @@ const OPEN_END: Duration = Duration::from_secs(119 * 3_600);
 /// Runs, judges, writes, and says the exit status.
 pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
     let mode: Mode = clap::ValueEnum::from_str(&args.progress, true).map_err(Failure::usage)?;
-    let config = resolve(&args)?;
+    let Loaded { config, stretch } = resolve(&args)?;
     check_target(&config.endpoint, &args.i_own_this_target).map_err(Failure::usage)?;
     let rules = rules(&config.slos)?;
     for rule in &rules {
@@ -58,7 +58,8 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
     keep_standard_output().map_err(Failure::internal)?;
     let mut progress = Progress::new(mode);
     progress.open(&Opening { config: &config, planned_per_s: shown.mean_per_s, results: &files.folder });
-    notes.iter().chain(&shown.notes).for_each(|note| progress.note(note));
+    let stretched = stretch.map(|stretch| stretch.to_string());
+    notes.iter().chain(&stretched).chain(&shown.notes).for_each(|note| progress.note(note));
 
     let peak_per_s = config.search.as_ref().map_or(shown.peak_per_s, |search| search.to);
     let runtime = Builder::new_multi_thread()
@@ -153,7 +154,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
 }
 
 /// The settings: scenario, file and flags.
-fn resolve(args: &RunArgs) -> Result<RunConfig, Failure> {
+fn resolve(args: &RunArgs) -> Result<Loaded, Failure> {
     let goose = &args.goose;
     goose_flags::refuse(goose)?;
     if let Some(at) = args.start_at {
@@ -167,23 +168,24 @@ fn resolve(args: &RunArgs) -> Result<RunConfig, Failure> {
     flags.run_time = goose.run_time.as_deref().map(duration).transpose().map_err(Failure::usage)?;
     let open_ended = goose_flags::is_open_ended(goose);
     if open_ended {
-        flags.run_time = Some(OPEN_END);
         // The users that come up in this shard are its part of the servers.
         let of = args.load.shard.map_or(1, |shard| shard.of);
         flags.servers = goose_flags::planned_users(goose).map(|users| users.saturating_mul(of));
     }
-    let scenario = || args.load.workload.as_deref();
-    let unramped = scenario::load(scenario(), &flags).map_err(Failure::usage)?.resolved();
-    let by_goose = unramped.driver == Driver::Goose && unramped.search.is_none();
-    if !by_goose {
-        let who = if unramped.search.is_some() { "a search" } else { "--driver native" };
-        goose_flags::refuse_without_goose(goose, who)?;
-    } else if !open_ended && let Some(ramp) = goose_flags::ramp(goose, goose_flags::most_users(&unramped))? {
-        // As Goose has it: the run time begins once all users are there.
-        flags.run_time = Some(unramped.run_time + ramp);
-    }
     plan::named(&args.load, &mut flags)?;
-    let mut config = scenario::load(scenario(), &flags).map_err(Failure::usage)?.resolved();
+    let Loaded { config, stretch } = scenario::load(args.load.workload.as_deref(), &flags).map_err(Failure::usage)?;
+    let mut config = config.resolved();
+    let by_goose = config.driver == Driver::Goose && config.search.is_none();
+    if !by_goose {
+        let who = if config.search.is_some() { "a search" } else { "--driver native" };
+        goose_flags::refuse_without_goose(goose, who)?;
+    } else if open_ended {
+        // The scenario's times stay as they are: nobody knows by what to scale them.
+        config.run_time = OPEN_END;
+    } else if let Some(ramp) = goose_flags::ramp(goose, goose_flags::most_users(&config))? {
+        // As Goose has it: the run time begins once all users are there, and all that happens in it counts from then.
+        config = config.after_ramp(ramp);
+    }
     // Shards that start together are one run.
     config.run_id = (args.start_at.unwrap_or_else(epoch_now) * 1e3) as u64;
     config.check().map_err(Failure::usage)?;
@@ -196,7 +198,7 @@ fn resolve(args: &RunArgs) -> Result<RunConfig, Failure> {
             "--test-plan says how many servers there are when, and has no end known before: give --profile flat beside it",
         ));
     }
-    Ok(config)
+    Ok(Loaded { config, stretch })
 }
 
 /// Whether a schedule may begin at this instant of Unix time, in seconds.
@@ -295,7 +297,7 @@ mod tests {
     }
 
     fn resolved(flags: &[&str]) -> RunConfig {
-        resolve(&args(flags)).unwrap_or_else(|failure| panic!("{flags:?}: {}", failure.what))
+        resolve(&args(flags)).unwrap_or_else(|failure| panic!("{flags:?}: {}", failure.what)).config
     }
 
     fn refused(flags: &[&str]) -> String {
@@ -311,7 +313,9 @@ mod tests {
         assert_eq!(seconds(&["--users", "20", "--increase-rate", "2", "--run-time", "60s"]), 70);
         assert_eq!(seconds(&["--users", "20", "--run-time", "60s"]), 60);
         let spike = resolved(&["--profile", "spike", "--increase-time", "40s", "--run-time", "60s"]);
-        assert!(matches!(spike.profile, Profile::Spike { at, .. } if at == Duration::from_secs(40)), "of 100 s");
+        assert!(matches!(spike.profile, Profile::Spike { at, .. } if at == Duration::from_secs(40 + 24)), "of 60 s");
+        let storm = resolved(&["--workload", "reconnect-storm", "--increase-time", "9s", "--run-time", "30s"]);
+        assert_eq!([storm.run_time, storm.warm_up, storm.actions[0].at].map(|time| time.as_secs()), [39, 11, 19]);
         let shard =
             |shard| resolved(&["--users", "25", "--increase-rate", "2", "--run-time", "60s", "--shard", shard]).hash();
         assert_eq!(shard("1/4"), shard("4/4"), "shards with other numbers of users merge all the same");
@@ -328,6 +332,31 @@ mod tests {
     }
 
     #[test]
+    fn a_test_plan_leaves_a_scenario_its_own_times() {
+        let loaded = resolve(&args(&["--workload", "reconnect-storm", "--test-plan", "20,10s;20,80s;0,1s"]));
+        let Ok(Loaded { config, stretch }) = loaded else { panic!("refused") };
+        assert_eq!((config.run_time, stretch), (OPEN_END, None));
+        assert_eq!([config.warm_up, config.actions[0].at], [5, 30].map(Duration::from_secs));
+    }
+
+    #[test]
+    fn what_flags_give_themselves_is_not_scaled() {
+        let launch = |flags: &[&str]| RunConfig {
+            run_id: 0,
+            ..resolved(&[&["--workload", "launch", "--run-time", "60s"], flags].concat())
+        };
+        let scaled = launch(&[]);
+        assert_eq!((scaled.run_time.as_secs(), scaled.warm_up.as_secs()), (60, 2));
+        assert!(matches!(scaled.profile, Profile::Launch { opens, .. } if opens == Duration::from_secs(8)));
+        assert_eq!(launch(&["--warm-up", "5s"]), RunConfig { warm_up: Duration::from_secs(5), ..scaled.clone() });
+        let spike = Profile::named("spike", Duration::from_secs(60)).expect("built in");
+        assert_eq!(launch(&["--profile", "spike"]), RunConfig { profile: spike, ..scaled.clone() });
+        assert_eq!(scaled.hash(), launch(&[]).hash());
+        assert_eq!(scaled.hash(), launch(&["--shard", "2/3"]).hash());
+        assert_ne!(scaled.hash(), resolved(&["--workload", "launch"]).hash());
+    }
+
+    #[test]
     fn searches_and_native_runs_take_no_flag_that_only_goose_heeds() {
         assert!(refused(&["--workload", "breakpoint", "--increase-time", "9"]).starts_with("--increase-time"));
         assert!(refused(&["--workload", "breakpoint", "--closed-loop", "2"]).starts_with("--closed-loop"));
@@ -338,7 +367,8 @@ mod tests {
     #[test]
     fn what_would_come_to_nothing_is_refused_before_the_run() {
         assert!(refused(&["--run-time", "5s", "--warm-up", "6s"]).contains("--warm-up"));
-        assert!(refused(&["--workload", "launch", "--run-time", "20s"]).starts_with("phase ramp"));
+        let launch = refused(&["--workload", "launch", "--run-time", "20s"]);
+        assert!(launch.contains("phase preload") && launch.ends_with("give --run-time 30s or more"), "{launch}");
         assert!(refused(&["--threshold", "p95<5ms"]).contains("--slo"));
         assert!(refused(&["--start-at", "1000"]).contains("ago"));
     }

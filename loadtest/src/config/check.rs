@@ -68,12 +68,14 @@ impl RunConfig {
         Self { endpoint: endpoint.into(), ..Self::default() }
     }
 
+    /// The warm-up of a run for which nobody gives one.
+    pub(crate) fn default_warm_up(run_time: Duration) -> Duration {
+        WARM_UP.min(run_time / 4)
+    }
+
     /// Works out what depends on other settings: how many servers there are, and how fast game time passes.
     #[must_use]
     pub fn resolved(mut self) -> Self {
-        if self.warm_up == WARM_UP {
-            self.warm_up = WARM_UP.min(self.run_time / 4);
-        }
         if self.servers == 0 {
             let by_players = self.players.div_ceil(self.players_per_server.max(1));
             self.servers = by_players.max(LEAST_SERVERS).min(self.players.max(1));

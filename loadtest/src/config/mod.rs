@@ -3,6 +3,7 @@
 mod check;
 mod error;
 mod run;
+mod stretch;
 
 pub use check::PLAYERS_PER_SERVER;
 pub use error::LoadError;
@@ -10,3 +11,4 @@ pub use run::{
     Action, Apps, BadClients, BadKind, Connections, Deed, Driver, HotApp, PhasePlan, Profile, Retry, RunConfig, Search,
     ShardOf, Transport,
 };
+pub use stretch::{Stretch, TooShort};

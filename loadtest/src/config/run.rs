@@ -135,6 +135,9 @@ pub enum Profile {
         /// How long a day takes; less than 24 h compresses it.
         #[serde(with = "humantime_serde")]
         day: Duration,
+        /// When the first day begins; before that it stays level.
+        #[serde(with = "humantime_serde", default, skip_serializing_if = "Duration::is_zero")]
+        begins: Duration,
     },
     /// A launch: waiting players, the door opens, a logistic rise to the peak, a decay to what stays.
     Launch {
@@ -203,7 +206,8 @@ pub struct HotApp {
 pub enum Retry {
     /// It has failed.
     None,
-    /// It is sent again after the gateway's hint, or after a backoff with full jitter.
+    /// It is sent again after the gateway's hint, or after a backoff with full jitter; and where the application sends more
+    /// than it may, its servers hold batches back until they send no more than that.
     #[default]
     Sdk,
     /// It is sent again after a backoff without jitter and without regard to hints, as a careless client would.

@@ -196,8 +196,8 @@ pub(super) fn late(window: &Window<'_>) -> Vec<String> {
     match bad {
         0 => Vec::new(),
         _ => vec![format!(
-            "In {bad} of {all} s batches left late or fewer events became due than planned (lag p99 {}), though no core \
-             was lacking: ack latencies are too high by about that lag.",
+            "In {bad} of {all} s batches left late or fewer events became due than planned (lag p99 {}): ack latencies are \
+             too high by about that lag.",
             time(lag as f64)
         )],
     }
@@ -208,7 +208,7 @@ pub(super) fn remarks(result: &RunResult) -> Vec<String> {
     let ledger = &result.ledger;
     if ledger.overflow > 0 {
         remarks.push(format!(
-            "{} events were never sent, because {} batches of their server were unanswered.",
+            "{} events were never sent, because {} batches of their server were unanswered or held back.",
             count(ledger.overflow),
             count(result.config.max_in_flight.into())
         ));

@@ -21,8 +21,6 @@ pub struct Sample {
     pub span: Duration,
     /// Time that threads were ready and had no core, in seconds of all threads together, per second.
     pub run_queue_s: f64,
-    /// The same of the thread that waited most.
-    pub run_queue_worst_s: f64,
     /// CPU time of this process, in seconds per second.
     pub cpu_s: f64,
     /// The busiest runtime worker's share, 0 to 1; where workers are not counted, the process's share of its cores.
@@ -114,8 +112,7 @@ fn difference(before: &Counters, after: &Counters, span: Duration, cores: u32) -
         let base = before.waited.get(thread).copied().filter(|base| base <= waited).unwrap_or_default();
         per_second(*waited - base)
     });
-    let (run_queue_s, run_queue_worst_s) =
-        waits.fold((0.0, 0.0), |(sum, worst): (f64, f64), wait| (sum + wait, worst.max(wait)));
+    let run_queue_s = waits.sum();
     let cpu_s = per_second(after.usage.cpu.saturating_sub(before.usage.cpu));
     let workers = after.busy.iter().zip(&before.busy).map(|(now, then)| per_second(now.saturating_sub(*then)));
     let busy = workers.reduce(f64::max).unwrap_or(cpu_s / f64::from(cores.max(1)));
@@ -123,7 +120,6 @@ fn difference(before: &Counters, after: &Counters, span: Duration, cores: u32) -
     Sample {
         span,
         run_queue_s,
-        run_queue_worst_s,
         cpu_s,
         busy: busy.min(1.0),
         throttled: share(before.throttled, after.throttled).unwrap_or(0.0),
@@ -174,7 +170,7 @@ mod tests {
         // 1 waits 50 ms, 2 has ended, 3 ended and another thread got its number, 4 is new.
         let after = counters(&[(1, 150), (3, 10), (4, 20)]);
         let sample = difference(&before, &after, Duration::from_secs(1), 2);
-        assert!((sample.run_queue_s - 0.08).abs() < 1e-9 && (sample.run_queue_worst_s - 0.05).abs() < 1e-9);
+        assert!((sample.run_queue_s - 0.08).abs() < 1e-9);
         let slow = difference(&before, &after, Duration::from_secs(2), 2);
         assert!((slow.run_queue_s - 0.04).abs() < 1e-9, "a late sample is scaled to a second");
     }
@@ -224,7 +220,6 @@ mod tests {
         let sample = sampler.sample(sampler.at + Duration::from_secs(1));
         let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{sample:?}");
         near(sample.run_queue_s, 0.04);
-        near(sample.run_queue_worst_s, 0.03);
         near(sample.cpu_s, 0.5);
         near(sample.throttled, 0.02);
         near(sample.pressure.expect("there is a file"), 0.25);
@@ -266,6 +261,6 @@ mod tests {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
             sample
         });
-        assert!(sample.run_queue_s > 0.0 && sample.run_queue_worst_s > 0.0 && sample.cpu_s > 0.0, "{sample:?}");
+        assert!(sample.run_queue_s > 0.0 && sample.cpu_s > 0.0, "{sample:?}");
     }
 }

@@ -69,7 +69,7 @@ impl Fold {
         let offset = (part.started_at - self.earliest).max(0.0);
         self.grid.add(std::mem::take(&mut part.intervals), offset);
         self.usage.add(&part.usage, part.ledger.sent);
-        self.measures.add(std::mem::take(&mut part.measures), part.ledger.due);
+        self.measures.add(&mut part);
         self.machines.push(std::mem::take(&mut part.environment));
         self.verified.extend(part.verification.take());
         self.versions.insert(std::mem::take(&mut part.version));
@@ -108,7 +108,7 @@ impl Fold {
         whole.usage = self.usage.finish(whole.ledger.due, players);
         whole.verification = verification(&self.verified);
         whole.intervals = self.grid.finish();
-        whole.measures = self.measures.finish(&whole);
+        self.measures.finish(&mut whole);
         thin(&mut whole.intervals, self.options.most_intervals);
 
         let mut found = Vec::new();

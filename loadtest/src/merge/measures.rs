@@ -17,9 +17,12 @@ const LEAST: [&str; 2] = ["highest_passing_rate_per_s", "lowest_failing_rate_per
 const DERIVED: [&str; 6] =
     ["goodput_per_s", "goodput_of_quota", "retry_amplification", "p99_drift", "recovery_s", "reconnect_95_s"];
 
-/// Measures by name, of the shards added so far.
+/// Measures by name, of the shards added so far, and what some of them could not measure.
 #[derive(Default)]
-pub(super) struct Measures(BTreeMap<String, Measure>);
+pub(super) struct Measures {
+    taken: BTreeMap<String, Measure>,
+    reasons: BTreeMap<String, String>,
+}
 
 struct Measure {
     sum: f64,
@@ -36,9 +39,12 @@ impl Default for Measure {
 }
 
 impl Measures {
-    pub(super) fn add(&mut self, measures: BTreeMap<String, f64>, due: u64) {
-        for (name, value) in measures {
-            let measure = self.0.entry(name).or_default();
+    /// Takes those of a shard out of its result.
+    pub(super) fn add(&mut self, part: &mut RunResult) {
+        self.reasons.append(&mut part.unmeasured);
+        let due = part.ledger.due;
+        for (name, value) in std::mem::take(&mut part.measures) {
+            let measure = self.taken.entry(name).or_default();
             let weight = due.max(1) as f64;
             measure.sum += value;
             measure.least = measure.least.min(value);
@@ -48,16 +54,17 @@ impl Measures {
         }
     }
 
-    /// Those of the whole, whose ledger and intervals are complete by now. Of measures that it knows nothing of, times
+    /// Gives them to the whole, whose ledger and intervals are complete by now. Of measures that it knows nothing of, times
     /// (`…_s`, `…_ms`, `…_us`) are the longest, and everything else is the mean, weighted by the events due.
-    pub(super) fn finish(self, whole: &RunResult) -> BTreeMap<String, f64> {
+    /// What any shard measured is measured.
+    pub(super) fn finish(mut self, whole: &mut RunResult) {
         #[cfg(feature = "cli")]
-        let early_retries = self.0.get("early_retries").map_or(0.0, |measure| measure.sum) as u64;
+        let early_retries = self.taken.get("early_retries").map_or(0.0, |measure| measure.sum) as u64;
         let together = |(name, measure): (String, Measure)| {
             let value = measure.together(&name);
             (name, value)
         };
-        let mut measures: BTreeMap<String, f64> = self.0.into_iter().map(together).collect();
+        let mut measures: BTreeMap<String, f64> = self.taken.into_iter().map(together).collect();
         let ledger = &whole.ledger;
         if let Some(amplification) = measures.get_mut("retry_amplification")
             && ledger.sent > 0
@@ -66,10 +73,13 @@ impl Measures {
         }
         #[cfg(feature = "cli")]
         {
+            let derived = crate::run::measures::of(whole, early_retries);
             measures.retain(|name, _| !DERIVED.contains(&name.as_str()));
-            measures.extend(crate::run::measures::of(whole, early_retries));
+            measures.extend(derived.figures);
+            self.reasons.extend(derived.reasons);
         }
-        measures
+        self.reasons.retain(|name, _| !measures.contains_key(name));
+        (whole.measures, whole.unmeasured) = (measures, self.reasons);
     }
 }
 

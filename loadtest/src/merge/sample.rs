@@ -56,6 +56,7 @@ pub(crate) fn run(seconds: u32, seed: u64, mut second: impl FnMut(&mut Draw, u32
         intervals: Vec::new(),
         usage: Usage::default(),
         measures: BTreeMap::new(),
+        unmeasured: BTreeMap::new(),
         verification: None,
         closed_loop: None,
         shards: Vec::new(),

@@ -288,7 +288,15 @@ fn measures_are_those_of_the_whole_and_not_sums_or_means_of_its_parts() {
         .map(|(name, figure)| (name.to_owned(), figure))
         .into();
     }
+    let why = |why: &str| why.to_owned();
+    parts[0].unmeasured = [("server_fds_grown", "no --operate"), ("p99_drift", "of the shard"), ("else", "unknown")]
+        .map(|(name, reason)| (name.to_owned(), why(reason)))
+        .into();
     let merged = all(parts).expect("merges").result;
+    assert_eq!(merged.unmeasured.get("server_fds_grown"), None, "one of the shards measured it");
+    assert_eq!(merged.unmeasured["else"], "unknown");
+    #[cfg(feature = "cli")]
+    assert!(merged.measures.contains_key("p99_drift") && !merged.unmeasured.contains_key("p99_drift"));
     let ledger = &merged.ledger;
     let amplification = (ledger.sent + 400) as f64 / ledger.sent as f64;
     for (name, expected) in [
@@ -307,8 +315,8 @@ fn measures_are_those_of_the_whole_and_not_sums_or_means_of_its_parts() {
     assert_eq!(merged.measures, {
         let own = ["wrong_answers", "highest_passing_rate_per_s", "lowest_failing_rate_per_s", "server_fds_grown"];
         let mut expected = crate::run::measures::of(&merged, 4);
-        expected.extend(own.map(|name| (name.to_owned(), merged.measures[name])));
-        expected
+        expected.figures.extend(own.map(|name| (name.to_owned(), merged.measures[name])));
+        expected.figures
     });
 }
 

@@ -62,6 +62,9 @@ pub struct RunResult {
     pub usage: Usage,
     /// What only some scenarios measure, such as `recovery_s`, `retry_amplification` or `goodput`; units in the name.
     pub measures: BTreeMap<String, f64>,
+    /// Measures that this run could not take, and why.
+    #[serde(default)]
+    pub unmeasured: BTreeMap<String, String>,
     /// Whether every acknowledged event is at the destination, if that was asked.
     pub verification: Option<Verification>,
     /// What Goose itself measured in the same run with a closed loop, if there was one.

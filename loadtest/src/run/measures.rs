@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::drift;
 use crate::config::{Deed, RunConfig};
-use crate::record::Latencies;
 use crate::result::{Interval, RunResult};
 
 /// A second is calm again if its p99 is at most so many times the ordinary one, and a little.
@@ -16,34 +16,55 @@ const CALM_SECONDS: usize = 5;
 /// The share of the connections that has to be back.
 const BACK: f64 = 0.95;
 
-/// What the run's intervals tell; units are in the names.
-pub(crate) fn of(result: &RunResult, early_retries: u64) -> BTreeMap<String, f64> {
-    let RunResult { config, intervals, ledger, .. } = result;
-    let mut measures = BTreeMap::new();
-    let mut tell = |name: &str, figure: Option<f64>| {
+/// What was measured, by name with the unit in it, and what could not be, with the reason.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Measures {
+    pub(crate) figures: BTreeMap<String, f64>,
+    pub(crate) reasons: BTreeMap<String, String>,
+}
+
+impl Measures {
+    /// Only finite figures are figures.
+    fn tell(&mut self, name: &str, figure: Option<f64>) {
         if let Some(figure) = figure.filter(|figure| figure.is_finite()) {
-            measures.insert(name.to_owned(), figure);
+            self.figures.insert(name.to_owned(), figure);
         }
-    };
+    }
+
+    fn tell_or_say(&mut self, name: &str, figure: Result<f64, String>) {
+        match figure {
+            Ok(figure) => self.tell(name, Some(figure)),
+            Err(why) => drop(self.reasons.insert(name.to_owned(), why)),
+        }
+    }
+}
+
+/// What the run's intervals tell.
+pub(crate) fn of(result: &RunResult, early_retries: u64) -> Measures {
+    let RunResult { config, intervals, ledger, .. } = result;
+    let mut measures = Measures::default();
     let judged: Vec<_> = intervals.iter().filter(|one| whole(one, config) && judged(one, config)).collect();
     let seconds: u32 = judged.iter().map(|one| one.width).sum();
     let accepted: u64 = judged.iter().map(|one| one.accepted).sum();
     let goodput = (seconds > 0).then(|| accepted as f64 / f64::from(seconds));
-    tell("goodput_per_s", goodput);
-    tell("goodput_of_quota", goodput.zip(config.quota).map(|(goodput, quota)| goodput / quota));
-    tell("retry_amplification", (ledger.sent > 0).then(|| (ledger.sent + ledger.resent) as f64 / ledger.sent as f64));
-    tell("early_retries", Some(early_retries as f64));
-    tell("p99_drift", drift(&judged));
+    measures.tell("goodput_per_s", goodput);
+    measures.tell("goodput_of_quota", goodput.zip(config.quota).map(|(goodput, quota)| goodput / quota));
+    measures.tell(
+        "retry_amplification",
+        (ledger.sent > 0).then(|| (ledger.sent + ledger.resent) as f64 / ledger.sent as f64),
+    );
+    measures.tell("early_retries", Some(early_retries as f64));
+    measures.tell_or_say("p99_drift", drift::of_p99(result));
     // While a run goes on, nobody knows yet when it will have recovered.
     let long_enough = |over: f64| result.elapsed.as_secs_f64() >= over + CALM_SECONDS as f64;
     if let Some(disturbed) = disturbed(config).filter(|(_, over)| long_enough(*over)) {
         let found = recovery(intervals, config, disturbed);
         let never = found.is_some_and(|s| s + disturbed.1 >= config.run_time.as_secs_f64());
         let complete = result.elapsed >= config.run_time;
-        tell("recovery_s", found.filter(|_| complete || !never));
+        measures.tell("recovery_s", found.filter(|_| complete || !never));
     }
     if let Some(cut) = cut(config) {
-        tell("reconnect_95_s", reconnect(intervals, cut));
+        measures.tell("reconnect_95_s", reconnect(intervals, cut));
     }
     measures
 }
@@ -54,21 +75,7 @@ fn whole(interval: &Interval, config: &RunConfig) -> bool {
 }
 
 fn judged(interval: &Interval, config: &RunConfig) -> bool {
-    u64::from(interval.at) >= config.warm_up.as_secs()
-}
-
-/// The p99 of the last tenth over that of the first.
-fn drift(judged: &[&Interval]) -> Option<f64> {
-    let tenth = judged.len() / 10;
-    if tenth == 0 {
-        return None;
-    }
-    let p99 = |part: &[&Interval]| {
-        let mut all = Latencies::default();
-        part.iter().for_each(|one| all.add(&one.ack));
-        all.quantile(0.99).as_secs_f64()
-    };
-    Some(p99(&judged[judged.len() - tenth..]) / p99(&judged[..tenth]))
+    f64::from(interval.at) >= config.warm_up.as_secs_f64()
 }
 
 /// When the disturbance begins and when it is over, in seconds.
@@ -78,6 +85,12 @@ fn disturbed(config: &RunConfig) -> Option<(f64, f64)> {
     let first = config.actions.iter().map(|action| action.at.as_secs_f64()).reduce(f64::min);
     let begins = first.or_else(|| phase("ramp").map(|phase| phase.from.as_secs_f64())).or(over)?;
     Some((begins, over.unwrap_or(begins)))
+}
+
+/// How long a run goes on after its disturbance; none without one.
+pub(crate) fn left_to_recover(config: &RunConfig) -> Option<Duration> {
+    let (_, over) = disturbed(config)?;
+    Duration::try_from_secs_f64(config.run_time.as_secs_f64() - over).ok()
 }
 
 /// From the end of the disturbance to the first of several calm seconds; as long as the run went on if there are none.

@@ -1,5 +1,6 @@
 //! A run from its settings to its result: drives the fleet, watches it, and brings together what came of it.
 
+mod drift;
 pub(crate) mod measures;
 mod search;
 mod server_metrics;

@@ -9,8 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::measures;
-use super::server_metrics::ServerMetrics;
+use super::measures::{self, Measures};
+use super::server_metrics::{DESCRIPTORS_GROWN, Growth, RESIDENT_SLOPE, ServerMetrics};
 use super::watch::{Noticed, Watch, own_cpu_s, sum_of_codes};
 use crate::config::{BadKind, Driver, LoadError, RunConfig};
 use crate::drive::goose::{Others, attack, cancel};
@@ -128,8 +128,7 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
     });
     let beside = async {
         match &server {
-            // What grows while caches and pools fill is no drift.
-            Some(server) => server.watch(config.warm_up).await,
+            Some(server) => server.watch().await,
             None => std::future::pending().await,
         }
     };
@@ -144,9 +143,20 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
     for interval in &mut result.intervals {
         health::look_again(interval, config.linger);
     }
-    if let Some((slope, descriptors)) = server.as_ref().and_then(ServerMetrics::drift) {
-        result.measures.insert("server_rss_slope_mib_per_h".to_owned(), slope);
-        result.measures.insert("server_fds_grown".to_owned(), descriptors);
+    let growth = match (&server, fleet.start()) {
+        (Some(server), Some(start)) => server.growth(start.at, result.elapsed, &config),
+        (Some(_), None) => Err("the schedule never began".to_owned()),
+        (None, _) => Err("the gateway was not asked: give its operator listener, --operate HOST:PORT".to_owned()),
+    };
+    match growth {
+        Ok(Growth { mib_per_hour, descriptors }) => {
+            result.measures.insert(RESIDENT_SLOPE.to_owned(), mib_per_hour);
+            result.measures.insert(DESCRIPTORS_GROWN.to_owned(), descriptors);
+        }
+        Err(why) => {
+            let both = [RESIDENT_SLOPE, DESCRIPTORS_GROWN].map(|name| (name.to_owned(), why.clone()));
+            result.unmeasured.extend(both);
+        }
     }
     let missing = fleet.roll_call().missing();
     if missing > 0 {
@@ -283,6 +293,7 @@ fn assemble(fleet: &Fleet, config: &RunConfig, noticed: Noticed, closed_loop: Op
             events_per_batch: events / collected.batches.max(1) as f64,
         },
         measures: Default::default(),
+        unmeasured: Default::default(),
         verification: None,
         closed_loop,
         // A run of its own is merged from nothing: `merge` lists the parts.
@@ -291,7 +302,8 @@ fn assemble(fleet: &Fleet, config: &RunConfig, noticed: Noticed, closed_loop: Op
         ledger,
     };
     drop(collected);
-    result.measures = measures::of(&result, recorder.early_retries());
+    let Measures { figures, reasons } = measures::of(&result, recorder.early_retries());
+    (result.measures, result.unmeasured) = (figures, reasons);
     if config.bad_clients.is_some() {
         let (right, wrong) = recorder.answers();
         result.measures.insert("right_answers".to_owned(), right as f64);

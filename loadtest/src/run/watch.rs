@@ -108,7 +108,8 @@ impl Watch {
         let accepted_per_s = new(collected.ledger.accepted, self.accepted_before);
         let retry_per_s = new(collected.ledger.retry, self.retry_before);
         // Batches rest for a second or two after a refusal: the second after it is not the load tester's fault either.
-        let refused_per_s = retry_per_s + std::mem::replace(&mut self.refused_before, retry_per_s);
+        let rested = std::mem::replace(&mut self.refused_before, retry_per_s);
+        let refused_per_s = retry_per_s + rested + collected.held;
         let players = self.fleet.plan.players as f64;
         (self.due_before, self.overflow_before) = (due, overflow);
         (self.accepted_before, self.retry_before) = (collected.ledger.accepted, collected.ledger.retry);

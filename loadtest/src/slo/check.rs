@@ -1,9 +1,10 @@
 //! Whether a run will have what a rule speaks of: a misspelt phase is to be found before the run, not after it.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::error::RuleError;
-use super::rule::Rule;
+use super::rule::{Limit, Metric, Op, Rule};
 use crate::config::RunConfig;
 
 impl Rule {
@@ -36,6 +37,17 @@ impl Rule {
         }
         Ok(())
     }
+
+    /// Whether nothing can break the rule, since it allows as long for recovery as the run has left for it, or longer.
+    #[must_use]
+    pub fn outlasts(&self, left: Duration) -> bool {
+        match (&self.metric, self.op, self.limit) {
+            (Metric::RecoveryTime, Op::Less | Op::AtMost, Limit::Value(number, unit)) => {
+                self.op.holds(left.as_secs_f64() * 1e6, number * unit.factor())
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The classes of servers and clients that a run will have: those of its plan, which only a build that runs loads has.
@@ -53,8 +65,6 @@ fn fault(rule: String, at: Range<usize>, problem: String) -> RuleError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::{BadClients, BadKind, HotApp, PhasePlan};
 
@@ -105,6 +115,13 @@ mod tests {
         assert!(checked("p99 < 1s during hold", &plain).expect_err("no phases").contains("it has none"));
     }
 
+    #[test]
+    fn a_rule_that_allows_more_than_the_run_has_left_can_not_be_broken() {
+        let outlasts = |rule: &str| Rule::parse(rule).expect("a rule").outlasts(Duration::from_secs(20));
+        assert!(outlasts("recovery-time <= 20s") && outlasts("recovery-time < 20001ms"));
+        assert!(!outlasts("recovery-time < 20s") && !outlasts("recovery-time > 5s") && !outlasts("connect.p99 < 60s"));
+    }
+
     #[cfg(feature = "cli")]
     #[test]
     fn classes_are_those_of_the_plan() {
@@ -117,7 +134,8 @@ mod tests {
     #[test]
     fn every_rule_of_every_scenario_can_be_judged() {
         for name in crate::scenario::names() {
-            let config = crate::scenario::load(Some(name), &serde_json::json!({})).expect("a scenario").resolved();
+            let config =
+                crate::scenario::load(Some(name), &serde_json::json!({})).expect("a scenario").config.resolved();
             for rule in &config.slos {
                 assert_eq!(checked(rule, &config), Ok(()), "{name}");
             }

@@ -330,6 +330,7 @@ mod tests {
         assert_judged(&unread, &[("lost <= 0", None, why), ("lost <= 5%", None, why), ("dup < 34", Some(true), "33")]);
         result.measures.insert("recovery_s".to_owned(), 12.5);
         result.measures.insert("retry_amplification".to_owned(), 1.15);
+        result.unmeasured.insert("p99_drift".to_owned(), "it takes two days of the profile".to_owned());
         assert_judged(
             &result,
             &[
@@ -340,6 +341,11 @@ mod tests {
                 ("recovery-time < 30s", Some(true), "12.5 s"),
                 ("recovery-time < 12500ms", Some(false), "12.5 s"),
                 ("measure(retry_amplification) <= 1.2", Some(true), "1.15"),
+                (
+                    "measure(p99_drift) <= 1.2",
+                    None,
+                    "this run did not measure p99_drift: it takes two days of the profile",
+                ),
                 (
                     "measure(nothing) <= 1",
                     None,

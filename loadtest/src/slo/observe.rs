@@ -251,6 +251,9 @@ fn verification(result: &RunResult) -> Result<&Verification, String> {
 
 fn measure(result: &RunResult, name: &str) -> Result<f64, String> {
     result.measures.get(name).copied().ok_or_else(|| {
+        if let Some(why) = result.unmeasured.get(name) {
+            return format!("this run did not measure {name}: {why}");
+        }
         let known: Vec<_> = result.measures.keys().map(String::as_str).collect();
         let known =
             if known.is_empty() { "it measures none".to_owned() } else { format!("it has {}", known.join(", ")) };

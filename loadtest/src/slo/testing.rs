@@ -40,6 +40,7 @@ pub(crate) fn result(seconds: u32, warm_up: u32) -> RunResult {
         intervals: (0..seconds).map(|at| Interval { at, width: 1, ..Interval::default() }).collect(),
         usage: Usage::default(),
         measures: BTreeMap::new(),
+        unmeasured: BTreeMap::new(),
         verification: None,
         closed_loop: None,
         shards: Vec::new(),

@@ -51,7 +51,7 @@ impl Profile {
     pub fn named(name: &str, run_time: Duration) -> Result<Self, ProfileError> {
         match name {
             "flat" => Ok(Self::Flat),
-            "diurnal" => Ok(Self::Diurnal { peak_to_trough: 3.0, day: run_time.min(DAY) }),
+            "diurnal" => Ok(Self::Diurnal { peak_to_trough: 3.0, day: run_time.min(DAY), begins: Duration::ZERO }),
             "launch" => Ok(Self::Launch {
                 preload: 0.05,
                 opens: run_time.mul_f64(0.05).min(Duration::from_secs(300)),
@@ -98,7 +98,7 @@ impl Profile {
     pub fn check(&self) -> Result<(), ProfileError> {
         match self {
             Self::Flat => Ok(()),
-            Self::Diurnal { peak_to_trough, day } => {
+            Self::Diurnal { peak_to_trough, day, .. } => {
                 within("peak_to_trough", *peak_to_trough, 1.0..=10.0, "1 to 10")?;
                 positive("day", *day)
             }
@@ -153,7 +153,9 @@ impl Curve {
         let run_s = run_time.as_secs_f64();
         match profile {
             Profile::Flat => Self::flat(1.0),
-            Profile::Diurnal { peak_to_trough, day } => diurnal(*peak_to_trough, day.as_secs_f64(), run_s),
+            Profile::Diurnal { peak_to_trough, day, begins } => {
+                diurnal(*peak_to_trough, day.as_secs_f64(), run_s).map_time(|time| time + begins.as_secs_f64())
+            }
             Profile::Launch { preload, opens, rise, peak, stays, half_life } => {
                 let (opens, rise) = (opens.as_secs_f64(), rise.as_secs_f64());
                 let mut points = vec![(0.0, *preload)];
@@ -259,7 +261,7 @@ mod tests {
         assert!(broken("5,-1").contains("-1: give levels of 0 to 1,000"));
         assert!(broken("").contains("at least one point"));
         assert!(Profile::named("storm", HOUR).is_err());
-        let steep = Profile::Diurnal { peak_to_trough: 0.5, day: HOUR };
+        let steep = Profile::Diurnal { peak_to_trough: 0.5, day: HOUR, begins: Duration::ZERO };
         assert!(steep.check().expect_err("below 1").to_string().contains("peak_to_trough is 0.5"));
     }
 }
