@@ -23,6 +23,5 @@ pub mod oracle;
 pub mod poll;
 pub mod python;
 pub mod raw;
-pub mod rest;
 pub mod seed;
 pub mod stream;

@@ -1,8 +1,6 @@
 //! What operators see and hold: metrics, logs, health and readiness, and the tasks of the process.
 
-pub mod console;
 pub mod http;
 pub mod lifecycle;
-mod live;
 pub mod log;
 pub mod tasks;

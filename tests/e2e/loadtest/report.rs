@@ -1,6 +1,10 @@
 //! The report of a real run, in a real browser.
 
-use crate::browser::Browser;
+#[path = "../../../loadtest/tests/browser/mod.rs"]
+#[allow(dead_code, reason = "its other half is for the report's own tests")]
+mod browser;
+
+use browser::Browser;
 
 use super::House;
 

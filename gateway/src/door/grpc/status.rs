@@ -53,8 +53,7 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::DecompressedTooLarge { .. }
         | Refusal::Undecodable { .. }
         | Refusal::EmptyBatch
-        | Refusal::BatchTooLarge { .. }
-        | Refusal::InvalidEvent { .. } => {
+        | Refusal::BatchTooLarge { .. } => {
             details.add_bad_request_violation("events", refusal.to_string());
         }
         Refusal::KeyMissing
@@ -62,8 +61,6 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::KeyUnknown
         | Refusal::KeyDisabled
         | Refusal::KeyExpired
-        | Refusal::ScopeMissing { .. }
-        | Refusal::OtherApplication
         | Refusal::KeyStoreUnavailable { .. }
         | Refusal::UnsupportedCompression { .. }
         | Refusal::MessageTimeout { .. }

@@ -2,7 +2,7 @@
 //!
 //! It sends what is answered, then reads what has come, and never one without the other: while answers can't be sent, no
 //! further batch is read, so a slow reader bounds itself. It ends after every batch it took is answered: when the client
-//! ends, when its key is revoked or loses its scope, when the protocol is broken, or when the client was asked to leave and its grace is
+//! ends, when its key is revoked, when the protocol is broken, or when the client was asked to leave and its grace is
 //! over.
 
 use std::future::Future;
@@ -32,7 +32,6 @@ use crate::door::open_calls::OpenCall;
 use crate::ingest::Incoming;
 use crate::ingest::scan::Envelope;
 use crate::ingest::verdict::Reply;
-use crate::registry::Purpose;
 
 /// Batches read in one go before other streams get their turn.
 const BATCHES_IN_A_ROW: u32 = 32;
@@ -47,7 +46,7 @@ pub struct StreamBody {
     reply: Arc<dyn Reply>,
     reader: MessageReader<RequestBody>,
     affinity: usize,
-    ended: Waiting<()>,
+    revoked: Waiting<()>,
     leave: Option<Waiting<Leave>>,
     // While the client has been asked to leave: when reading ends.
     leaving: Option<Pin<Box<Sleep>>>,
@@ -80,12 +79,12 @@ impl StreamBody {
     ) -> Self {
         let answers = Answers::new(&shared.clock, KillSwitch::of_this_call());
         let slow_reader: Weak<Answers> = Arc::downgrade(&answers);
-        shared.slow_readers.add(slow_reader);
+        shared.streams.add(slow_reader);
         shared.metrics.streams.inc();
         shared.metrics.streams_opened.inc();
-        let ended = {
+        let revoked = {
             let grant = grant.clone();
-            Box::pin(async move { grant.ended(Purpose::SendStream).await })
+            Box::pin(async move { grant.revoked().await })
         };
         Self {
             shared: Arc::clone(shared),
@@ -94,7 +93,7 @@ impl StreamBody {
             grant,
             reader,
             affinity,
-            ended,
+            revoked,
             leave: Some(leave),
             leaving: None,
             message_due: None,
@@ -112,7 +111,7 @@ impl StreamBody {
                 self.phase = Phase::Done;
                 self.ended("panic");
                 let refusal = Refusal::Internal;
-                self.shared.refused(Some(self.grant.app().id()), &refusal);
+                self.shared.refused(&refusal);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers(&status::status(&refusal))))))
             }
         }
@@ -147,8 +146,8 @@ impl StreamBody {
                 }
                 Phase::Reading => {}
             }
-            if let Err(refusal) = self.grant.check(Purpose::SendStream) {
-                self.finish(refusal);
+            if let Some(revoked) = self.grant.revocation() {
+                self.finish(revoked);
                 continue;
             }
             if batches == BATCHES_IN_A_ROW {
@@ -166,16 +165,8 @@ impl StreamBody {
 
     /// Looks at what may end the reading, once each time the task is woken: the key, the connection, the client's grace.
     fn watch(&mut self, cx: &mut Context<'_>) {
-        if self.ended.as_mut().poll(cx).is_ready() {
-            match self.grant.check(Purpose::SendStream) {
-                Err(refusal) => return self.finish(refusal),
-                // It was taken back at once.
-                Ok(()) => {
-                    let grant = self.grant.clone();
-                    self.ended = Box::pin(async move { grant.ended(Purpose::SendStream).await });
-                    cx.waker().wake_by_ref();
-                }
-            }
+        if self.revoked.as_mut().poll(cx).is_ready() {
+            return self.finish(self.grant.revocation().unwrap_or(Refusal::KeyUnknown));
         }
         if let Some(leave) = &mut self.leave
             && let Poll::Ready(reason) = leave.as_mut().poll(cx)
@@ -250,12 +241,11 @@ impl StreamBody {
         match self.shared.admit(app, &message, &mut permit, Envelope::Stream) {
             Ok(head) => {
                 self.answers.begin_batch();
-                self.shared.intake.take(Incoming {
+                self.shared.ingest.take(Incoming {
                     app: Arc::clone(app),
                     message,
                     envelope: Envelope::Stream,
                     head,
-                    flaws: Vec::new(),
                     permit,
                     arrived,
                     reply: Arc::clone(&self.reply),
@@ -270,13 +260,13 @@ impl StreamBody {
     /// Answers one batch with a refusal; without its sequence nobody would know which, so then the stream ends.
     fn refuse(&mut self, sequence: Option<u64>, refusal: Refusal) {
         let Some(sequence) = sequence else { return self.finish(refusal) };
-        self.shared.refused(Some(self.grant.app().id()), &refusal);
+        self.shared.refused(&refusal);
         let answer = Some(Answer::Refusal(status::answer(&refusal)));
         self.answers.push(&StreamEventsResponse { sequence, answer });
     }
 
     fn finish(&mut self, refusal: Refusal) {
-        self.shared.refused(Some(self.grant.app().id()), &refusal);
+        self.shared.refused(&refusal);
         self.phase = Phase::Finishing(Err(refusal));
     }
 

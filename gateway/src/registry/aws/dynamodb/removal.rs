@@ -34,7 +34,6 @@ impl DynamoDbRegistry {
                 self.transact(self.deletions(chunk)?).await?;
             }
         }
-        self.forget_application(id).await;
         Ok(was_there)
     }
 
