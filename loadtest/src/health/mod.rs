@@ -24,7 +24,7 @@ pub use machine::{ProcessUsage, environment};
 pub(crate) use pages::forget_startup;
 pub use sample::{Sample, Sampler};
 pub use self_limit::{
-    BUSY_SATURATED, LAG_OK, LAG_OK_OF_LINGER, LAG_SATURATED_OF_LINGER, OFFERED_OK, Second,
-    ServiceClock, THROTTLED_SATURATED, assess,
+    BUSY_SATURATED, LAG_OK, LAG_OK_OF_LINGER, LAG_SATURATED_OF_LINGER, OFFERED_OK, Second, ServiceClock,
+    THROTTLED_SATURATED, assess,
 };
 pub use verdict::verdict;

@@ -68,10 +68,8 @@ pub fn assess(sample: &Sample, second: &Second<'_>) -> Health {
     let late = lag > fine;
     let far_too_late = late && lag > second.linger.mul_f64(LAG_SATURATED_OF_LINGER);
     let ignored_answers = second.overflow > 0 && second.service_flat && second.refused == 0;
-    let saturated = far_too_late
-        || ignored_answers
-        || sample.busy > BUSY_SATURATED
-        || sample.throttled > THROTTLED_SATURATED;
+    let saturated =
+        far_too_late || ignored_answers || sample.busy > BUSY_SATURATED || sample.throttled > THROTTLED_SATURATED;
     // A batch that is due at the end of a second may be booked in the next.
     let linger = second.linger.as_secs_f64().min(1.0);
     let placement = placement(second.players, second.planned_online);
