@@ -15,15 +15,17 @@ use headgate::admission::budget::Permit;
 use headgate::admission::key::{ApiKey, KeyHash};
 use headgate::admission::rate::{RateLimit, Rates};
 use headgate::clock::Clock;
-use headgate::config::{AdmissionSettings, IngestSettings};
+use headgate::config::{AdmissionSettings, IngestSettings, LiveSettings};
 use headgate::delivery::Discard;
 use headgate::delivery::route::{Outlet, Routes};
-use headgate::gather::{BucketId, BucketSink, InFlight, Lanes, LanesParts, Packing};
+use headgate::gather::{BucketId, BucketSink, InFlight, Lanes, LanesParts, Outcome, Packing};
 use headgate::ingest::dedupe::Dedupe;
+use headgate::ingest::member::member;
 use headgate::ingest::scan::{self, Envelope, RawEvent};
 use headgate::ingest::validate::{Limits, validate};
 use headgate::ingest::verdict::{BatchOutcome, Reply};
 use headgate::ingest::{Incoming, Ingest, json};
+use headgate::live::Live;
 use headgate::metrics::Metrics;
 use headgate::registry::{self, Application};
 use headgate_benches::cpu::thread_time;
@@ -210,6 +212,40 @@ fn admitting(c: &mut Criterion) {
     group.finish();
 }
 
+/// What live costs: 100 events are counted, and merged once their bucket is stored.
+fn showing(c: &mut Criterion) {
+    let (clock, metrics) = (Clock::system(), Metrics::new());
+    let apps = Apps::new(&AdmissionSettings::default(), &metrics);
+    let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);
+    let app = live.app(Uuid::from_u128(7));
+    let encoded: Vec<Vec<u8>> = samples().iter().map(Message::encode_to_vec).collect();
+    let events: Vec<RawEvent<'_>> =
+        encoded.iter().take(100).map(|bytes| scan::event(bytes).expect("samples are well formed")).collect();
+    let now = clock.wall_ms();
+    let mut group = c.benchmark_group("show");
+    group.bench_function("count a batch of 100 and merge it", |b| {
+        let mut bucket = 0;
+        b.iter(|| {
+            bucket += 1;
+            let mut tally = app.tally(now, 100);
+            let witness = tally.enter(BucketId(bucket));
+            for (index, event) in (0..).zip(black_box(&events)) {
+                // Samples are from a fixed time; a game's events are from now.
+                tally.written(index, event, event.event_id, now / 1_000);
+            }
+            tally.close();
+            if let Some((witness, part)) = witness {
+                witness.settled(part, &Outcome::Stored);
+            }
+        });
+    });
+    group.bench_function("find a member of event_data", |b| {
+        let mut next = in_turn(&events);
+        b.iter(|| member(black_box(next().event_data), "spell_id"));
+    });
+    group.finish();
+}
+
 /// Takes outcomes and looks only whether they are good.
 struct Accepted;
 
@@ -227,6 +263,7 @@ fn app(metrics: &Arc<Metrics>) -> Arc<App> {
         description: None,
         limits: registry::Limits::default(),
         route: None,
+        environment: registry::Environment::Prod,
         created_at_ms: 0,
         updated_at_ms: 0,
     })
@@ -244,7 +281,9 @@ fn everything(c: &mut Criterion) {
     };
     let lanes = Lanes::sticky(2, parts, &metrics);
     let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination: sink });
-    let ingest = Ingest::new(&IngestSettings::default(), routes, None, &clock, &metrics).expect("randomness");
+    let apps = Apps::new(&AdmissionSettings::default(), &metrics);
+    let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);
+    let ingest = Ingest::new(&IngestSettings::default(), routes, None, &live, &clock, &metrics).expect("randomness");
     let app = app(&metrics);
     let reply: Arc<dyn Reply> = Arc::new(Accepted);
     let mut batches = Batches::new(STREAMS_OF_100, 1).expect("randomness");
@@ -259,6 +298,7 @@ fn everything(c: &mut Criterion) {
                     message,
                     envelope: Envelope::Stream,
                     head,
+                    flaws: Vec::new(),
                     arrived: clock.now(),
                     reply: Arc::clone(&reply),
                     token: head.sequence,
@@ -278,6 +318,6 @@ criterion_group! {
         .with_measurement(CpuTime)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(4));
-    targets = reading, checking, writing, remembering, admitting, everything
+    targets = reading, checking, writing, remembering, admitting, showing, everything
 }
 criterion_main!(stations);

@@ -4,6 +4,7 @@
 //! ([`gather`]), delivered ([`delivery`]), and its verdict walks back. The modules are named after those stations; each
 //! imports only what stands downstream of it or beneath it.
 
+pub mod admin;
 pub mod admission;
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -14,6 +15,7 @@ pub mod delivery;
 pub mod door;
 pub mod gather;
 pub mod ingest;
+pub mod live;
 pub mod metrics;
 pub mod operate;
 pub mod registry;

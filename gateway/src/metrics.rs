@@ -75,7 +75,14 @@ described! {
         EventsDuplicate = "headgate_events_duplicate" ["application"] "Events whose id was seen before: answered as the first one, stored once; of two payloads under one id the first wins.";
         BytesReceived = "headgate_received_bytes" ["application"] "Bytes of admitted messages, decompressed.";
         BatchesReceived = "headgate_batches_received" ["application"] "Batches admitted.";
+        WindowEvents = "headgate_window_events" ["application", "app_version"] "TotalEvents: stored events, distinct by id, of one-minute windows of event time; added when a minute closes, late ones as they come.";
+        WindowLogins = "headgate_window_logins" ["application", "app_version"] "TotalLogins: of headgate_window_events, those of type login.";
+        WindowKnockouts = "headgate_window_knockouts" ["application", "app_version", "spell_id"] "KnockoutsBySpell: of headgate_window_events, those of type user_knockout, by event_data.spell_id.";
+        WindowPurchases = "headgate_window_purchases" ["application", "app_version", "currency_type"] "Purchases: of headgate_window_events, those of type iap_transaction, by event_data.currency_type.";
+        WindowLateEvents = "headgate_window_late_events" ["application"] "Stored events that came after their minute was closed (live.window_grace); they are in headgate_window_events.";
+        WindowDroppedEvents = "headgate_window_dropped_events" ["application", "cause"] "Stored events that no window counts: their minute is not kept any more (late, live.windows_kept) or more than an hour ahead (early), or too many were on their way (memory, live.window_memory).";
         Refusals = "headgate_refusals" ["refusal"] "Batches and calls refused as a whole, by refusal (see docs/status.md).";
+        AdminRefusals = "headgate_admin_refusals" ["door", "reason"] "Calls of administrators refused for want of a credential: none came, a wrong one, or none is configured.";
         Violations = "headgate_accounting_violations" [] "Batches whose verdicts did not add up. Anything but 0 is a bug.";
         ConnectionsOpened = "headgate_connections_opened" [] "Connections accepted.";
         ConnectionsRefused = "headgate_connections_refused" ["cause"] "Connections closed before their first request (limit, tls, timeout, protocol).";
@@ -84,6 +91,7 @@ described! {
         KeyLookups = "headgate_key_lookups" ["result"] "Look-ups of keys in the registry (found, unknown, failed).";
         KeyCacheHits = "headgate_key_cache_hits" ["kind"] "Keys answered from the cache (positive, negative, stale).";
         KeysRevoked = "headgate_keys_revoked" [] "Keys in use that were found disabled, expired or gone.";
+        KeyUses = "headgate_key_uses" ["result"] "Last uses of keys written into the registry, about once a minute for each key in use (noted, failed: tried again the next time).";
         BucketsClosed = "headgate_buckets_closed" ["cause"] "Buckets closed, by cause (size, linger, drain).";
         TailsKept = "headgate_bucket_tails_kept" [] "Buckets of several units cut after a whole one when their linger was over.";
         BucketsSettled = "headgate_buckets_settled" ["outcome"] "Buckets by outcome (stored, not_stored, unknown).";
@@ -139,6 +147,8 @@ described! {
         ShardMapAge = "headgate_shard_map_age_seconds" [] "Since the stream was last described.";
         ShareMembers = "headgate_share_members" [] "Gateways that share the applications' rates, this one included; 0 where rates are not shared.";
         ShareAge = "headgate_share_exchange_age_seconds" [] "Since demand was last exchanged with the other gateways; while it rises, every gateway keeps its last shares.";
+        LiveApplications = "headgate_live_applications" [] "Applications whose events are shown one by one (at most live.max_applications).";
+        LiveWindowBytes = "headgate_live_window_bytes" [] "Memory that the windows of all applications take, and counts of events on their way (each at most about live.window_memory).";
         Ready = "headgate_ready" [] "1 while the gateway takes events, else 0.";
     }
 }
@@ -205,6 +215,11 @@ impl Metrics {
     #[must_use]
     pub fn counter(&self, metric: Counter, labels: &[&str]) -> CounterHandle {
         self.counters[metric as usize].get_or_create(&named(metric.description(), labels)).clone()
+    }
+
+    /// Takes a counter out of the exposition. A handle on it goes on counting, unseen.
+    pub fn forget_counter(&self, metric: Counter, labels: &[&str]) {
+        let _ = self.counters[metric as usize].remove(&named(metric.description(), labels));
     }
 
     /// A gauge's handle.

@@ -5,15 +5,17 @@
 
 mod data_dir;
 mod demo;
+mod doors;
+mod key_tasks;
 mod names;
 mod outlets;
+mod services;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes as Services;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -21,6 +23,8 @@ use self::data_dir::DataDir;
 pub use self::demo::{Demo, DemoError};
 use self::names::Names;
 use self::outlets::Outlets;
+use crate::admin::Admin;
+use crate::admin::authority::{Authority, MadeToken};
 use crate::admission::app::Apps;
 use crate::admission::key_cache::KeyCache;
 use crate::admission::shares::Shares;
@@ -31,24 +35,24 @@ use crate::delivery::lake::{FileLayer, OsFiles};
 use crate::delivery::rejects::Rejects;
 use crate::delivery::route::Routes;
 use crate::delivery::spill::Spill;
-use crate::door::grpc::{Parts, Shared};
-use crate::door::listener::{Ends, Listener};
-use crate::door::tls::Tls;
+use crate::door::admin;
+use crate::door::direct::Direct;
+use crate::door::intake::{self, Intake};
+use crate::door::listener::Ends;
 use crate::ingest::Ingest;
+use crate::live::Live;
 use crate::metrics::{Gauge, Metrics};
+use crate::operate::console::{self, Console};
 use crate::operate::http::{self, Operated};
 use crate::operate::lifecycle::{Lifecycle, Phase};
 use crate::operate::tasks::Tasks;
-use crate::registry::{self, Registry};
+use crate::registry::{self, Books, Opened, Registry};
 
 /// The end of a drain that is left for flushing, once the last call is cut off.
 const FLUSH_RESERVE: Duration = Duration::from_secs(2);
 
 /// How long calls that were cut off may take to end.
 const CUT_OFF_PATIENCE: Duration = Duration::from_millis(250);
-
-/// The largest message to the health and reflection services, which ask for no key.
-const MAX_OTHER_MESSAGE: usize = 4 << 10;
 
 /// Why a gateway can't start.
 #[derive(Debug, thiserror::Error)]
@@ -106,13 +110,17 @@ impl Default for Ground {
 /// A gateway that runs.
 pub struct Gateway {
     grpc: SocketAddr,
+    rest: Option<SocketAddr>,
     operate: SocketAddr,
     demo: Option<Demo>,
+    authority: Arc<Authority>,
     settings: Settings,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
     health: HealthReporter,
     registry: Arc<dyn Registry>,
+    books: Arc<dyn Books>,
+    keys: Arc<KeyCache>,
     routes: Arc<Routes>,
     // In the order in which they are closed: what one can't deliver may go to one after it.
     destinations: Vec<Arc<dyn Destination>>,
@@ -150,7 +158,10 @@ impl Gateway {
         let lifecycle = Lifecycle::new(&metrics);
         let data_dir = DataDir::lock(&settings.data_dir)?;
 
-        let registry = registry::open(&settings, &clock).await.map_err(|error| ServeError::part("registry", error))?;
+        let opened = registry::open(&settings, &clock).await.map_err(|error| ServeError::part("registry", error))?;
+        let Opened { registry, books } = opened;
+        let authority = Authority::open(&settings).map_err(|error| ServeError::part("admin", error))?;
+        let authority = Arc::new(authority);
         let demo = if settings.registry.makes_demo_application() {
             let demo = demo::ensure_demo(registry.as_ref(), &settings.data_dir).await;
             demo.map_err(|error| ServeError::part("demo application", error))?
@@ -184,7 +195,9 @@ impl Gateway {
 
         let keys =
             KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
-        let ingest = Ingest::new(&settings.ingest, Arc::clone(&routes), Some(Arc::clone(&rejects)), &clock, &metrics)
+        let live = Live::new(&settings.live, &apps, &clock, &metrics);
+        let (ways, bad_rows) = (Arc::clone(&routes), Some(Arc::clone(&rejects)));
+        let ingest = Ingest::new(&settings.ingest, ways, bad_rows, &live, &clock, &metrics)
             .map_err(|error| ServeError::part("ingest", error))?;
 
         let ends = Ends {
@@ -192,63 +205,100 @@ impl Gateway {
             closing: CancellationToken::new(),
             drain_grace: settings.lifecycle.drain_grace,
         };
-        let parts = Parts {
+        let intake = Intake::new(intake::Parts {
             ingest: Arc::new(ingest),
             keys: Arc::clone(&keys),
             routes: Arc::clone(&routes),
+            live: Arc::clone(&live),
             clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+        });
+        let doors = doors::Builder {
+            settings: &settings,
+            intake: &intake,
+            clock: &clock,
+            metrics: &metrics,
+            calls: &calls,
+            background: &background,
+            ends: &ends,
+            stop: &stop,
+        };
+        let admin = Admin::new(Arc::clone(&registry), Arc::clone(&books), clock.clone());
+        let administration = admin::Parts {
+            admin: Arc::clone(&admin),
+            authority: Arc::clone(&authority),
             tasks: calls.clone(),
-            draining: ends.draining.clone(),
+            metrics: Arc::clone(&metrics),
         };
-        let shared = Shared::new(parts, &settings.grpc, &metrics);
-        let tls = match &settings.grpc.tls {
-            Some(tls) => Some(Tls::load(tls).map_err(|error| ServeError::part("TLS", error))?),
-            None => None,
-        };
-        let (health, others) = other_services().await?;
-        let listener = Listener::bind(&settings.grpc, &shared, others, tls.clone(), &calls, &ends, &metrics)
-            .await
-            .map_err(|source| ServeError::Listen { setting: "grpc.listen", address: settings.grpc.listen, source })?;
+        let (health, others) = services::others(administration).await?;
+        let grpc = doors.grpc(others).await?;
+        let rest = doors.rest(&admin, &authority).await?;
         let operate = http::bind(settings.operate.listen).await.map_err(|source| ServeError::Listen {
             setting: "operate.listen",
             address: settings.operate.listen,
             source,
         })?;
         let address = |address: std::io::Result<SocketAddr>| address.map_err(|error| ServeError::part("socket", error));
-        let grpc_address = address(listener.address())?;
+        let grpc_address = address(grpc.address())?;
+        let rest_address = rest.as_ref().map(|rest| address(rest.address())).transpose()?;
         let operate_address = address(operate.local_addr())?;
 
-        let refresh = settings.admission.key_refresh;
-        background.supervise("key refresh", &stop, move || refresh_keys(Arc::clone(&keys), refresh));
-        background.supervise("slow readers", &stop, move || Arc::clone(&shared).watch_slow_readers());
-        if let Some(tls) = tls {
-            let metrics = Arc::clone(&metrics);
-            background.supervise("TLS reload", &stop, move || tls.clone().reload_on_change(Arc::clone(&metrics)));
-        }
-        let operated =
-            Operated { metrics: Arc::clone(&metrics), lifecycle: lifecycle.clone(), routes: Arc::clone(&routes), lake };
+        key_tasks::start(&keys, &settings.admission, &background, &stop);
+        let showing = Arc::clone(&live);
+        background.supervise("live", &stop, move || Arc::clone(&showing).run());
+        let console = settings.console.enabled.then(|| {
+            Console::new(console::Parts {
+                admin: Arc::clone(&admin),
+                authority: Arc::clone(&authority),
+                live: Arc::clone(&live),
+                direct: Direct::new(&intake, &clock),
+                metrics: Arc::clone(&metrics),
+                lifecycle: lifecycle.clone(),
+                routes: Arc::clone(&routes),
+                tasks: background.clone(),
+                settings: settings.clone(),
+                grpc: grpc_address,
+                rest: rest_address,
+                clock: clock.clone(),
+            })
+        });
+        let operated = Operated {
+            metrics: Arc::clone(&metrics),
+            lifecycle: lifecycle.clone(),
+            routes: Arc::clone(&routes),
+            lake,
+            console,
+            live,
+            is_local: operate_address.ip().is_loopback(),
+        };
         drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));
         // A share of each limit is known before the first batch asks for it.
         shares.announce().await;
         let sharing = Arc::clone(&shares);
         background.supervise("rate shares", &stop, move || Arc::clone(&sharing).run());
-        let listener = Arc::new(listener);
-        // Among the calls: a drain waits for the connections that it accepts last.
-        calls.supervise("listener", &stop, move || Arc::clone(&listener).run());
+        // Among the calls: a drain waits for the connections that they accept last.
+        calls.supervise("listener", &stop, move || Arc::clone(&grpc).run());
+        if let Some(rest) = rest {
+            calls.supervise("REST listener", &stop, move || Arc::clone(&rest).run());
+        }
 
-        data_dir.publish(grpc_address, operate_address)?;
+        data_dir.publish(grpc_address, rest_address, operate_address)?;
         let (stop_guard, delivered_guard) = started;
         let _ = (stop_guard.disarm(), delivered_guard.disarm());
         lifecycle.enter(Phase::Ready);
         Ok(Self {
             grpc: grpc_address,
+            rest: rest_address,
             operate: operate_address,
             demo,
+            authority,
             settings,
             metrics,
             lifecycle,
             health,
             registry,
+            books,
+            keys,
             routes,
             destinations,
             spills,
@@ -270,6 +320,12 @@ impl Gateway {
         self.grpc
     }
 
+    /// The address of the REST door, where there is one.
+    #[must_use]
+    pub fn rest_address(&self) -> Option<SocketAddr> {
+        self.rest
+    }
+
     /// The address of the operators' listener.
     #[must_use]
     pub fn operate_address(&self) -> SocketAddr {
@@ -280,6 +336,12 @@ impl Gateway {
     #[must_use]
     pub fn demo(&self) -> Option<&Demo> {
         self.demo.as_ref()
+    }
+
+    /// The admin token that it made for itself, where it did.
+    #[must_use]
+    pub fn made_admin_token(&self) -> Option<&MadeToken> {
+        self.authority.made_token()
     }
 
     /// Its metrics.
@@ -294,12 +356,17 @@ impl Gateway {
         &self.registry
     }
 
+    /// What its registry keeps beside applications and keys.
+    #[must_use]
+    pub fn books(&self) -> &Arc<dyn Books> {
+        &self.books
+    }
+
     /// Drains and stops: within `lifecycle.drain_deadline`, whatever clients do.
     pub async fn stop(self) -> Stopped {
         let deadline = self.clock.now() + self.settings.lifecycle.drain_deadline;
         self.lifecycle.enter(Phase::Draining);
-        self.health.set_service_status("", ServingStatus::NotServing).await;
-        self.health.set_service_status(INGEST_SERVICE, ServingStatus::NotServing).await;
+        services::set_health(&self.health, ServingStatus::NotServing).await;
         tracing::info!(deadline = ?self.settings.lifecycle.drain_deadline, "draining");
         self.ends.draining.cancel();
         self.calls.close();
@@ -338,7 +405,7 @@ impl Gateway {
                 spill.close().await;
             }
             self.rejects.close().await;
-            withdrawn.withdraw().await;
+            tokio::join!(withdrawn.withdraw(), key_tasks::finish(&self.keys, &self.settings.admission));
             self.delivered.cancel();
             self.background.close();
             self.background.wait().await;
@@ -358,25 +425,6 @@ impl Gateway {
     }
 }
 
-const INGEST_SERVICE: &str = "headgate.v1.IngestService";
-
-async fn other_services() -> Result<(HealthReporter, Services), ServeError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let health_service = health_service.max_decoding_message_size(MAX_OTHER_MESSAGE);
-    health.set_service_status(INGEST_SERVICE, ServingStatus::Serving).await;
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(headgate_proto::FILE_DESCRIPTOR_SET)
-            .with_service_name(INGEST_SERVICE)
-    };
-    let failed = |error| ServeError::part("reflection", error);
-    // grpcurl and other tools still ask the older version.
-    let services = Services::new(health_service)
-        .add_service(reflection().build_v1().map_err(failed)?.max_decoding_message_size(MAX_OTHER_MESSAGE))
-        .add_service(reflection().build_v1alpha().map_err(failed)?.max_decoding_message_size(MAX_OTHER_MESSAGE));
-    Ok((health, services.prepare()))
-}
-
 /// Closes what lingers, and shows how much is on its way.
 fn run_lanes(routes: &Arc<Routes>, metrics: &Metrics, background: &Tasks, stop: &CancellationToken) {
     for outlet in routes.outlets() {
@@ -394,13 +442,4 @@ fn run_lanes(routes: &Arc<Routes>, metrics: &Metrics, background: &Tasks, stop: 
             }
         }
     });
-}
-
-async fn refresh_keys(keys: Arc<KeyCache>, every: Duration) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        keys.refresh().await;
-    }
 }

@@ -2,6 +2,7 @@
 //! AWS solution beside ours, and what happens while DynamoDB is away.
 
 mod away;
+mod books;
 mod contract;
 mod foreign_rows;
 mod migrate;
@@ -61,7 +62,7 @@ fn run(data_dir: &Path, address: SocketAddr, line: &[&str]) -> Value {
 }
 
 /// An application as the AWS solution registers one.
-async fn foreign_application(client: &Client, name: &str) -> Uuid {
+pub(crate) async fn foreign_application(client: &Client, name: &str) -> Uuid {
     let id = Uuid::new_v4();
     client
         .put_item()
@@ -78,7 +79,7 @@ async fn foreign_application(client: &Client, name: &str) -> Uuid {
 }
 
 /// A key as the AWS solution makes one: readable. Returns its id and itself.
-async fn foreign_key(client: &Client, application: Uuid) -> (Uuid, String) {
+pub(crate) async fn foreign_key(client: &Client, application: Uuid) -> (Uuid, String) {
     let (id, key) = (Uuid::new_v4(), format!("{}+/=", Uuid::new_v4().simple()));
     put_key(client, application, id, &[("api_key_value", text(&key))]).await;
     (id, key)

@@ -2,6 +2,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime")]
 
+mod admin;
+#[path = "../../loadtest/tests/browser/mod.rs"]
+#[allow(dead_code, reason = "its other half is for the tests of the load tester")]
+mod browser;
+mod console;
 mod crash;
 mod disk_faults;
 mod drain;
@@ -10,11 +15,13 @@ mod keys;
 mod kinesis;
 mod loadtest;
 mod power_cut;
+mod rest;
 mod shares;
 mod status_table;
 mod stock_client;
 mod streams;
 mod tls;
+mod windows;
 
 use std::time::Duration;
 

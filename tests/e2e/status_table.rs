@@ -102,6 +102,40 @@ async fn a_key_that_is_missing_malformed_or_unknown_is_unauthenticated_before_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_without_the_scope_is_denied_permission() {
+    use headgate::admission::key::ApiKey;
+    use headgate::registry::{NewAuthorization, Scopes};
+
+    let house = House::new().await;
+    let (application, _) = house.gateway.demo();
+    let connection = async |scopes: &str| {
+        let key = ApiKey::generate().expect("randomness");
+        let new = NewAuthorization {
+            application_id: application,
+            name: "server".to_owned(),
+            description: None,
+            hash: key.hash(),
+            masked_key: key.masked(),
+            expires_at_ms: None,
+            scopes: scopes.parse::<Scopes>().expect("scopes"),
+        };
+        house.gateway.registry().create_authorization(new).await.expect("the registry takes it");
+        Connection::open(&house.target_with(key.expose())).await.expect("it listens")
+    };
+    let mut reader = connection("read").await;
+    let status = reader.publish(events(1)).await.expect_err("it may only read");
+    assert_refusal(&status, Code::PermissionDenied, "scope_missing", false);
+    assert!(status.message().contains("ingest-client or ingest-server"), "{status:?}");
+    let mut client = connection("ingest-client").await;
+    assert_eq!(client.publish(events(1)).await.expect("it may send a batch").accepted, 1);
+    let status = client.stream(4).await.map(|_| ()).expect_err("it may not keep a stream open");
+    assert_refusal(&status, Code::PermissionDenied, "scope_missing", false);
+    let mut server = connection("ingest-server").await;
+    assert_eq!(server.publish(events(1)).await.expect("it may send a batch").accepted, 1);
+    server.stream(4).await.expect("it may keep a stream open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disabled_and_an_expired_key_are_unauthenticated() {
     use headgate::admission::key::ApiKey;
     use headgate::registry::NewAuthorization;
@@ -119,6 +153,7 @@ async fn a_disabled_and_an_expired_key_are_unauthenticated() {
             hash: key.hash(),
             masked_key: key.masked(),
             expires_at_ms,
+            scopes: headgate::registry::Scopes::INGEST,
         };
         let made = registry.create_authorization(new).await.expect("the registry takes it");
         keys.push((key, made.api_key_id));
@@ -190,6 +225,7 @@ async fn an_application_can_have_limits_of_its_own() {
         description: change.description,
         limits: change.limits,
         route: change.route,
+        environment: change.environment,
     };
     registry.update_application(application, change).await.expect("the registry takes it");
     let mut connection = house.connect().await;

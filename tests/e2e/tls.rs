@@ -18,28 +18,28 @@ use tonic::{Request, Status};
 use crate::PATIENCE;
 
 /// An authority, which signs what it is asked to.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("it signs itself"))
     }
 
-    fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A certificate for `localhost` and its key, in PEM.
-    fn sign(&self) -> (String, String) {
+    pub(crate) fn sign(&self) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a good name");
         (params.signed_by(&key, &self.0).expect("it signs").pem(), key.serialize_pem())
     }
 
-    fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         let (certificate, key) = self.sign();
         std::fs::write(folder.join("key.pem"), key).expect("it can be written");
         std::fs::write(folder.join("cert.pem"), certificate).expect("it can be written");

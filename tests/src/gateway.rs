@@ -31,6 +31,7 @@ const LOG_SHOWN: u64 = 12 << 10;
 struct Running {
     pid: u32,
     grpc: SocketAddr,
+    rest: Option<SocketAddr>,
     operate: SocketAddr,
 }
 
@@ -40,6 +41,7 @@ pub struct GatewayProcess {
     settings: Vec<String>,
     environment: Vec<(String, String)>,
     grpc: SocketAddr,
+    rest: SocketAddr,
     operate: SocketAddr,
     child: Option<Child>,
 }
@@ -63,6 +65,7 @@ impl GatewayProcess {
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
             environment: environment.to_vec(),
             grpc: free_address(),
+            rest: free_address(),
             operate: free_address(),
             child: None,
         };
@@ -76,9 +79,9 @@ impl GatewayProcess {
     /// If it runs, or does not get ready.
     pub async fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
-        let (grpc, operate) = (self.grpc.to_string(), self.operate.to_string());
+        let [grpc, rest, operate] = [self.grpc, self.rest, self.operate].map(|address| address.to_string());
         let mut arguments: Vec<&OsStr> = vec![OsStr::new("serve"), OsStr::new("--data-dir"), self.data_dir.as_os_str()];
-        arguments.extend(["--listen", &grpc, "--operate-listen", &operate].map(OsStr::new));
+        arguments.extend(["--listen", &grpc, "--rest-listen", &rest, "--operate-listen", &operate].map(OsStr::new));
         for setting in &self.settings {
             arguments.extend([OsStr::new("--set"), OsStr::new(setting)]);
         }
@@ -99,6 +102,7 @@ impl GatewayProcess {
         })
         .await;
         assert_eq!((running.grpc, running.operate), (self.grpc, self.operate));
+        assert_eq!(running.rest.unwrap_or(self.rest), self.rest);
         poll::until("the gateway is ready", START_PATIENCE, async || {
             self.assert_running();
             let answer = self.ask(Method::GET, "/readyz").await;
@@ -145,6 +149,18 @@ impl GatewayProcess {
     #[must_use]
     pub fn target(&self, key: &str) -> Target {
         Target { address: self.grpc, key: key.to_owned() }
+    }
+
+    /// Its REST door.
+    #[must_use]
+    pub fn rest(&self) -> SocketAddr {
+        self.rest
+    }
+
+    /// The operators' listener.
+    #[must_use]
+    pub fn operate_address(&self) -> SocketAddr {
+        self.operate
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -205,6 +221,16 @@ impl GatewayProcess {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("and its memory");
         let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("in kB");
         kib << 10
+    }
+
+    /// What its operators' listener shows at a path.
+    ///
+    /// # Panics
+    /// If it answers anything but 200.
+    pub async fn get(&self, path: &str) -> String {
+        let (status, text) = self.ask(Method::GET, path).await.expect("the gateway answers");
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        text
     }
 
     /// Has the lake's log turned into Parquet now.

@@ -46,6 +46,7 @@ impl InProcess {
     pub async fn start_on(data_dir: &Path, ground: Ground, adjust: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings { data_dir: data_dir.to_owned(), ..Settings::default() };
         settings.grpc.listen.set_port(0);
+        settings.rest.listen.set_port(0);
         settings.operate.listen.set_port(0);
         adjust(&mut settings);
         let runtime = OwnRuntime::new();
@@ -72,6 +73,15 @@ impl InProcess {
     #[must_use]
     pub fn demo(&self) -> (Uuid, Target) {
         (self.application, Target { address: self.gateway.grpc_address(), key: self.key.clone() })
+    }
+
+    /// The REST door.
+    ///
+    /// # Panics
+    /// If it was turned off.
+    #[must_use]
+    pub fn rest_address(&self) -> SocketAddr {
+        self.gateway.rest_address().expect("it is on unless a test turns it off")
     }
 
     /// The operators' listener.

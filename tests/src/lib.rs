@@ -23,5 +23,6 @@ pub mod oracle;
 pub mod poll;
 pub mod python;
 pub mod raw;
+pub mod rest;
 pub mod seed;
 pub mod stream;

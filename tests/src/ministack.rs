@@ -102,6 +102,7 @@ impl MiniStack {
         let emulator = Self::start().await;
         let client = emulator.dynamodb().await;
         create_tables(&client, TABLES).await;
+        create_books(&client).await;
         (emulator, client)
     }
 
@@ -230,6 +231,23 @@ pub async fn create_tables(client: &Client, tables: Tables<'_>) {
         .send()
         .await
         .expect("the table of keys is created");
+}
+
+/// Creates the table of the books, under the name that the gateway expects where nothing else is set.
+///
+/// # Panics
+/// If that fails.
+pub async fn create_books(client: &Client) {
+    client
+        .create_table()
+        .table_name("headgate-books")
+        .set_attribute_definitions(Some(["book", "entry"].map(text).to_vec()))
+        .key_schema(key("book", KeyType::Hash))
+        .key_schema(key("entry", KeyType::Range))
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .expect("the table of the books is created");
 }
 
 fn index(name: &str, keys: &[&str], projection: Projection) -> GlobalSecondaryIndex {

@@ -74,7 +74,17 @@ impl Gateway {
         }
         command
             .envs(environment.iter().map(|(name, value)| (*name, value)))
-            .args(["serve", "--destination", destination, "--listen", "127.0.0.1:0", "--operate-listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--destination",
+                destination,
+                "--listen",
+                "127.0.0.1:0",
+                "--operate-listen",
+                "127.0.0.1:0",
+                "--set",
+                "rest.enabled=false",
+            ])
             .arg("--data-dir")
             .arg(&data)
             .args(

@@ -309,6 +309,7 @@ mod tests {
             description: None,
             limits,
             route: None,
+            environment: crate::registry::Environment::Prod,
             created_at_ms: 0,
             updated_at_ms: 0,
         }

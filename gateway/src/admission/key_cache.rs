@@ -12,12 +12,14 @@ mod lookup;
 mod single_flight;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::app::Apps;
 use super::key::{KeyFormatError, KeyHash, check_format};
@@ -153,6 +155,13 @@ impl KeyCache {
         }
     }
 
+    /// The application of a key that is remembered, whether or not it is let in: for those who are to know of a refusal.
+    #[must_use]
+    pub fn application_of(&self, presented: &str) -> Option<Uuid> {
+        check_format(presented).ok()?;
+        self.known.find(&KeyHash::of(presented)).map(|entry| entry.application_id())
+    }
+
     /// Looks up every key in use once, drops those that nobody used for `key_idle`, and ends what has expired. To be
     /// called every `key_refresh`. A failing registry ends nothing before the stale grace is over.
     pub async fn refresh(&self) {
@@ -276,7 +285,9 @@ impl KeyCache {
         if !entry.hash().matches(hash) {
             return Err(Refusal::KeyUnknown);
         }
-        self.look_at(entry).verdict.map(|lease| Grant::new(lease, Arc::clone(entry)))
+        let lease = self.look_at(entry).verdict?;
+        entry.let_in(self.clock.wall_ms());
+        Ok(Grant::new(lease, Arc::clone(entry)))
     }
 
     fn answer_without_registry(&self, hash: &KeyHash) -> Result<Grant, Refusal> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use crate::registry::Purpose;
+
 /// Why a batch or a call is refused as a whole. Nothing of a refused batch is stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -24,6 +26,15 @@ pub enum Refusal {
     /// The key's time is over.
     #[error("the API key has expired")]
     KeyExpired,
+    /// The key is good, but not for this.
+    #[error("the API key may not be used for this: it needs the scope {needed}")]
+    ScopeMissing {
+        /// What it was used for.
+        needed: Purpose,
+    },
+    /// The key lets into another application than the one that the call names.
+    #[error("the API key is another application's")]
+    OtherApplication,
     /// The registry can't be asked and the key is not cached. Not a denial.
     #[error("the key store can't be reached; the key could not be checked")]
     KeyStoreUnavailable {
@@ -94,6 +105,14 @@ pub enum Refusal {
         events: u32,
         /// The limit.
         limit: u32,
+    },
+    /// An event of a batch that is taken whole or not at all breaks a rule.
+    #[error("event {index}: {problem}")]
+    InvalidEvent {
+        /// The event's position in the batch, from 0.
+        index: u32,
+        /// The field at fault and what is wrong.
+        problem: String,
     },
     /// The message did not arrive in time.
     #[error("the message did not arrive whole within {limit:?}")]
@@ -179,7 +198,10 @@ impl Refusal {
     /// What this refusal means on the wire and in the books.
     #[must_use]
     pub fn row(&self) -> Row {
-        use Code::{DeadlineExceeded, Internal, InvalidArgument, ResourceExhausted, Unauthenticated, Unavailable};
+        use Code::{
+            DeadlineExceeded, Internal, InvalidArgument, PermissionDenied, ResourceExhausted, Unauthenticated,
+            Unavailable,
+        };
         use LogLevel::{Debug, Error, Warn};
         let (label, grpc, http, log) = match self {
             Self::KeyMissing => ("key_missing", Unauthenticated, 403, Debug),
@@ -187,6 +209,8 @@ impl Refusal {
             Self::KeyUnknown => ("key_unknown", Unauthenticated, 403, Debug),
             Self::KeyDisabled => ("key_disabled", Unauthenticated, 403, Debug),
             Self::KeyExpired => ("key_expired", Unauthenticated, 403, Debug),
+            Self::ScopeMissing { .. } => ("scope_missing", Code::PermissionDenied, 403, Debug),
+            Self::OtherApplication => ("other_application", PermissionDenied, 403, Debug),
             Self::KeyStoreUnavailable { .. } => ("key_store_unavailable", Unavailable, 503, Warn),
             Self::OverRate { .. } => ("over_rate", ResourceExhausted, 429, Debug),
             Self::OverBurst { .. } => ("over_burst", InvalidArgument, 400, Debug),
@@ -197,6 +221,7 @@ impl Refusal {
             Self::UnsupportedCompression { .. } => ("unsupported_compression", Code::Unimplemented, 415, Debug),
             Self::EmptyBatch => ("empty_batch", InvalidArgument, 400, Debug),
             Self::BatchTooLarge { .. } => ("batch_too_large", InvalidArgument, 400, Debug),
+            Self::InvalidEvent { .. } => ("invalid_event", InvalidArgument, 400, Debug),
             Self::MessageTimeout { .. } => ("message_timeout", DeadlineExceeded, 408, Debug),
             Self::DestinationDown { .. } => ("destination_down", Unavailable, 503, Warn),
             Self::Draining => ("draining", Unavailable, 503, Debug),
@@ -220,6 +245,8 @@ impl Refusal {
             | Self::KeyUnknown
             | Self::KeyDisabled
             | Self::KeyExpired
+            | Self::ScopeMissing { .. }
+            | Self::OtherApplication
             | Self::OverBurst { .. }
             | Self::MessageTooLarge { .. }
             | Self::DecompressedTooLarge { .. }
@@ -227,6 +254,7 @@ impl Refusal {
             | Self::UnsupportedCompression { .. }
             | Self::EmptyBatch
             | Self::BatchTooLarge { .. }
+            | Self::InvalidEvent { .. }
             | Self::MessageTimeout { .. }
             | Self::Internal => None,
         }
@@ -242,6 +270,8 @@ impl Refusal {
             Self::KeyUnknown,
             Self::KeyDisabled,
             Self::KeyExpired,
+            Self::ScopeMissing { needed: Purpose::SendStream },
+            Self::OtherApplication,
             Self::KeyStoreUnavailable { retry_after: soon },
             Self::OverRate { unit: RateUnit::Events, limit: 100, retry_after: soon },
             Self::OverBurst { unit: RateUnit::Events, amount: 300, burst: 200 },
@@ -252,6 +282,7 @@ impl Refusal {
             Self::UnsupportedCompression { encoding: "br".to_owned() },
             Self::EmptyBatch,
             Self::BatchTooLarge { events: 10_001, limit: 10_000 },
+            Self::InvalidEvent { index: 3, problem: "event_name is required".to_owned() },
             Self::MessageTimeout { limit: Duration::from_secs(30) },
             Self::DestinationDown { retry_after: soon },
             Self::Draining,

@@ -1,10 +1,11 @@
 //! `headgate apps`: registers games and says what they may send. Works on the registry itself, with the gateway running
-//! or stopped; a running one takes a change in within seconds.
+//! or stopped, or through a running gateway; a running one takes a change in within seconds.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::backend::{self, Backend, GatewayArgs};
 use super::find::{self, Named, refused};
 use super::keys::{KeyView, key_table};
 use super::limits::{LimitArgs, shown};
@@ -13,7 +14,18 @@ use super::route::RouteArg;
 use super::{CliError, Context};
 use crate::clock::Clock;
 use crate::config::units::Size;
-use crate::registry::{self, Application, Authorization, Limits, NewApplication, Registry, Route};
+use crate::registry::{Application, Authorization, Environment, Limits, NewApplication, Route};
+
+/// `headgate apps`.
+#[derive(Debug, Args)]
+pub struct AppsArgs {
+    /// A running gateway.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AppsCommand,
+}
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]
@@ -24,7 +36,7 @@ pub enum AppsCommand {
     List,
     /// Show one game, its limits and its keys
     Show(AppArgs),
-    /// Change a game's name, description, limits or route
+    /// Change a game's name, description, limits, route or environment
     Update(UpdateArgs),
     /// Remove a game and its keys; the events it sent stay
     Delete(AppArgs),
@@ -41,6 +53,9 @@ pub struct CreateArgs {
     /// Where its events go, or `default` for the gateway's destination
     #[arg(long, value_name = "ROUTE")]
     pub route: Option<RouteArg>,
+    /// Which of the game's environments it is
+    #[arg(long, value_enum, default_value_t = Environment::Prod)]
+    pub environment: Environment,
     /// What it may send.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -67,6 +82,9 @@ pub struct UpdateArgs {
     /// Where its events go, or `default` for the gateway's destination
     #[arg(long, value_name = "ROUTE")]
     pub route: Option<RouteArg>,
+    /// Which of the game's environments it is
+    #[arg(long, value_enum)]
+    pub environment: Option<Environment>,
     /// What it may send.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -77,6 +95,7 @@ struct AppView<'a> {
     application_id: Uuid,
     name: &'a str,
     description: Option<&'a str>,
+    environment: Environment,
     // A missing one is the gateway's default.
     limits: Limits,
     // A missing one is the gateway's destination.
@@ -108,29 +127,35 @@ struct DeletedView<'a> {
 /// Runs one of the commands and shows its result.
 ///
 /// # Errors
-/// If the registry can't be used, or what the command names is not there.
-pub async fn run(command: AppsCommand, context: &Context) -> Result<(), CliError> {
+/// If the registry or the gateway can't be used, or what the command names is not there.
+pub async fn run(args: AppsArgs, context: &Context) -> Result<(), CliError> {
     let clock = Clock::system();
     context.show_warnings();
-    let registry = registry::open(&context.settings, &clock).await.map_err(refused)?;
-    execute(command, registry.as_ref(), &clock).await?.show(context.output)
+    let backend = backend::open(&args.gateway, context, &clock).await?;
+    execute(args.command, backend.as_ref(), &clock).await?.show(context.output)
 }
 
-async fn execute(command: AppsCommand, registry: &dyn Registry, clock: &Clock) -> Result<Report, CliError> {
+async fn execute(command: AppsCommand, backend: &dyn Backend, clock: &Clock) -> Result<Report, CliError> {
     match command {
-        AppsCommand::Create(args) => create(args, registry).await,
-        AppsCommand::List => list(registry).await,
-        AppsCommand::Show(args) => show(&args.app, registry, clock).await,
-        AppsCommand::Update(args) => update(args, registry).await,
-        AppsCommand::Delete(args) => delete(&args.app, registry).await,
+        AppsCommand::Create(args) => create(args, backend).await,
+        AppsCommand::List => list(backend).await,
+        AppsCommand::Show(args) => show(&args.app, backend, clock).await,
+        AppsCommand::Update(args) => update(args, backend).await,
+        AppsCommand::Delete(args) => delete(&args.app, backend).await,
     }
 }
 
-async fn create(args: CreateArgs, registry: &dyn Registry) -> Result<Report, CliError> {
+async fn create(args: CreateArgs, backend: &dyn Backend) -> Result<Report, CliError> {
     let limits = args.limits.over(Limits::default());
     let route = RouteArg::over(args.route, None);
-    let new = NewApplication { name: args.name, description: non_empty(args.description), limits, route };
-    let application = registry.create_application(new).await.map_err(refused)?;
+    let new = NewApplication {
+        name: args.name,
+        description: non_empty(args.description),
+        limits,
+        route,
+        environment: args.environment,
+    };
+    let application = backend.create_application(new).await.map_err(refused)?;
     let text = format!(
         "registered\n\n{}\nnext: headgate keys create {} --name server\n",
         details(&application),
@@ -139,18 +164,19 @@ async fn create(args: CreateArgs, registry: &dyn Registry) -> Result<Report, Cli
     Report::new(text, &AppView::of(&application))
 }
 
-async fn list(registry: &dyn Registry) -> Result<Report, CliError> {
-    let applications = registry.list_applications().await.map_err(refused)?;
+async fn list(backend: &dyn Backend) -> Result<Report, CliError> {
+    let applications = backend.applications().await.map_err(refused)?;
     let text = if applications.is_empty() {
         "no applications: make one with `headgate apps create NAME`".to_owned()
     } else {
         table(
-            ["NAME", "ID", "EVENTS/S", "BURST", "BYTES/S", "BURST", "ROUTE", "CREATED"],
+            ["NAME", "ID", "ENVIRONMENT", "EVENTS/S", "BURST", "BYTES/S", "BURST", "ROUTE", "CREATED"],
             applications.iter().map(|application| {
                 let limits = application.limits;
                 [
                     application.name.clone(),
                     application.application_id.to_string(),
+                    application.environment.to_string(),
                     shown(limits.events_per_second),
                     shown(limits.events_burst),
                     shown(limits.bytes_per_second.map(Size)),
@@ -164,9 +190,9 @@ async fn list(registry: &dyn Registry) -> Result<Report, CliError> {
     Report::new(text, &AppsView { applications: applications.iter().map(AppView::of).collect() })
 }
 
-async fn show(named: &str, registry: &dyn Registry, clock: &Clock) -> Result<Report, CliError> {
-    let application = find::application(registry, named).await?;
-    let keys = registry.list_authorizations(application.application_id).await.map_err(refused)?;
+async fn show(named: &str, backend: &dyn Backend, clock: &Clock) -> Result<Report, CliError> {
+    let application = find::application(backend, named).await?;
+    let keys = backend.keys(application.application_id).await.map_err(refused)?;
     let now = clock.wall_ms();
     let keys_text = if keys.is_empty() {
         format!("no keys: make one with `headgate keys create {} --name server`\n", application.application_id)
@@ -180,29 +206,37 @@ async fn show(named: &str, registry: &dyn Registry, clock: &Clock) -> Result<Rep
     Report::new(format!("{}\n{keys_text}", details(&application)), &view)
 }
 
-async fn update(args: UpdateArgs, registry: &dyn Registry) -> Result<Report, CliError> {
-    if args.name.is_none() && args.description.is_none() && args.route.is_none() && args.limits.is_empty() {
-        return Err(CliError::usage("nothing to change: give --name, --description, --route or a limit"));
+async fn update(args: UpdateArgs, backend: &dyn Backend) -> Result<Report, CliError> {
+    if args.name.is_none()
+        && args.description.is_none()
+        && args.route.is_none()
+        && args.environment.is_none()
+        && args.limits.is_empty()
+    {
+        return Err(CliError::usage(
+            "nothing to change: give --name, --description, --route, --environment or a limit",
+        ));
     }
-    let before = find::application(registry, &args.app).await?;
+    let before = find::application(backend, &args.app).await?;
     let change = NewApplication {
         name: args.name.unwrap_or(before.name),
         description: if args.description.is_some() { non_empty(args.description) } else { before.description },
         limits: args.limits.over(before.limits),
         route: RouteArg::over(args.route, before.route),
+        environment: args.environment.unwrap_or(before.environment),
     };
-    let application = registry.update_application(before.application_id, change).await.map_err(refused)?;
+    let application = backend.update_application(before.application_id, change).await.map_err(refused)?;
     Report::new(format!("changed\n\n{}", details(&application)), &AppView::of(&application))
 }
 
-async fn delete(named: &str, registry: &dyn Registry) -> Result<Report, CliError> {
-    let application = match find::look_for(registry, named).await? {
+async fn delete(named: &str, backend: &dyn Backend) -> Result<Report, CliError> {
+    let application = match find::look_for(backend, named).await? {
         Named::One(application) => application,
         Named::None(_) => return nothing_to_delete(named),
     };
     let id = application.application_id;
-    let keys = registry.list_authorizations(id).await.map_err(refused)?.len();
-    if !registry.delete_application(id).await.map_err(refused)? {
+    let keys = backend.keys(id).await.map_err(refused)?.len();
+    if !backend.delete_application(id).await.map_err(refused)? {
         return nothing_to_delete(named);
     }
     let counted = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
@@ -221,6 +255,7 @@ fn details(application: &Application) -> String {
     properties([
         ("name", application.name.clone()),
         ("id", application.application_id.to_string()),
+        ("environment", application.environment.to_string()),
         ("description", application.description.clone().unwrap_or_default()),
         ("events a second", shown(limits.events_per_second)),
         ("events burst", shown(limits.events_burst)),
@@ -242,6 +277,7 @@ impl<'a> AppView<'a> {
             application_id: application.application_id,
             name: &application.name,
             description: application.description.as_deref(),
+            environment: application.environment,
             limits: application.limits,
             route: application.route,
             created_at: timestamp(application.created_at_ms),

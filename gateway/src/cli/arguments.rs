@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::apps::AppsCommand;
-use super::keys::KeysCommand;
+use super::apps::AppsArgs;
+use super::audit::AuditArgs;
+use super::keys::KeysArgs;
 use super::lake::LakeCommand;
 use super::replay::ReplayArgs;
-use super::{CliError, Context, Output, apps, check_config, keys, lake, replay, serve};
+use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, replay, serve};
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
 use crate::metrics;
@@ -55,11 +56,11 @@ enum Command {
     /// Say what would run and where each setting comes from; exit 64 on a bad one
     CheckConfig(ServeArgs),
     /// Register games
-    #[command(subcommand)]
-    Apps(AppsCommand),
+    Apps(AppsArgs),
     /// Hand out, rotate and disable API keys
-    #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys(KeysArgs),
+    /// Show who changed what, newest first
+    Audit(AuditArgs),
     /// Look after the local lake
     #[command(subcommand)]
     Lake(LakeCommand),
@@ -83,6 +84,9 @@ struct ServeArgs {
     /// Address for game servers [default: 127.0.0.1:50051]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Address for clients of the REST API [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    rest_listen: Option<SocketAddr>,
     /// Address for operators [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     operate_listen: Option<SocketAddr>,
@@ -129,8 +133,9 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
     match command {
         Command::Serve(_) => serve::run(loaded).await,
         Command::CheckConfig(_) => check_config::run(&loaded, output),
-        Command::Apps(command) => apps::run(command, &context(loaded)).await,
-        Command::Keys(command) => keys::run(command, &context(loaded)).await,
+        Command::Apps(args) => apps::run(args, &context(loaded)).await,
+        Command::Keys(args) => keys::run(args, &context(loaded)).await,
+        Command::Audit(args) => audit::run(args, &context(loaded)).await,
         Command::Lake(command) => lake::run(command, &context(loaded)).await,
         Command::Replay(args) => replay::run(args, &context(loaded)).await,
         Command::Reference(_) => Ok(()),
@@ -153,6 +158,7 @@ fn load(global: &Global, serve: Option<&ServeArgs>) -> Result<Loaded, CliError> 
     flag("registry.kind", global.registry.as_ref().and_then(word));
     if let Some(serve) = serve {
         flag("grpc.listen", serve.listen.map(|address| address.to_string()));
+        flag("rest.listen", serve.rest_listen.map(|address| address.to_string()));
         flag("operate.listen", serve.operate_listen.map(|address| address.to_string()));
         flag("delivery.destination", serve.destination.as_ref().and_then(word));
         flag("operate.log", serve.log.clone().map(quoted));

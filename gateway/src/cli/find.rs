@@ -1,11 +1,14 @@
 //! Applications by id or by name, keys by id: what a command names must be one thing, and if it is not the error helps.
 
+use tonic::Code;
 use uuid::Uuid;
 
 use super::CliError;
+use super::backend::{Backend, BackendError};
 use super::report::printable;
+use crate::admin::AdminError;
 use crate::admission::key::ApiKey;
-use crate::registry::{Application, Registry, RegistryError};
+use crate::registry::{Application, RegistryError};
 
 // More would hide the sentence before them.
 const LISTED: usize = 20;
@@ -19,8 +22,8 @@ pub(super) enum Named {
 }
 
 /// The application of this id, or the only one of this name.
-pub(super) async fn application(registry: &dyn Registry, named: &str) -> Result<Application, CliError> {
-    match look_for(registry, named).await? {
+pub(super) async fn application(backend: &dyn Backend, named: &str) -> Result<Application, CliError> {
+    match look_for(backend, named).await? {
         Named::One(application) => Ok(application),
         Named::None(message) => Err(CliError::failed(message)),
     }
@@ -30,8 +33,8 @@ pub(super) async fn application(registry: &dyn Registry, named: &str) -> Result<
 ///
 /// # Errors
 /// If several have the name: taking one of them would be a guess.
-pub(super) async fn look_for(registry: &dyn Registry, named: &str) -> Result<Named, CliError> {
-    let applications = registry.list_applications().await.map_err(refused)?;
+pub(super) async fn look_for(backend: &dyn Backend, named: &str) -> Result<Named, CliError> {
+    let applications = backend.applications().await.map_err(refused)?;
     let id = Uuid::parse_str(named).ok();
     if let Some(application) = applications.iter().find(|application| Some(application.application_id) == id) {
         return Ok(Named::One(application.clone()));
@@ -65,13 +68,15 @@ pub(super) fn key_id(text: &str) -> Result<Uuid, CliError> {
     })
 }
 
-/// What a refusal of the registry means for whoever typed the command.
-pub(super) fn refused(error: RegistryError) -> CliError {
-    match error {
-        RegistryError::Invalid { .. } => CliError::usage(error),
-        RegistryError::NotFound { what: "key", .. } => {
+/// What a refusal means for whoever typed the command.
+pub(super) fn refused(error: impl Into<BackendError>) -> CliError {
+    let error = error.into();
+    match &error {
+        BackendError::Admin(AdminError::Registry(RegistryError::Invalid { .. })) => CliError::usage(error),
+        BackendError::Admin(AdminError::Registry(RegistryError::NotFound { what: "key", .. })) => {
             CliError::failed(format!("{error}: `headgate keys list` shows those there are"))
         }
+        BackendError::Gateway(status) if status.code() == Code::InvalidArgument => CliError::usage(error),
         _ => CliError::failed(error),
     }
 }

@@ -1,22 +1,37 @@
 //! `headgate keys`: hands out, rotates and disables API keys. Works on the registry itself, with the gateway running or
-//! stopped. A key is shown once, when it is made: only its hash is kept.
+//! stopped, or through a running gateway. A key is shown once, when it is made: only its hash is kept.
 
 mod expiry;
 mod migrate;
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::backend::{self, Backend, GatewayArgs};
 use super::find::{self, key_id, refused};
 use super::report::{Report, printable, properties, table, time, timestamp};
 use super::{CliError, Context};
-use crate::admission::key::ApiKey;
+use crate::admin::{HandedOut, KeyRequest, Rotation};
 use crate::clock::Clock;
-use crate::registry::{self, Application, Authorization, NewAuthorization, Registry, RegistryError};
+use crate::registry::{Application, Authorization, Scopes};
 
 pub use expiry::Expiry;
 pub use migrate::MigrateArgs;
+use migrate::Migration;
+
+/// `headgate keys`.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// A running gateway.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -32,7 +47,7 @@ pub enum KeysCommand {
     Disable(KeyArgs),
     /// Let a disabled key in again
     Enable(KeyArgs),
-    /// Make a key that takes another's place, which is disabled at once
+    /// Make a key that takes another's place, which is disabled at once or after an overlap
     Rotate(RotateArgs),
     /// Remove a key for good
     Delete(KeyArgs),
@@ -54,6 +69,9 @@ pub struct CreateArgs {
     /// When it stops letting in: 30d from now, 2030-01-31, 2030-01-31T12:00:00Z, or never
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub expires: Expiry,
+    /// What it may be used for: one or more of ingest-client (single batches), ingest-server (streams too) and read
+    #[arg(long, default_value_t = Scopes::INGEST)]
+    pub scopes: Scopes,
 }
 
 /// Which key.
@@ -74,6 +92,9 @@ pub struct RotateArgs {
     /// When the new key stops letting in; without it, the new key gets the time that the old one was made for
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<Expiry>,
+    /// How long the old key still lets in, such as 24h; without it, it is disabled at once
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub overlap: Duration,
 }
 
 /// A key as programs see it.
@@ -87,7 +108,9 @@ pub(super) struct KeyView<'a> {
     masked_key: &'a str,
     enabled: bool,
     state: &'static str,
+    scopes: Scopes,
     expires_at: Option<String>,
+    last_used_at: Option<String>,
     created_at: String,
     updated_at: String,
 }
@@ -99,6 +122,9 @@ struct NewKeyView<'a> {
     key: KeyView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced_api_key_id: Option<Uuid>,
+    // While the old key still lets in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced_expires_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -115,74 +141,81 @@ struct DeletedView {
 /// Runs one of the commands and shows its result.
 ///
 /// # Errors
-/// If the registry can't be used, or what the command names is not there.
-pub async fn run(command: KeysCommand, context: &Context) -> Result<(), CliError> {
+/// If the registry or the gateway can't be used, or what the command names is not there.
+pub async fn run(args: KeysArgs, context: &Context) -> Result<(), CliError> {
     let clock = Clock::system();
     context.show_warnings();
-    let registry = registry::open(&context.settings, &clock).await.map_err(refused)?;
-    if let KeysCommand::Migrate(args) = command {
-        let migration = migrate::migrate(&args, registry.as_ref(), &clock).await?;
+    let backend = backend::open(&args.gateway, context, &clock).await?;
+    if let KeysCommand::Migrate(args) = args.command {
+        let migration = migrate(&args, backend.as_ref(), &clock).await?;
         migration.report()?.show(context.output)?;
         return migration.verdict();
     }
-    execute(command, registry.as_ref(), &clock).await?.show(context.output)
+    execute(args.command, backend.as_ref(), &clock).await?.show(context.output)
 }
 
-async fn execute(command: KeysCommand, registry: &dyn Registry, clock: &Clock) -> Result<Report, CliError> {
+async fn execute(command: KeysCommand, backend: &dyn Backend, clock: &Clock) -> Result<Report, CliError> {
     let now = clock.wall_ms();
     match command {
-        KeysCommand::Create(args) => create(args, registry, now).await,
-        KeysCommand::List { app } => list(app.as_deref(), registry, now).await,
-        KeysCommand::Disable(args) => set_enabled(key_id(&args.key)?, false, registry, now).await,
-        KeysCommand::Enable(args) => set_enabled(key_id(&args.key)?, true, registry, now).await,
-        KeysCommand::Rotate(args) => rotate(args, registry, now).await,
-        KeysCommand::Delete(args) => delete(key_id(&args.key)?, registry).await,
-        KeysCommand::Migrate(args) => migrate::migrate(&args, registry, clock).await?.report(),
+        KeysCommand::Create(args) => create(args, backend, now).await,
+        KeysCommand::List { app } => list(app.as_deref(), backend, now).await,
+        KeysCommand::Disable(args) => set_enabled(key_id(&args.key)?, false, backend, now).await,
+        KeysCommand::Enable(args) => set_enabled(key_id(&args.key)?, true, backend, now).await,
+        KeysCommand::Rotate(args) => rotate(args, backend, now).await,
+        KeysCommand::Delete(args) => delete(key_id(&args.key)?, backend).await,
+        KeysCommand::Migrate(args) => migrate(&args, backend, clock).await?.report(),
     }
 }
 
-async fn create(args: CreateArgs, registry: &dyn Registry, now: i64) -> Result<Report, CliError> {
+async fn create(args: CreateArgs, backend: &dyn Backend, now: i64) -> Result<Report, CliError> {
     let expires_at_ms = args.expires.from(now)?;
-    let application = find::application(registry, &args.app).await?;
-    let key = ApiKey::generate().map_err(CliError::failed)?;
-    let new = NewAuthorization {
+    let application = find::application(backend, &args.app).await?;
+    let request = KeyRequest {
         application_id: application.application_id,
         name: args.name,
         description: args.description.filter(|description| !description.is_empty()),
-        hash: key.hash(),
-        masked_key: key.masked(),
         expires_at_ms,
+        scopes: args.scopes,
     };
-    let authorization = registry.create_authorization(new).await.map_err(refused)?;
-    handed_out(&key, &application, &authorization, None, now)
+    let made = backend.create_key(request).await.map_err(refused)?;
+    handed_out(&made, &application, None, now)
 }
 
-async fn rotate(args: RotateArgs, registry: &dyn Registry, now: i64) -> Result<Report, CliError> {
-    let old = registry.get_authorization(key_id(&args.key)?).await.map_err(refused)?;
-    let application = registry.get_application(old.application_id).await.map_err(refused)?;
-    let same_time = old.expires_at_ms.map(|expires_at| now.saturating_add(expires_at - old.created_at_ms));
-    let key = ApiKey::generate().map_err(CliError::failed)?;
-    let new = NewAuthorization {
-        application_id: old.application_id,
-        name: args.name.unwrap_or(old.name),
-        description: old.description,
-        hash: key.hash(),
-        masked_key: key.masked(),
-        expires_at_ms: args.expires.map_or(Ok(same_time), |expires| expires.from(now))?,
+async fn rotate(args: RotateArgs, backend: &dyn Backend, now: i64) -> Result<Report, CliError> {
+    let old = key_id(&args.key)?;
+    let expires_at_ms = args.expires.map(|expires| expires.from(now)).transpose()?;
+    let rotation = Rotation { name: args.name, expires_at_ms, overlap: args.overlap };
+    // Whatever may fail is asked before: the new key can be shown but once.
+    let application_id = backend.key(old).await.map_err(refused)?.application_id;
+    let application = backend.application(application_id).await.map_err(refused)?;
+    let made = backend.rotate(old, rotation).await.map_err(refused)?;
+    let replaced = Replaced { id: old, left: backend.key(old).await.ok() };
+    handed_out(&made, &application, Some(&replaced), now)
+}
+
+async fn migrate(args: &MigrateArgs, backend: &dyn Backend, clock: &Clock) -> Result<Migration, CliError> {
+    let Some(admin) = backend.registry() else {
+        return Err(CliError::usage("keys migrate works on the registry itself: leave out --gateway"));
     };
-    let authorization = registry.rotate(old.api_key_id, new).await.map_err(refused)?;
-    handed_out(&key, &application, &authorization, Some(old.api_key_id), now)
+    migrate::migrate(args, admin, clock).await
+}
+
+/// A key that another has taken the place of.
+struct Replaced {
+    id: Uuid,
+    /// What is left of it, where that could be asked.
+    left: Option<Authorization>,
 }
 
 /// The only place that shows a key.
 fn handed_out(
-    key: &ApiKey,
+    made: &HandedOut,
     application: &Application,
-    authorization: &Authorization,
-    replaced: Option<Uuid>,
+    replaced: Option<&Replaced>,
     now: i64,
 ) -> Result<Report, CliError> {
-    let replaces = replaced.map_or_else(String::new, |old| format!("\nThe old key {old} is disabled.\n"));
+    let HandedOut { key, authorization } = made;
+    let replaces = replaced.map_or_else(String::new, |old| format!("\n{}\n", old.parting(now)));
     let text = format!(
         "{}\n\nCopy the key now: only its hash is kept, so it can't be shown again.\n{replaces}\n{}",
         key.expose(),
@@ -190,21 +223,45 @@ fn handed_out(
             ("application", application.name.clone()),
             ("key id", authorization.api_key_id.to_string()),
             ("name", authorization.name.clone()),
+            ("scopes", authorization.scopes.to_string()),
             ("expires", expires(authorization)),
         ]),
     );
     let key_view = KeyView::of(application, authorization, now);
-    Report::new(text, &NewKeyView { api_key: key.expose(), key: key_view, replaced_api_key_id: replaced })
+    let view = NewKeyView {
+        api_key: key.expose(),
+        key: key_view,
+        replaced_api_key_id: replaced.map(|old| old.id),
+        replaced_expires_at: replaced
+            .and_then(|old| old.left.as_ref())
+            .filter(|left| left.enabled)
+            .and_then(|left| left.expires_at_ms)
+            .map(timestamp),
+    };
+    Report::new(text, &view)
 }
 
-async fn list(app: Option<&str>, registry: &dyn Registry, now: i64) -> Result<Report, CliError> {
+impl Replaced {
+    /// What becomes of it.
+    fn parting(&self, now: i64) -> String {
+        let id = self.id;
+        match &self.left {
+            Some(left) if state(left, now) == "enabled" => format!("The old key {id} lets in until {}.", expires(left)),
+            Some(left) if state(left, now) == "expired" => format!("The old key {id} has expired."),
+            Some(_) => format!("The old key {id} is disabled."),
+            None => format!("The old key {id} is replaced; what is left of it could not be asked."),
+        }
+    }
+}
+
+async fn list(app: Option<&str>, backend: &dyn Backend, now: i64) -> Result<Report, CliError> {
     let applications = match app {
-        Some(app) => vec![find::application(registry, app).await?],
-        None => registry.list_applications().await.map_err(refused)?,
+        Some(app) => vec![find::application(backend, app).await?],
+        None => backend.applications().await.map_err(refused)?,
     };
     let mut keys = Vec::new();
     for application in &applications {
-        let of_application = registry.list_authorizations(application.application_id).await.map_err(refused)?;
+        let of_application = backend.keys(application.application_id).await.map_err(refused)?;
         keys.extend(of_application.into_iter().map(|key| (application, key)));
     }
     let text = if keys.is_empty() {
@@ -216,9 +273,9 @@ async fn list(app: Option<&str>, registry: &dyn Registry, now: i64) -> Result<Re
     Report::new(text, &view)
 }
 
-async fn set_enabled(id: Uuid, enabled: bool, registry: &dyn Registry, now: i64) -> Result<Report, CliError> {
-    let key = registry.set_enabled(id, enabled).await.map_err(refused)?;
-    let application = registry.get_application(key.application_id).await.map_err(refused)?;
+async fn set_enabled(id: Uuid, enabled: bool, backend: &dyn Backend, now: i64) -> Result<Report, CliError> {
+    let key = backend.set_enabled(id, enabled).await.map_err(refused)?;
+    let application = backend.application(key.application_id).await.map_err(refused)?;
     let (done, effect) = match state(&key, now) {
         "enabled" => ("enabled", "a running gateway lets it in within 5 seconds"),
         "expired" => ("enabled", "but it has expired and lets nobody in: rotate it"),
@@ -228,15 +285,15 @@ async fn set_enabled(id: Uuid, enabled: bool, registry: &dyn Registry, now: i64)
     Report::new(text, &KeyView::of(&application, &key, now))
 }
 
-async fn delete(id: Uuid, registry: &dyn Registry) -> Result<Report, CliError> {
+async fn delete(id: Uuid, backend: &dyn Backend) -> Result<Report, CliError> {
     let nothing =
         || Report::new(format!("no key {id}: nothing to delete"), &DeletedView { deleted: false, api_key_id: id });
-    let key = match registry.get_authorization(id).await {
+    let key = match backend.key(id).await {
         Ok(key) => key,
-        Err(RegistryError::NotFound { .. }) => return nothing(),
+        Err(error) if error.is_not_found() => return nothing(),
         Err(error) => return Err(refused(error)),
     };
-    if !registry.delete_authorization(id).await.map_err(refused)? {
+    if !backend.delete_key(id).await.map_err(refused)? {
         return nothing();
     }
     let text = format!("deleted {} ({id}, {})", printable(&key.name), key.masked_key);
@@ -246,15 +303,17 @@ async fn delete(id: Uuid, registry: &dyn Registry) -> Result<Report, CliError> {
 /// Keys with the applications they let in, one a line.
 pub(super) fn key_table<'a>(keys: impl Iterator<Item = (&'a Application, &'a Authorization)>, now: i64) -> String {
     table(
-        ["APPLICATION", "NAME", "KEY ID", "KEY", "STATE", "EXPIRES", "CREATED"],
+        ["APPLICATION", "NAME", "KEY ID", "KEY", "SCOPES", "STATE", "EXPIRES", "LAST USED", "CREATED"],
         keys.map(|(application, key)| {
             [
                 application.name.clone(),
                 key.name.clone(),
                 key.api_key_id.to_string(),
                 key.masked_key.clone(),
+                key.scopes.to_string(),
                 state(key, now).to_owned(),
                 expires(key),
+                key.last_used_at_ms.map_or_else(|| "-".to_owned(), time),
                 time(key.created_at_ms),
             ]
         }),
@@ -286,7 +345,9 @@ impl<'a> KeyView<'a> {
             masked_key: &key.masked_key,
             enabled: key.enabled,
             state: state(key, now),
+            scopes: key.scopes,
             expires_at: key.expires_at_ms.map(timestamp),
+            last_used_at: key.last_used_at_ms.map(timestamp),
             created_at: timestamp(key.created_at_ms),
             updated_at: timestamp(key.updated_at_ms),
         }

@@ -62,7 +62,7 @@ async fn compact(context: &Context) -> Result<(), CliError> {
 
 async fn compact_here(context: &Context) -> Result<CompactReport, CliError> {
     let clock = Clock::system();
-    let registry = registry::open(&context.settings, &clock).await.map_err(CliError::failed)?;
+    let registry = registry::open(&context.settings, &clock).await.map_err(CliError::failed)?.registry;
     let applications = registry.list_applications().await.map_err(CliError::failed)?;
     let names = applications.into_iter().map(|app| (app.application_id.to_string(), app.name)).collect();
     let parts = LakeParts {

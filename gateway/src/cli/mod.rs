@@ -2,6 +2,8 @@
 
 pub mod apps;
 pub mod arguments;
+pub mod audit;
+mod backend;
 pub mod check_config;
 mod find;
 pub mod keys;

@@ -27,6 +27,7 @@ pub async fn run(loaded: Loaded) -> Result<(), CliError> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         grpc = %gateway.grpc_address(),
+        rest = ?gateway.rest_address(),
         operate = %gateway.operate_address(),
         destination = ?settings.delivery.destination,
         "ready"
@@ -76,11 +77,19 @@ fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String
         gateway.grpc_address(),
         gateway.operate_address(),
     );
+    if let Some(rest) = gateway.rest_address() {
+        let scheme = if settings.rest.tls.is_some() { "https" } else { "http" };
+        screen.push_str(&format!("  REST clients   {scheme}://{rest}   (the API of AWS's Game Analytics Pipeline)\n"));
+    }
     if let Some(demo) = gateway.demo() {
         screen.push_str(&format!("  demo key       {}\n", demo.path().display()));
         if let Some(key) = demo.new_key() {
             screen.push_str(&format!("                 {key}   (shown once)\n"));
         }
+    }
+    if let Some(token) = gateway.made_admin_token() {
+        let made = if token.is_new() { "   (made now)" } else { "" };
+        screen.push_str(&format!("  admin token    {}{made}\n", token.path().display()));
     }
     screen.push_str(
         "\nNext\n  \

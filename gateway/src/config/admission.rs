@@ -43,6 +43,10 @@ pub struct AdmissionSettings {
     /// How long a key that nobody used stays in the cache. Default 10 min.
     #[serde(with = "humantime_serde")]
     pub key_idle: Duration,
+    /// How often it is written into the registry when keys in use were used last: one write a key, that nothing waits
+    /// for. 1 s to 24 h, or 0 for never; default 60 s.
+    #[serde(with = "humantime_serde")]
+    pub key_last_used_every: Duration,
 }
 
 impl Default for AdmissionSettings {
@@ -61,6 +65,7 @@ impl Default for AdmissionSettings {
             key_stale_grace: Duration::from_secs(30 * 60),
             key_lookup_timeout: Duration::from_secs(2),
             key_idle: Duration::from_secs(10 * 60),
+            key_last_used_every: Duration::from_secs(60),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Ranges of settings, and settings that do not fit together.
 
+mod rest;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::units::Size;
-use super::{Aggregation, BadRowsKind, RegistryKind, Routing, Settings};
+use super::{Aggregation, BadRowsKind, RegistryKind, Routing, Settings, TlsSettings, problem_of_secret};
 use crate::admission::budget::Budget;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,6 +17,9 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) fn problems(settings: &Settings) -> Vec<(String, String)> {
     let mut found = Problems(Vec::new());
     grpc(settings, &mut found);
+    console(settings, &mut found);
+    rest::check(settings, &mut found);
+    admin(settings, &mut found);
     admission(settings, &mut found);
     ingest(settings, &mut found);
     gather_and_delivery(settings, &mut found);
@@ -24,6 +29,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<(String, String)> {
     lake(settings, &mut found);
     registry(settings, &mut found);
     cluster(settings, &mut found);
+    live(settings, &mut found);
     lifecycle(settings, &mut found);
     found.0
 }
@@ -76,20 +82,49 @@ fn grpc(settings: &Settings, found: &mut Problems) {
     found.time("grpc.connection_age_grace", grpc.connection_age_grace, Duration::ZERO..=SECOND * 3_600);
     found.range("grpc.connection_age_jitter", &grpc.connection_age_jitter, &(0.0..=1.0));
     if let Some(tls) = &grpc.tls {
-        let files = [
-            ("grpc.tls.certificate", Some(&tls.certificate)),
-            ("grpc.tls.private_key", Some(&tls.private_key)),
-            ("grpc.tls.client_ca", tls.client_ca.as_ref()),
-        ];
-        for (setting, path) in files {
-            if let Some(path) = path
-                && !path.is_file()
-            {
-                found.add(setting, format!("there is no file {}", path.display()));
-            }
-        }
-        found.time("grpc.tls.reload_interval", tls.reload_interval, MILLISECOND * 100..=SECOND * 86_400);
+        self::tls("grpc", tls, found);
     }
+}
+
+fn tls(section: &str, tls: &TlsSettings, found: &mut Problems) {
+    let files = [
+        ("certificate", Some(&tls.certificate)),
+        ("private_key", Some(&tls.private_key)),
+        ("client_ca", tls.client_ca.as_ref()),
+    ];
+    for (file, path) in files {
+        if let Some(path) = path
+            && !path.is_file()
+        {
+            found.add(&format!("{section}.tls.{file}"), format!("there is no file {}", path.display()));
+        }
+    }
+    let reload_interval = format!("{section}.tls.reload_interval");
+    found.time(&reload_interval, tls.reload_interval, MILLISECOND * 100..=SECOND * 86_400);
+}
+
+fn admin(settings: &Settings, found: &mut Problems) {
+    let admin = &settings.admin;
+    if let Some(problem) = admin.token.as_ref().and_then(|token| problem_of_secret(token.expose())) {
+        found.add("admin.token", problem);
+    }
+    if admin.token.is_some() && admin.token_file.is_some() {
+        found.add("admin.token_file", "must not be set together with admin.token: there is one token");
+    }
+    let files =
+        [("admin.token_file", admin.token_file.as_ref()), ("admin.access_keys_file", admin.access_keys_file.as_ref())];
+    for (setting, path) in files {
+        if let Some(path) = path
+            && !path.exists()
+        {
+            found.add(setting, format!("there is no file {}", path.display()));
+        }
+    }
+}
+
+fn console(settings: &Settings, found: &mut Problems) {
+    let lifetime = settings.console.session_lifetime;
+    found.time("console.session_lifetime", lifetime, SECOND * 60..=SECOND * 86_400 * 30);
 }
 
 fn admission(settings: &Settings, found: &mut Problems) {
@@ -104,11 +139,13 @@ fn admission(settings: &Settings, found: &mut Problems) {
     found.time("admission.key_lookup_timeout", admission.key_lookup_timeout, MILLISECOND * 10..=SECOND * 60);
     found.time("admission.unknown_key_ttl", admission.unknown_key_ttl, MILLISECOND * 10..=SECOND * 3_600);
     found.time("admission.key_idle", admission.key_idle, SECOND..=SECOND * 86_400);
+    if !admission.key_last_used_every.is_zero() {
+        found.time("admission.key_last_used_every", admission.key_last_used_every, SECOND..=SECOND * 86_400);
+    }
     // One application must be able to send the largest message; its cost is charged to its share.
     let message = settings.grpc.max_message.as_usize();
     let cost = Budget::cost(message).max(Budget::cost_of_events(settings.ingest.max_batch, message));
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let share = (admission.bytes_in_flight.0 as f64 * admission.app_share.clamp(0.01, 1.0)) as u64;
+    let share = share_of_budget(settings);
     if share < cost {
         let needed = Size(cost);
         found.add(
@@ -116,6 +153,14 @@ fn admission(settings: &Settings, found: &mut Problems) {
             format!("an application's share of it is {}, but one message of grpc.max_message and ingest.max_batch takes {needed}", Size(share)),
         );
     }
+}
+
+/// The bytes in flight that one application may have.
+fn share_of_budget(settings: &Settings) -> u64 {
+    let admission = &settings.admission;
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let share = (admission.bytes_in_flight.0 as f64 * admission.app_share.clamp(0.01, 1.0)) as u64;
+    share
 }
 
 fn ingest(settings: &Settings, found: &mut Problems) {
@@ -258,12 +303,16 @@ fn registry(settings: &Settings, found: &mut Problems) {
     let tables = [
         ("registry.dynamodb.applications_table", &dynamodb.applications_table),
         ("registry.dynamodb.authorizations_table", &dynamodb.authorizations_table),
+        ("registry.dynamodb.books_table", &dynamodb.books_table),
     ];
     for (setting, table) in tables {
         found.table(setting, table);
     }
     if dynamodb.applications_table == dynamodb.authorizations_table {
         found.add("registry.dynamodb.authorizations_table", "must be another table than applications_table");
+    }
+    if [&dynamodb.applications_table, &dynamodb.authorizations_table].contains(&&dynamodb.books_table) {
+        found.add("registry.dynamodb.books_table", "must be a table of its own");
     }
     found.time("registry.dynamodb.attempt_timeout", dynamodb.attempt_timeout, MILLISECOND * 50..=SECOND * 30);
     let least = dynamodb.attempt_timeout.min(SECOND * 60);
@@ -274,13 +323,31 @@ fn cluster(settings: &Settings, found: &mut Problems) {
     let cluster = &settings.cluster;
     found.table("cluster.shares_table", &cluster.shares_table);
     let dynamodb = &settings.registry.dynamodb;
-    if [&dynamodb.applications_table, &dynamodb.authorizations_table].contains(&&cluster.shares_table) {
+    let others = [&dynamodb.applications_table, &dynamodb.authorizations_table, &dynamodb.books_table];
+    if others.contains(&&cluster.shares_table) {
         found.add("cluster.shares_table", "must be another table than those of the registry");
     }
     found.time("cluster.exchange_interval", cluster.exchange_interval, MILLISECOND * 200..=SECOND * 10);
     let least = cluster.exchange_interval.min(SECOND * 10) * 4;
     found.time("cluster.member_timeout", cluster.member_timeout, least..=SECOND * 300);
     found.range("cluster.expected_members", &cluster.expected_members, &(1..=10_000));
+}
+
+fn live(settings: &Settings, found: &mut Problems) {
+    let live = &settings.live;
+    found.time("live.windows_kept", live.windows_kept, SECOND * 60..=SECOND * 86_400 * 7);
+    found.time("live.window_grace", live.window_grace, Duration::ZERO..=SECOND * 86_400 * 7);
+    if live.window_grace > live.windows_kept {
+        found
+            .add("live.window_grace", "must not be longer than live.windows_kept: a minute is kept until it is closed");
+    }
+    found.range("live.window_memory", &live.window_memory, &(Size::mib(1)..=Size::mib(16 << 10)));
+    found.range("live.tail_accepted", &live.tail_accepted, &(0..=1_000));
+    found.range("live.tail_rejected", &live.tail_rejected, &(0..=1_000));
+    found.range("live.max_applications", &live.max_applications, &(1..=10_000));
+    found.range("live.max_event_types", &live.max_event_types, &(1..=1_000));
+    found.range("live.max_app_versions", &live.max_app_versions, &(1..=1_000));
+    found.range("live.max_dimension_values", &live.max_dimension_values, &(1..=1_000));
 }
 
 fn lifecycle(settings: &Settings, found: &mut Problems) {

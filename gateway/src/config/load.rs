@@ -11,7 +11,7 @@ use super::Settings;
 use super::check;
 
 /// Environment variables that speak to the command line and are no settings.
-const NOT_SETTINGS: [&str; 2] = ["config", "output"];
+const NOT_SETTINGS: [&str; 3] = ["config", "output", "admin_token"];
 
 /// The source of a default that is another one on Fargate.
 const FARGATE: &str = "default on Fargate";
@@ -181,7 +181,41 @@ fn collect(figment: &Figment, path: String, value: &Value, found: &mut Vec<Sourc
         }
         return;
     }
-    let shown = match value {
+    let source = match figment.find_metadata(&path) {
+        Some(metadata) if metadata.name.contains("environment") => {
+            format!("environment HEADGATE_{}", path.to_uppercase().replace('.', "__"))
+        }
+        Some(metadata) => source_name(metadata),
+        None => "default".to_owned(),
+    };
+    found.push(Source { setting: path, value: shown(value), source });
+}
+
+/// Every setting's name and its value as it would be written in the file, in the order of their names. Secrets are not
+/// among the values.
+#[must_use]
+pub fn in_effect(settings: &Settings) -> Vec<(String, String)> {
+    fn collect(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::Dict(_, dict) => {
+                for (key, value) in dict {
+                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    collect(&path, value, found);
+                }
+            }
+            value => found.push((path.to_owned(), shown(value))),
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(value) = Value::serialize(settings) {
+        collect("", &value, &mut found);
+    }
+    found.sort();
+    found
+}
+
+fn shown(value: &Value) -> String {
+    match value {
         Value::String(_, text) => format!("{text:?}"),
         Value::Bool(_, truth) => truth.to_string(),
         Value::Num(_, number) => number
@@ -191,16 +225,9 @@ fn collect(figment: &Figment, path: String, value: &Value, found: &mut Vec<Sourc
             .or_else(|| number.to_f64().map(|real| real.to_string()))
             .unwrap_or_default(),
         Value::Empty(..) => "unset".to_owned(),
-        _ => String::new(),
-    };
-    let source = match figment.find_metadata(&path) {
-        Some(metadata) if metadata.name.contains("environment") => {
-            format!("environment HEADGATE_{}", path.to_uppercase().replace('.', "__"))
-        }
-        Some(metadata) => source_name(metadata),
-        None => "default".to_owned(),
-    };
-    found.push(Source { setting: path, value: shown, source });
+        Value::Array(_, values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Char(..) | Value::Dict(..) => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -270,6 +297,19 @@ mod tests {
             "[delivery]\nbad_rows = \"firehose\"\n[firehose]\ndelivery_stream = \"a\"\nbad_rows_stream = \"a\"\n";
         let error = file(same).expect_err("the events' own stream").to_string();
         assert!(error.contains("another delivery stream"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_shown_neither_as_a_setting_nor_in_an_error() {
+        let token = |value: &str| load(None, &[("admin.token".to_owned(), value.to_owned())]);
+        let loaded = token("open-sesame-open-sesame").expect("good");
+        let known = loaded.sources.iter().find(|source| source.setting == "admin.token").expect("is listed");
+        assert_eq!((known.value.as_str(), known.source.as_str()), ("\"(hidden)\"", "flag"));
+        assert!(!format!("{loaded:?}").contains("sesame"));
+        for wrong in ["sesame", "12345678901234567", "open sesame open sesame"] {
+            let error = token(wrong).expect_err("no token").to_string();
+            assert!(error.contains("admin.token") && !error.contains(wrong), "{error}");
+        }
     }
 
     #[test]

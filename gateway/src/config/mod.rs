@@ -1,10 +1,12 @@
 //! Typed settings: a TOML file, `HEADGATE_…` environment variables and flags, later ones winning. Settings are checked
 //! as a whole before anything starts; each knows where its value came from.
 
+mod admin;
 mod admission;
 mod aws;
 mod check;
 mod cluster;
+mod console;
 mod delivery;
 mod firehose;
 mod gather;
@@ -13,18 +15,24 @@ mod ingest;
 mod kinesis;
 mod lake;
 mod lifecycle;
+mod live;
 mod load;
 mod operate;
 mod registry;
+mod rest;
+mod secret;
 pub mod units;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use admin::AdminSettings;
+pub(crate) use admin::problem_of_secret;
 pub use admission::AdmissionSettings;
 pub use aws::AwsSettings;
 pub use cluster::ClusterSettings;
+pub use console::ConsoleSettings;
 pub use delivery::{BadRowsKind, DeliverySettings, DestinationKind};
 pub use firehose::FirehoseSettings;
 pub use gather::GatherSettings;
@@ -33,21 +41,30 @@ pub use ingest::IngestSettings;
 pub use kinesis::{Aggregation, KinesisSettings, Routing};
 pub use lake::LakeSettings;
 pub use lifecycle::LifecycleSettings;
-pub use load::{ConfigError, Loaded, Source, load};
+pub use live::LiveSettings;
+pub use load::{ConfigError, Loaded, Source, in_effect, load};
 pub use operate::{LogFormat, OperateSettings};
 pub use registry::{DynamoDbSettings, RegistryKind, RegistrySettings};
+pub use rest::RestSettings;
+pub use secret::Secret;
 pub use units::Size;
 
 /// Every setting of the gateway. The defaults run it on one machine with nothing else.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Folder of the embedded registry, the local lake and the demo key. Default `headgate-data`.
+    /// Folder of the embedded registry, the local lake, the demo key and the admin token. Default `headgate-data`.
     pub data_dir: PathBuf,
     /// The gRPC listener.
     pub grpc: GrpcSettings,
+    /// The REST listener.
+    pub rest: RestSettings,
     /// The operators' listener and the log.
     pub operate: OperateSettings,
+    /// The pages on the operators' listener.
+    pub console: ConsoleSettings,
+    /// Who may administer the gateway from outside.
+    pub admin: AdminSettings,
     /// Keys, rates and budgets.
     pub admission: AdmissionSettings,
     /// What an event and a batch may be.
@@ -68,6 +85,8 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// What gateways agree on among themselves.
     pub cluster: ClusterSettings,
+    /// What is shown of the events that pass.
+    pub live: LiveSettings,
     /// Start and stop.
     pub lifecycle: LifecycleSettings,
 }
@@ -77,7 +96,10 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("headgate-data"),
             grpc: GrpcSettings::default(),
+            rest: RestSettings::default(),
             operate: OperateSettings::default(),
+            console: ConsoleSettings::default(),
+            admin: AdminSettings::default(),
             admission: AdmissionSettings::default(),
             ingest: IngestSettings::default(),
             gather: GatherSettings::default(),
@@ -88,6 +110,7 @@ impl Default for Settings {
             lake: LakeSettings::default(),
             registry: RegistrySettings::default(),
             cluster: ClusterSettings::default(),
+            live: LiveSettings::default(),
             lifecycle: LifecycleSettings::default(),
         }
     }

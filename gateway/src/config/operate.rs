@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OperateSettings {
-    /// Address of `/metrics`, `/healthz` and `/readyz`. Default `127.0.0.1:9090`; port 0 takes a free one.
+    /// Address of the console, `/metrics`, `/healthz` and `/readyz`. Default `127.0.0.1:9090`; port 0 takes a free one.
     pub listen: SocketAddr,
     /// What is logged, as a `tracing` filter such as `info,headgate::door=debug`. Default `info`.
     pub log: String,

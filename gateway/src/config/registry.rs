@@ -28,7 +28,7 @@ pub enum RegistryKind {
     Dynamodb,
 }
 
-/// Two tables in DynamoDB.
+/// The tables in DynamoDB.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DynamoDbSettings {
@@ -36,6 +36,9 @@ pub struct DynamoDbSettings {
     pub applications_table: String,
     /// The table of keys. Default `Authorizations`.
     pub authorizations_table: String,
+    /// The table of the audit log, schemas and suppressions. Default `headgate-books`. Without it keys and events work,
+    /// and what needs it says so.
+    pub books_table: String,
     /// How long one attempt of a call may take; there are three. 50 ms to 30 s, default 500 ms.
     #[serde(with = "humantime_serde")]
     pub attempt_timeout: Duration,
@@ -66,6 +69,7 @@ impl Default for DynamoDbSettings {
         Self {
             applications_table: "Applications".to_owned(),
             authorizations_table: "Authorizations".to_owned(),
+            books_table: "headgate-books".to_owned(),
             attempt_timeout: Duration::from_millis(500),
             operation_timeout: Duration::from_secs(2),
         }

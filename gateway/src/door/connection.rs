@@ -1,28 +1,33 @@
-//! One connection: HTTP/2 with its limits, its age, and its end.
+//! One connection: HTTP with its limits, its age, and its end.
 //!
 //! A connection that reaches its age, or a gateway that drains, first tells the client (GOAWAY for new calls, a notice on
 //! open streams), then gives it a grace, then closes.
 
+mod socket;
+
+use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
-use std::io;
-use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::grpc::ConnectionService;
+use self::socket::{Opening, Socket};
 use super::kill::killable;
 use super::open_calls::OpenCalls;
-use crate::config::GrpcSettings;
+use crate::config::units::Size;
+use crate::config::{GrpcSettings, RestSettings};
 use crate::operate::tasks::Tasks;
 
 /// Why a client is asked to leave, and how long it may take.
@@ -67,22 +72,32 @@ impl LeaveSignal {
     }
 }
 
-/// How long a connection that the gateway has closed is read on, at most.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// What a client has to send before it is one: RFC 9113, 3.4.
-const PREFACE: usize = 24;
-
 /// How a connection ended, where it did not by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// No HTTP/2 preface within the handshake's time.
-    #[error("no HTTP/2 preface in time")]
-    NoPreface,
-    /// What HTTP/2 says of the client.
+    /// No preface or no first request within the handshake's time.
+    #[error("no HTTP/2 preface and no request in time")]
+    Silent,
+    /// What HTTP says of the client.
     #[error(transparent)]
-    Http2(#[from] hyper::Error),
+    Http(Box<dyn Error + Send + Sync>),
 }
+
+/// Answers the calls of one connection.
+pub trait Answering:
+    Service<Request<Incoming>, Response = Response<Self::Answer>, Error = Infallible, Future = Answered<Self::Answer>>
+    + Send
+    + 'static
+{
+    /// An answer's body.
+    type Answer: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+
+    /// The calls that are open on it.
+    fn open_calls(&self) -> &OpenCalls;
+}
+
+/// An answer to come.
+pub type Answered<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
 
 /// Runs hyper's own tasks, one for each call, under a name and with panics caught.
 #[derive(Clone, Debug)]
@@ -98,21 +113,31 @@ where
     }
 }
 
-/// The HTTP/2 settings of every connection.
+/// The HTTP settings of every connection of a listener.
 #[derive(Clone)]
-pub struct Http2 {
-    builder: http2::Builder<NamedTasks>,
+pub struct Http {
+    protocol: Protocol,
     handshake_timeout: Duration,
+    slow_reader_timeout: Option<Duration>,
     max_age: Duration,
     age_jitter: f64,
     age_grace: Duration,
 }
 
-impl Http2 {
-    /// From the settings.
+#[derive(Clone)]
+enum Protocol {
+    Http2(http2::Builder<NamedTasks>),
+    /// HTTP/1.1 or HTTP/2, as the client's first bytes say.
+    Any(auto::Builder<NamedTasks>),
+}
+
+/// Answers are small; what is buffered beyond them waits for a client that does not read.
+const MAX_SEND_BUFFER: usize = 64 << 10;
+
+impl Http {
+    /// For gRPC.
     #[must_use]
-    pub fn new(settings: &GrpcSettings, tasks: &Tasks) -> Self {
-        let size = |size: crate::config::units::Size| u32::try_from(size.0).unwrap_or(u32::MAX);
+    pub fn of_grpc(settings: &GrpcSettings, tasks: &Tasks) -> Self {
         let mut builder = http2::Builder::new(NamedTasks(tasks.clone()));
         builder
             .timer(TokioTimer::new())
@@ -123,12 +148,42 @@ impl Http2 {
             .max_header_list_size(size(settings.max_header_list))
             .keep_alive_interval(settings.keepalive_interval)
             .keep_alive_timeout(settings.keepalive_timeout)
-            // Answers are small; what is buffered beyond them waits for a client that does not read.
-            .max_send_buf_size(64 << 10)
+            .max_send_buf_size(MAX_SEND_BUFFER)
             .auto_date_header(false);
         Self {
-            builder,
+            protocol: Protocol::Http2(builder),
             handshake_timeout: settings.handshake_timeout,
+            // Each call is watched by itself.
+            slow_reader_timeout: None,
+            max_age: settings.max_connection_age,
+            age_jitter: settings.connection_age_jitter,
+            age_grace: settings.connection_age_grace,
+        }
+    }
+
+    /// For REST.
+    #[must_use]
+    pub fn of_rest(settings: &RestSettings, tasks: &Tasks) -> Self {
+        let mut builder = auto::Builder::new(NamedTasks(tasks.clone()));
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.header_timeout)
+            .max_buf_size(settings.max_header_list.as_usize());
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(size(settings.stream_window))
+            .initial_connection_window_size(size(settings.connection_window))
+            .max_concurrent_streams(settings.max_concurrent_streams)
+            .max_header_list_size(size(settings.max_header_list))
+            .keep_alive_interval(settings.keepalive_interval)
+            .keep_alive_timeout(settings.keepalive_timeout)
+            .max_send_buf_size(MAX_SEND_BUFFER);
+        Self {
+            protocol: Protocol::Any(builder),
+            handshake_timeout: settings.handshake_timeout,
+            slow_reader_timeout: Some(settings.slow_reader_timeout),
             max_age: settings.max_connection_age,
             age_jitter: settings.connection_age_jitter,
             age_grace: settings.connection_age_grace,
@@ -139,36 +194,64 @@ impl Http2 {
     ///
     /// # Errors
     /// [`ConnectionError`].
-    pub async fn serve<I>(
+    pub async fn serve<I, S>(
         &self,
         io: I,
-        service: ConnectionService,
+        service: S,
         leave: &LeaveSignal,
         closing: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Answering,
     {
-        let received = Arc::new(AtomicUsize::new(0));
+        let opening = Arc::new(Opening::default());
         let calls = service.open_calls().clone();
-        let io = Socket { io, received: Arc::clone(&received), lingering: None };
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(io), service));
+        let io = TokioIo::new(Socket::new(io, Arc::clone(&opening), self.slow_reader_timeout));
         // A client that connects and says nothing holds a place: hyper itself would wait for ever.
-        let mut silent = pin!(async {
+        let silent = async {
             tokio::time::sleep(self.handshake_timeout).await;
-            if received.load(Ordering::Relaxed) >= PREFACE {
+            if opening.is_http2() || calls.any_yet() {
                 std::future::pending::<()>().await;
             }
-        });
+        };
+        match &self.protocol {
+            Protocol::Http2(builder) => {
+                let connection = builder.serve_connection(io, service);
+                self.drive(connection, http2::Connection::graceful_shutdown, silent, &calls, leave, closing).await
+            }
+            Protocol::Any(builder) => {
+                let connection = builder.serve_connection(io, service);
+                self.drive(connection, auto::Connection::graceful_shutdown, silent, &calls, leave, closing).await
+            }
+        }
+    }
+
+    async fn drive<C, E>(
+        &self,
+        connection: C,
+        shut_down: impl FnOnce(Pin<&mut C>),
+        silent: impl Future<Output = ()>,
+        calls: &OpenCalls,
+        leave: &LeaveSignal,
+        closing: &CancellationToken,
+    ) -> Result<(), ConnectionError>
+    where
+        C: Future<Output = Result<(), E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let mut connection = pin!(connection);
+        let mut silent = pin!(silent);
         let aged = async {
             match self.age() {
                 Some(age) => tokio::time::sleep(age).await,
                 None => std::future::pending().await,
             }
         };
+        let ended = |ended: Result<(), E>| ended.map_err(|error| ConnectionError::Http(error.into()));
         let grace = tokio::select! {
-            ended = connection.as_mut() => return Ok(ended?),
-            () = silent.as_mut() => return Err(ConnectionError::NoPreface),
+            end = connection.as_mut() => return ended(end),
+            () = silent.as_mut() => return Err(ConnectionError::Silent),
             () = closing.cancelled() => return Ok(()),
             () = leave.draining.cancelled() => None,
             () = aged => Some(self.age_grace),
@@ -176,16 +259,16 @@ impl Http2 {
         if grace.is_some() {
             leave.aged.cancel();
         }
-        connection.as_mut().graceful_shutdown();
+        shut_down(connection.as_mut());
         let over = async {
             match grace {
                 Some(grace) => tokio::time::sleep(grace).await,
-                None => without_calls(leave.drain_grace, &calls).await,
+                None => without_calls(leave.drain_grace, calls).await,
             }
         };
         tokio::select! {
-            ended = connection.as_mut() => Ok(ended?),
-            () = silent.as_mut() => Err(ConnectionError::NoPreface),
+            end = connection.as_mut() => ended(end),
+            () = silent.as_mut() => Err(ConnectionError::Silent),
             () = closing.cancelled() => Ok(()),
             () = over => Ok(()),
         }
@@ -202,6 +285,10 @@ impl Http2 {
     }
 }
 
+fn size(size: Size) -> u32 {
+    u32::try_from(size.0).unwrap_or(u32::MAX)
+}
+
 /// Waits, once a drain's grace is over, until no ingest call has been open for a while: a connection that ends by itself
 /// has ended by then, and a drain must not wait for one whose client is gone, says nothing, or only watches the health.
 async fn without_calls(grace: Duration, calls: &OpenCalls) {
@@ -212,71 +299,5 @@ async fn without_calls(grace: Duration, calls: &OpenCalls) {
     while looks < LOOKS {
         looks = if calls.is_empty() { looks + 1 } else { 0 };
         tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// A client's socket. Counts what it has sent, as far as the preface goes, and is closed without losing the last answers:
-/// a socket that is closed with bytes unread is reset by the system (RFC 2525, 2.17), and the client loses what it has
-/// not read yet, such as the status of a stream on which it was still sending. So what it sends is read and dropped until
-/// it has closed its side, for a while.
-struct Socket<I> {
-    io: I,
-    received: Arc<AtomicUsize>,
-    // While it closes: when patience ends.
-    lingering: Option<Pin<Box<Sleep>>>,
-}
-
-impl<I: AsyncRead + Unpin> Socket<I> {
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut scrap = [MaybeUninit::uninit(); 4 << 10];
-        loop {
-            let mut buffer = ReadBuf::uninit(&mut scrap);
-            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                Ok(()) | Err(_) => return Poll::Ready(()),
-            }
-        }
-    }
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
-        if self.received.load(Ordering::Relaxed) < PREFACE {
-            self.received.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-            self.lingering = Some(Box::pin(tokio::time::sleep(LINGER)));
-        }
-        let over = self.lingering.as_mut().is_none_or(|lingering| lingering.as_mut().poll(cx).is_ready());
-        if over { Poll::Ready(Ok(())) } else { self.poll_discard(cx).map(Ok) }
     }
 }

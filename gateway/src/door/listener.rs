@@ -10,12 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
-use super::connection::{ConnectionError, Http2, LeaveSignal};
-use super::grpc::{ConnectionService, Shared};
+use super::connection::{Answering, ConnectionError, Http, LeaveSignal};
 use super::tls::Tls;
-use crate::config::GrpcSettings;
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
 
@@ -26,19 +23,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How many connections the system holds for a listener, as tokio asks of it.
 const MAX_WAITING: u32 = 1_024;
 
-/// The listener of the gRPC door.
-pub struct Listener {
+/// A door's listener.
+pub struct Listener<S> {
     socket: TcpListener,
-    door: Arc<Door>,
+    door: Arc<Door<S>>,
 }
 
-struct Door {
-    shared: Arc<Shared>,
-    others: Routes,
-    tls: Option<Tls>,
-    http2: Http2,
-    handshake_timeout: Duration,
-    age_grace: Duration,
+/// How a door listens.
+pub struct Listening {
+    /// The address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The HTTP settings of its connections.
+    pub http: Http,
+    /// Its TLS, if it has one.
+    pub tls: Option<Tls>,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a connection past its age may go on.
+    pub age_grace: Duration,
+}
+
+/// Makes the service of each connection.
+pub trait Services: Send + Sync + 'static {
+    /// The service.
+    type Service: Answering;
+
+    /// For a connection that is told by `leave` when to go.
+    fn of_connection(&self, leave: Arc<LeaveSignal>) -> Self::Service;
+}
+
+struct Door<S> {
+    services: S,
+    listening: Listening,
     drain_grace: Duration,
     tasks: Tasks,
     draining: CancellationToken,
@@ -60,33 +78,27 @@ pub struct Ends {
     pub drain_grace: Duration,
 }
 
-impl Listener {
+impl<S: Services> Listener<S> {
     /// Takes the port.
     ///
     /// # Errors
-    /// If the address can't be had or the TLS files can't be used.
+    /// If the address can't be had.
     pub async fn bind(
-        settings: &GrpcSettings,
-        shared: &Arc<Shared>,
-        others: Routes,
-        tls: Option<Tls>,
+        listening: Listening,
+        services: S,
         tasks: &Tasks,
         ends: &Ends,
         metrics: &Arc<Metrics>,
     ) -> io::Result<Self> {
-        let socket = TcpListener::bind(settings.listen).await?;
+        let socket = TcpListener::bind(listening.address).await?;
         let door = Door {
-            shared: Arc::clone(shared),
-            others,
-            tls,
-            http2: Http2::new(settings, tasks),
-            handshake_timeout: settings.handshake_timeout,
-            age_grace: settings.connection_age_grace,
+            services,
+            slots: Arc::new(Semaphore::new(listening.max_connections as usize)),
+            listening,
             drain_grace: ends.drain_grace,
             tasks: tasks.clone(),
             draining: ends.draining.clone(),
             closing: ends.closing.clone(),
-            slots: Arc::new(Semaphore::new(settings.max_connections as usize)),
             open: metrics.gauge(Gauge::Connections, &[]),
             opened: metrics.counter(Counter::ConnectionsOpened, &[]),
             metrics: Arc::clone(metrics),
@@ -143,7 +155,7 @@ impl Listener {
     }
 }
 
-impl Door {
+impl<S: Services> Door<S> {
     async fn welcome(self: Arc<Self>, socket: TcpStream) {
         let Ok(_slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             return self.turned_away("limit");
@@ -155,10 +167,10 @@ impl Door {
         self.opened.inc();
         self.open.inc();
         let _open = Open(self.open.clone());
-        match &self.tls {
+        match &self.listening.tls {
             None => self.serve(socket).await,
             Some(tls) => {
-                let shaking = tokio::time::timeout(self.handshake_timeout, tls.acceptor().accept(socket));
+                let shaking = tokio::time::timeout(self.listening.handshake_timeout, tls.acceptor().accept(socket));
                 match self.draining.run_until_cancelled(shaking).await {
                     Some(Ok(Ok(stream))) => self.serve(stream).await,
                     Some(Ok(Err(error))) => {
@@ -176,12 +188,12 @@ impl Door {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let leave = Arc::new(LeaveSignal::new(self.draining.clone(), self.drain_grace, self.age_grace));
-        let service = ConnectionService::new(&self.shared, &self.others, Arc::clone(&leave));
-        match self.http2.serve(io, service, &leave, &self.closing).await {
+        let leave = Arc::new(LeaveSignal::new(self.draining.clone(), self.drain_grace, self.listening.age_grace));
+        let service = self.services.of_connection(Arc::clone(&leave));
+        match self.listening.http.serve(io, service, &leave, &self.closing).await {
             Ok(()) => {}
-            Err(ConnectionError::NoPreface) => self.turned_away("timeout"),
-            Err(ConnectionError::Http2(error)) => tracing::debug!(%error, "a connection ended with an error"),
+            Err(ConnectionError::Silent) => self.turned_away("timeout"),
+            Err(ConnectionError::Http(error)) => tracing::debug!(%error, "a connection ended with an error"),
         }
     }
 

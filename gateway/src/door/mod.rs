@@ -1,8 +1,17 @@
 //! The doors: they translate a wire into an incoming batch and a verdict back into the wire, nothing else.
 
+pub mod admin;
 pub mod connection;
+pub mod decompress;
+pub mod direct;
 pub mod grpc;
+pub mod intake;
 pub mod kill;
 pub mod listener;
 pub mod open_calls;
+mod refusals;
+pub mod reply;
+pub mod rest;
+mod slow_readers;
 pub mod tls;
+mod unsent;

@@ -15,6 +15,12 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::TlsSettings;
 use crate::metrics::{Counter, Metrics};
 
+/// gRPC is HTTP/2.
+pub const GRPC_PROTOCOLS: &[&[u8]] = &[b"h2"];
+
+/// What the REST API speaks.
+pub const REST_PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
 /// Why TLS can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -35,6 +41,7 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct Tls {
     settings: TlsSettings,
+    protocols: &'static [&'static [u8]],
     current: Arc<RwLock<Current>>,
 }
 
@@ -47,14 +54,14 @@ struct Current {
 type Stamp = (SystemTime, u64);
 
 impl Tls {
-    /// Reads the files.
+    /// Reads the files. `protocols` are offered by ALPN (RFC 7301), the preferred one first.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
+    pub fn load(settings: &TlsSettings, protocols: &'static [&'static [u8]]) -> Result<Self, TlsError> {
         let files = stamps(settings);
-        let config = Arc::new(read(settings)?);
-        Ok(Self { settings: settings.clone(), current: Arc::new(RwLock::new(Current { config, files })) })
+        let config = Arc::new(read(settings, protocols)?);
+        Ok(Self { settings: settings.clone(), protocols, current: Arc::new(RwLock::new(Current { config, files })) })
     }
 
     /// For one handshake.
@@ -91,7 +98,7 @@ impl Tls {
         if self.current.read().unwrap_or_else(PoisonError::into_inner).files == files {
             return Ok(false);
         }
-        let read = read(&self.settings);
+        let read = read(&self.settings, self.protocols);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Remembered even if they can't be used: they are reported once, not at every look.
         current.files = files;
@@ -111,7 +118,7 @@ fn stamps(settings: &TlsSettings) -> Vec<Option<Stamp>> {
         .collect()
 }
 
-fn read(settings: &TlsSettings) -> Result<ServerConfig, TlsError> {
+fn read(settings: &TlsSettings, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
     let certificates = certificates(&settings.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
         .map_err(|error| file_error(&settings.private_key, &error.to_string()))?;
@@ -134,7 +141,7 @@ fn read(settings: &TlsSettings) -> Result<ServerConfig, TlsError> {
         }
     };
     let mut config = builder.with_single_cert(certificates, key).map_err(|error| unusable(&error))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }
 

@@ -25,5 +25,5 @@ pub use lanes::{Lanes, LanesParts};
 pub use order::{LaneHold, LaneOrder};
 pub use packing::{Format, Packing, Spread};
 pub use shard_map::{ShardRange, hash_key};
-pub use ticket::{EventRange, FailureReason, Outcome, Ticket, Waiter};
+pub use ticket::{EventRange, FailureReason, Outcome, Ticket, Waiter, Witness};
 pub use writer::LaneWriter;

@@ -50,6 +50,13 @@ pub trait Waiter: Send + Sync {
     fn settled(&self, range: EventRange, outcome: &Outcome);
 }
 
+/// Who wants to know what became of events for good. A waiter hears the first answer, which may come before a bucket that
+/// is kept is delivered; a witness hears the outcome.
+pub trait Witness: Send + Sync {
+    /// The segment that was entered as `part` has this outcome. Called once for each part, before waiters are told of it.
+    fn settled(&self, part: u32, outcome: &Outcome);
+}
+
 type Attached = (Arc<dyn Waiter>, EventRange);
 
 enum State {
@@ -62,11 +69,24 @@ enum State {
 /// The part of a ticket that others may attach to while the bucket is in flight.
 pub(super) struct Waiters {
     state: Mutex<State>,
+    witnesses: Mutex<Vec<(Arc<dyn Witness>, u32)>>,
 }
 
 impl Waiters {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State::Pending(Vec::with_capacity(8))) }
+        Self { state: Mutex::new(State::Pending(Vec::with_capacity(8))), witnesses: Mutex::default() }
+    }
+
+    /// Has `witness` told of the outcome. Only while the segment is open, so never too late.
+    pub(super) fn witness(&self, witness: Arc<dyn Witness>, part: u32) {
+        self.witnesses.lock().unwrap_or_else(PoisonError::into_inner).push((witness, part));
+    }
+
+    fn testify(&self, outcome: &Outcome) {
+        let witnesses = std::mem::take(&mut *self.witnesses.lock().unwrap_or_else(PoisonError::into_inner));
+        for (witness, part) in witnesses {
+            witness.settled(part, outcome);
+        }
     }
 
     /// Has `waiter` told of the outcome; at once, where it is known already.
@@ -170,6 +190,7 @@ impl Ticket {
         match self.0.take() {
             Some(Claim::Whole { first, more, in_flight }) => {
                 for (bucket, waiters) in std::iter::once(first).chain(more) {
+                    waiters.testify(outcome);
                     // The order matters to a duplicate that looks at the same moment: it finds the outcome on the waiters
                     // or, once the bucket is out of the table, in the fate that the table remembers.
                     waiters.tell(outcome, State::Settled(outcome.clone()));

@@ -8,7 +8,7 @@ use super::bucket::{BucketId, OpenBucket};
 use super::lane::{Guard, Lane};
 use super::lanes::{KeyedTable, Shared};
 use super::packing::Format;
-use super::ticket::{EventRange, Waiter};
+use super::ticket::{EventRange, Waiter, Witness};
 
 /// Lanes while a batch is written into them: one at a time.
 pub struct LaneWriter<'a> {
@@ -111,6 +111,11 @@ impl<'a> LaneWriter<'a> {
     /// Has `waiter` told what becomes of the events at `range`, which were appended to the open segment.
     pub fn attach(&mut self, waiter: &Arc<dyn Waiter>, range: EventRange) {
         self.open().last().waiters.attach(Arc::clone(waiter), range);
+    }
+
+    /// Has `witness` told of the open segment's outcome, which it knows as `part`.
+    pub fn witness(&mut self, witness: Arc<dyn Witness>, part: u32) {
+        self.open().last().waiters.witness(witness, part);
     }
 
     fn open(&mut self) -> &mut OpenBucket {

@@ -4,6 +4,7 @@
 
 pub mod dedupe;
 pub mod json;
+pub mod member;
 mod request_id;
 pub mod scan;
 pub mod validate;
@@ -23,7 +24,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use self::dedupe::Dedupe;
 use self::request_id::RequestIds;
 use self::scan::{Envelope, Head, RawEvent};
-use self::validate::{Checked, Field, Invalid, Limits, Problem, validate};
+use self::validate::{Checked, Field, Flaw, Invalid, Limits, Problem, validate};
 use self::verdict::{Batch, BatchMetrics, BatchParts, Reading, Reply};
 use crate::admission::app::App;
 use crate::admission::budget::Permit;
@@ -33,6 +34,7 @@ use crate::config::IngestSettings;
 use crate::delivery::rejects::{BadRow, Rejects};
 use crate::delivery::route::Routes;
 use crate::gather::{EventRange, Fate, InFlight, LaneWriter, Waiter, hash_key};
+use crate::live::{Live, Tally};
 use crate::metrics::{Counter, CounterHandle, Metrics};
 
 /// How often, in batches, the table of failed buckets is trimmed to what the dedupe window still refers to.
@@ -48,6 +50,8 @@ pub struct Incoming {
     pub envelope: Envelope,
     /// What its top level says.
     pub head: Head,
+    /// Events that the door has found wrong already, by ascending index, at most one entry each. They are rejected.
+    pub flaws: Vec<Flaw>,
     /// The bytes it holds of the budget.
     pub permit: Permit,
     /// When it arrived.
@@ -69,13 +73,14 @@ pub struct Ingest {
     request_ids: RequestIds,
     event_ids: Mutex<ContextV7>,
     rejects: Option<Arc<Rejects>>,
+    live: Arc<Live>,
     clock: Clock,
     metrics: Arc<BatchMetrics>,
     rejected: Vec<(Reason, CounterHandle)>,
 }
 
 impl Ingest {
-    /// Writes where `routes` say; rejected events are kept by `rejects`, if there is one.
+    /// Writes where `routes` say; rejected events are kept by `rejects`, if there is one, and `live` shows what passes.
     ///
     /// # Errors
     /// If the system has no randomness to give.
@@ -83,6 +88,7 @@ impl Ingest {
         settings: &IngestSettings,
         routes: Arc<Routes>,
         rejects: Option<Arc<Rejects>>,
+        live: &Arc<Live>,
         clock: &Clock,
         metrics: &Metrics,
     ) -> Result<Self, getrandom::Error> {
@@ -100,6 +106,7 @@ impl Ingest {
             request_ids: RequestIds::new()?,
             event_ids: Mutex::new(ContextV7::new()),
             rejects,
+            live: Arc::clone(live),
             clock: clock.clone(),
             metrics: BatchMetrics::new(metrics),
             rejected,
@@ -126,12 +133,14 @@ impl Ingest {
 
     /// Takes a batch: each of its events gets its verdict, and then the batch its reply. Does not wait for anything.
     pub fn take(&self, incoming: Incoming) {
-        let Incoming { app, message, envelope, head, permit, arrived, reply, token, affinity } = incoming;
+        let Incoming { app, message, envelope, head, flaws, permit, arrived, reply, token, affinity } = incoming;
         app.counters().bytes.inc_by(message.len() as u64);
-        let parts = BatchParts { app: Arc::clone(&app), received: head.events, permit, arrived, reply, token };
+        let live = self.live.app(app.id());
+        let wall_ms = self.clock.wall_ms();
+        let tally = live.tally(wall_ms, head.events);
+        let parts = BatchParts { app: Arc::clone(&app), live, received: head.events, permit, arrived, reply, token };
         let reading = Batch::open(parts, &self.clock, &self.metrics);
         let (request_number, request_id) = self.request_ids.next();
-        let wall_ms = self.clock.wall_ms();
         let mut reader = BatchReader {
             ingest: self,
             waiter: reading.waiter(),
@@ -141,7 +150,10 @@ impl Ingest {
             request_id,
             wall_ms,
             app: &app,
+            flaws: &flaws,
             run: None,
+            resends: None,
+            tally,
         };
         self.routes.of(app.route()).lanes.write(affinity, |lane| {
             let mut events = (0_u32..).zip(scan::events(&message, envelope));
@@ -160,9 +172,40 @@ impl Ingest {
             }
             reader.end_run(lane);
         });
+        // Before the batch can answer: who is told that an event is stored finds it counted.
+        reader.tally.close();
         if request_number.is_multiple_of(TRIM_EVERY) {
             self.in_flight.trim_failures(|| self.dedupe.oldest());
         }
+    }
+
+    /// Holds a batch to every rule without taking any of it, for a door that takes a batch whole or not at all. What
+    /// passes is not rejected by [`Ingest::take`].
+    ///
+    /// # Errors
+    /// The first event that breaks a rule, by its position from 0, and how.
+    pub fn check(&self, app: &App, message: &[u8], envelope: Envelope, flaws: &[Flaw]) -> Result<(), (u32, Invalid)> {
+        // Its length is that of every request's.
+        let request_id = Uuid::nil().hyphenated().to_string();
+        let tail = RecordTail::new(&request_id, self.clock.wall_ms(), app.id_text());
+        for (index, bytes) in (0_u32..).zip(scan::events(message, envelope)) {
+            let checked = scanned(index, bytes, flaws).and_then(|event| {
+                let checked = validate(&event, None, &self.limits)?;
+                let id = id_text(checked.event_id.unwrap_or_default());
+                self.size(&fields(&event, &checked, &id), &tail)
+            });
+            let _size = checked.map_err(|invalid| (index, invalid))?;
+        }
+        Ok(())
+    }
+
+    /// An event's size as stream record.
+    fn size(&self, fields: &EventFields<'_>, tail: &RecordTail) -> Result<usize, Invalid> {
+        let (size, limit) = (record_len(fields, tail), self.limits.max_event);
+        if size > limit {
+            return Err(Invalid { field: Field::Event, problem: Problem::EventTooLarge { size, limit } });
+        }
+        Ok(size)
     }
 
     fn assign_id(&self, wall_ms: i64) -> Uuid {
@@ -185,7 +228,7 @@ struct Peeked {
 }
 
 /// A batch while it is read into one lane.
-struct BatchReader<'a> {
+struct BatchReader<'a, 'm> {
     ingest: &'a Ingest,
     reading: Reading,
     waiter: Arc<dyn Waiter>,
@@ -194,11 +237,15 @@ struct BatchReader<'a> {
     request_id: String,
     wall_ms: i64,
     app: &'a App,
+    flaws: &'a [Flaw],
     // Events written to the open bucket one after the other and not yet attached to it.
     run: Option<EventRange>,
+    // Told in the batch's place of events that are in flight by another batch.
+    resends: Option<Arc<dyn Waiter>>,
+    tally: Tally<'m>,
 }
 
-impl BatchReader<'_> {
+impl<'m> BatchReader<'_, 'm> {
     /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
     #[inline]
     fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
@@ -209,16 +256,14 @@ impl BatchReader<'_> {
     }
 
     #[inline]
-    fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &[u8], peeked: Option<Peeked>) {
-        let checked = scan::event(bytes)
-            .map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
-            .and_then(|event| {
-                // Of a field that is sent twice the last counts: then another id than the one that was looked at.
-                let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
-                let peeked = peeked.filter(|_| first);
-                let known_id = peeked.map(|peeked| peeked.event_id);
-                validate(&event, known_id, &self.ingest.limits).map(|checked| (event, checked, peeked))
-            });
+    fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &'m [u8], peeked: Option<Peeked>) {
+        let checked = scanned(index, bytes, self.flaws).and_then(|event| {
+            // Of a field that is sent twice the last counts: then another id than the one that was looked at.
+            let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
+            let peeked = peeked.filter(|_| first);
+            let known_id = peeked.map(|peeked| peeked.event_id);
+            validate(&event, known_id, &self.ingest.limits).map(|checked| (event, checked, peeked))
+        });
         match checked {
             Ok((event, checked, peeked)) => {
                 if let Err(invalid) = self.write(lane, index, &event, &checked, peeked) {
@@ -233,28 +278,14 @@ impl BatchReader<'_> {
         &mut self,
         lane: &mut LaneWriter<'_>,
         index: u32,
-        event: &RawEvent<'_>,
+        event: &RawEvent<'m>,
         checked: &Checked,
         peeked: Option<Peeked>,
     ) -> Result<(), Invalid> {
         let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
-        let mut id_text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let fields = EventFields {
-            event_id: event_id.hyphenated().encode_lower(&mut id_text).as_bytes(),
-            event_type: event.event_type,
-            event_name: event.event_name,
-            seconds: checked.seconds,
-            nanos: checked.nanos,
-            event_version: event.event_version,
-            app_version: event.app_version,
-            event_data: event.event_data,
-            data_has_line_breaks: checked.data_has_line_breaks,
-        };
-        let size = record_len(&fields, &self.tail);
-        let limit = self.ingest.limits.max_event;
-        if size > limit {
-            return Err(Invalid { field: Field::Event, problem: Problem::EventTooLarge { size, limit } });
-        }
+        let id_text = id_text(event_id);
+        let fields = fields(event, checked, &id_text);
+        let size = self.ingest.size(&fields, &self.tail)?;
         if lane.is_keyed() && !event.partition_key.is_empty() {
             let key = hash_key(event.partition_key);
             if lane.must_move_to(key) {
@@ -266,13 +297,17 @@ impl BatchReader<'_> {
             self.end_run(lane);
             lane.turn(size);
         }
+        let bucket = lane.bucket_id();
+        if let Some((witness, part)) = self.tally.enter(bucket) {
+            lane.witness(witness, part);
+        }
         if checked.event_id.is_some() {
             let key = peeked.map_or_else(|| Dedupe::key(self.salt, event_id), |peeked| peeked.key);
-            let bucket = lane.bucket_id();
             let mut seen = self.ingest.dedupe.claim(key, bucket);
             while let Some(seen_in) = seen {
                 let range = EventRange { start: index, end: index + 1 };
-                match self.ingest.in_flight.share(seen_in, &self.waiter, range) {
+                let waiter = self.resends.get_or_insert_with(|| self.reading.resends());
+                match self.ingest.in_flight.share(seen_in, waiter, range) {
                     Fate::Stored => {
                         self.app.counters().duplicates.inc();
                         self.reading.duplicate();
@@ -289,6 +324,7 @@ impl BatchReader<'_> {
             self.reading.assign(index, event_id);
         }
         write_record(lane.append(size), &fields, &self.tail);
+        self.tally.written(index, event, fields.event_id, checked.seconds);
         match &mut self.run {
             Some(run) if run.end == index => run.end += 1,
             _ => {
@@ -306,7 +342,8 @@ impl BatchReader<'_> {
     }
 
     #[cold]
-    fn reject(&self, index: u32, bytes: &[u8], invalid: &Invalid) {
+    fn reject(&mut self, index: u32, bytes: &'m [u8], invalid: &Invalid) {
+        self.tally.rejected(scan::event(bytes).ok().as_ref(), invalid);
         self.reading.reject(index, invalid);
         let reason = invalid.problem.reason();
         if let Some((_, counter)) = self.ingest.rejected.iter().find(|(known, _)| *known == reason) {
@@ -325,6 +362,40 @@ impl BatchReader<'_> {
             });
         }
     }
+}
+
+/// An event's fields, unless the door has found it wrong.
+#[inline]
+fn scanned<'a>(index: u32, bytes: &'a [u8], flaws: &[Flaw]) -> Result<RawEvent<'a>, Invalid> {
+    if let Ok(place) = flaws.binary_search_by_key(&index, |flaw| flaw.index) {
+        return Err(flaws[place].invalid);
+    }
+    scan::event(bytes).map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
+}
+
+#[inline]
+fn fields<'a>(event: &RawEvent<'a>, checked: &Checked, event_id: &'a IdText) -> EventFields<'a> {
+    EventFields {
+        event_id,
+        event_type: event.event_type,
+        event_name: event.event_name,
+        seconds: checked.seconds,
+        nanos: checked.nanos,
+        event_version: event.event_version,
+        app_version: event.app_version,
+        event_data: event.event_data,
+        data_has_line_breaks: checked.data_has_line_breaks,
+    }
+}
+
+/// An event's id as records carry it: hyphenated, in lower case.
+type IdText = [u8; uuid::fmt::Hyphenated::LENGTH];
+
+#[inline]
+fn id_text(id: Uuid) -> IdText {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    id.hyphenated().encode_lower(&mut text);
+    text
 }
 
 const REJECT_REASONS: [Reason; 9] = [

@@ -15,10 +15,11 @@ use crate::admission::app::{App, Apps};
 use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
-use crate::config::{AdmissionSettings, IngestSettings};
+use crate::config::{AdmissionSettings, IngestSettings, LiveSettings};
 use crate::delivery::Discard;
 use crate::delivery::route::{Outlet, Routes};
 use crate::gather::{BucketSink, ClosedBucket, FailureReason, InFlight, Lanes, LanesParts, Outcome, Packing};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::registry::{Application, Limits};
 
@@ -57,6 +58,7 @@ fn application(id: u128) -> Application {
         description: None,
         limits: Limits::default(),
         route: None,
+        environment: crate::registry::Environment::Prod,
         created_at_ms: 0,
         updated_at_ms: 0,
     }
@@ -77,8 +79,9 @@ impl House {
         let lanes = Lanes::sticky(1, parts, &metrics);
         let destination = Arc::new(Discard::new(target_bytes, linger));
         let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination });
-        let ingest = Ingest::new(&IngestSettings::default(), routes, None, &clock, &metrics);
         let apps = Apps::new(&AdmissionSettings::default(), &metrics);
+        let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);
+        let ingest = Ingest::new(&IngestSettings::default(), routes, None, &live, &clock, &metrics);
         let app = apps.get(&application(7));
         let ingest = ingest.expect("there is randomness");
         Self { ingest, lanes, held, replies: Arc::default(), apps, app, metrics }
@@ -97,6 +100,7 @@ impl House {
             message: message.into(),
             envelope: Envelope::Publish,
             head,
+            flaws: Vec::new(),
             arrived: Clock::system().now(),
             reply: Arc::clone(&self.replies) as Arc<dyn Reply>,
             token,

@@ -92,11 +92,29 @@ pub struct Invalid {
     pub problem: Problem,
 }
 
+/// What a door found wrong with an event that the event's protobuf form can't show, such as a field of the wrong type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The event's position in its batch, from 0.
+    pub index: u32,
+    /// What is wrong.
+    pub invalid: Invalid,
+}
+
 /// How a field breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// No protobuf message.
     Malformed(Malformed),
+    /// In JSON: a value of another type.
+    WrongType {
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// In JSON: a field that events do not have.
+    UnknownField,
+    /// In JSON: an optional field without a character.
+    Empty,
     /// Missing or empty.
     Required,
     /// A character outside the field's set.
@@ -136,8 +154,8 @@ impl Problem {
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
-            Self::Malformed(_) => Reason::Malformed,
-            Self::Required => Reason::Required,
+            Self::Malformed(_) | Self::WrongType { .. } | Self::UnknownField => Reason::Malformed,
+            Self::Required | Self::Empty => Reason::Required,
             Self::Charset | Self::NotUtf8 => Reason::Charset,
             Self::TooLong { .. } => Reason::TooLong,
             Self::NotAUuid => Reason::NotAUuid,
@@ -156,6 +174,9 @@ impl fmt::Display for Invalid {
         }
         match self.problem {
             Problem::Malformed(malformed) => write!(f, "the event can't be decoded: {malformed}"),
+            Problem::WrongType { expected } => write!(f, "must be {expected}"),
+            Problem::UnknownField => f.write_str("the event has a field that events do not have"),
+            Problem::Empty => f.write_str("must not be empty: leave it out"),
             Problem::Required => f.write_str("is required"),
             Problem::Charset => f.write_str("may hold only letters, digits, '-', '_' and '.'"),
             Problem::NotUtf8 => f.write_str("is not UTF-8"),

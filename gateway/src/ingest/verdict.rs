@@ -15,6 +15,8 @@ use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::gather::{EventRange, FailureReason, Outcome, Waiter};
+use crate::live::AppLive;
+use crate::live::view::Verdicts;
 use crate::metrics::{Counter, CounterHandle, Histogram, HistogramHandle, Metrics};
 
 /// How a batch ended.
@@ -55,6 +57,8 @@ impl BatchMetrics {
 pub struct BatchParts {
     /// Whose it is.
     pub app: Arc<App>,
+    /// What is shown of its application.
+    pub live: Arc<AppLive>,
     /// How many events it holds.
     pub received: u32,
     /// The bytes it holds of the budget.
@@ -80,6 +84,8 @@ struct Books {
     // Events without an outcome, and one for the reader that is not through with the batch.
     open: u32,
     verdict: BatchVerdict,
+    // Of the accepted ones, those that were stored by another batch.
+    duplicates: u32,
     // The hint of a destination that takes nothing.
     retry_after: Option<Duration>,
 }
@@ -124,7 +130,7 @@ impl Batch {
     fn close(&self, books: Books) {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(parts) = parts else { return };
-        let Books { mut verdict, retry_after, .. } = books;
+        let Books { mut verdict, duplicates, retry_after, .. } = books;
         verdict.not_accepted.sort_unstable_by_key(|event| event.index);
         let total = u64::from(verdict.accepted)
             + u64::from(verdict.rejected)
@@ -139,6 +145,15 @@ impl Batch {
         counters.rejected.inc_by(u64::from(verdict.rejected));
         counters.retry.inc_by(u64::from(verdict.retry));
         counters.unknown.inc_by(u64::from(verdict.unknown));
+        let shown = Verdicts {
+            accepted: verdict.accepted.into(),
+            rejected: verdict.rejected.into(),
+            retry: verdict.retry.into(),
+            unknown: verdict.unknown.into(),
+            duplicates: duplicates.into(),
+            warned: 0,
+        };
+        parts.live.settled(self.clock.wall_ms(), &shown);
         self.metrics.seconds.observe(self.clock.now().saturating_duration_since(parts.arrived).as_secs_f64());
         // A batch of which a destination took nothing is refused as a whole: clients know what to do with that.
         let outcome = match retry_after {
@@ -177,7 +192,16 @@ impl Reading {
 
     /// An event is stored already.
     pub fn duplicate(&self) {
-        self.0.enter(1, |books| books.verdict.accepted += 1);
+        self.0.enter(1, |books| {
+            books.verdict.accepted += 1;
+            books.duplicates += 1;
+        });
+    }
+
+    /// To be told of the outcome of events that are in flight by another batch.
+    #[must_use]
+    pub fn resends(&self) -> Arc<dyn Waiter> {
+        Arc::new(Resends(Arc::clone(&self.0)))
     }
 
     /// An event without an id got this one.
@@ -196,9 +220,27 @@ impl Drop for Reading {
 
 impl Waiter for Batch {
     fn settled(&self, range: EventRange, outcome: &Outcome) {
+        self.settle(range, outcome, false);
+    }
+}
+
+/// The events of a batch that another batch has sent before.
+struct Resends(Arc<Batch>);
+
+impl Waiter for Resends {
+    fn settled(&self, range: EventRange, outcome: &Outcome) {
+        self.0.settle(range, outcome, true);
+    }
+}
+
+impl Batch {
+    fn settle(&self, range: EventRange, outcome: &Outcome, resent: bool) {
         let events = range.end - range.start;
         self.enter(events, |books| match outcome {
-            Outcome::Stored => books.verdict.accepted += events,
+            Outcome::Stored => {
+                books.verdict.accepted += events;
+                books.duplicates += if resent { events } else { 0 };
+            }
             Outcome::NotStored { reason, retry_after } => {
                 books.verdict.retry += events;
                 books.retry_after = Some(books.retry_after.map_or(*retry_after, |known| known.max(*retry_after)));

@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::console::Console;
 use super::lifecycle::{Lifecycle, Phase};
+use super::live;
 use crate::delivery::Health;
 use crate::delivery::lake::Lake;
 use crate::delivery::route::{Outlet, Routes};
+use crate::live::Live;
 use crate::metrics::{Gauge, Metrics};
 
 /// How long requests that are open at the end may take.
@@ -34,6 +37,12 @@ pub struct Operated {
     pub routes: Arc<Routes>,
     /// The lake, where it is the destination.
     pub lake: Option<Arc<Lake>>,
+    /// The console, where it is enabled.
+    pub console: Option<Arc<Console>>,
+    /// What passes.
+    pub live: Arc<Live>,
+    /// Whether only this machine reaches the listener.
+    pub is_local: bool,
 }
 
 /// Takes the operators' port.
@@ -46,13 +55,17 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Serves until `stop`.
 pub async fn serve(listener: TcpListener, operated: Operated, stop: CancellationToken) {
+    let console = operated.console.as_ref().map(Console::router);
     let routes = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/lake/compact", post(compact))
-        .with_state(operated);
+        .merge(live::routes())
+        .with_state(operated)
+        .merge(console.unwrap_or_default());
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
     // Someone who holds half a request open must not hold the process.
     let over = async {
@@ -69,13 +82,27 @@ pub async fn serve(listener: TcpListener, operated: Operated, stop: Cancellation
     }
 }
 
-async fn index() -> &'static str {
-    "Headgate, operators' listener\n\n\
-     GET  /metrics       everything counted, in the OpenMetrics text format\n\
-     GET  /healthz       200 while the process lives\n\
-     GET  /readyz        200 while events are taken, else 503 with the reason\n\
-     POST /lake/compact  turns the lake's log into Parquet now\n"
+/// People are led to the console; programs, and people with curl, are told what is here.
+async fn index(State(operated): State<Operated>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
+    if operated.console.is_some() && memchr::memmem::find(accepted, b"text/html").is_some() {
+        return Redirect::to("/console").into_response();
+    }
+    INDEX.into_response()
 }
+
+const INDEX: &str = "Headgate, operators' listener\n\n\
+     GET  /metrics               everything counted, in the OpenMetrics text format\n\
+     GET  /healthz               200 while the process lives\n\
+     GET  /readyz                200 while events are taken, else 503 with the reason\n\
+     GET  /live/apps             applications at a glance, as JSON (so are all of /live)\n\
+     GET  /live/series           verdicts by step: ?step=1 (5 minutes) or ?step=60 (an hour), &app=ID\n\
+     GET  /live/types            event types of the last hour: ?app=ID\n\
+     GET  /live/rejected-fields  why events of the last hour were rejected: ?app=ID\n\
+     GET  /live/tail             some of the events: ?app=ID&verdict=accepted|rejected|refused&after=SERIAL&limit=N\n\
+     GET  /live/windows          the metrics of each minute of event time: ?app=ID&last=MINUTES\n\
+     GET  /console               pages: applications, keys, events as they arrive (with a browser)\n\
+     POST /lake/compact          turns the lake's log into Parquet now\n";
 
 async fn metrics(State(operated): State<Operated>) -> Response {
     for outlet in operated.routes.outlets() {

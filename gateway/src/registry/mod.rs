@@ -5,11 +5,14 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+mod books;
 pub mod demand;
+mod environment;
 mod key_hash;
 pub(crate) mod private_file;
 mod route;
 mod rules;
+mod scopes;
 mod sqlite;
 
 use std::path::PathBuf;
@@ -22,8 +25,11 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{RegistryKind, Settings};
 
+pub use books::{AuditEntry, AuditQuery, Books, Schema, SchemaMode, Suppression, UnknownSchemaMode};
+pub use environment::{Environment, UnknownEnvironment};
 pub use key_hash::{KeyHash, KeyHashError};
 pub use route::{Route, UnknownRoute};
+pub use scopes::{Purpose, Scopes, UnknownScopes};
 pub use sqlite::SqliteRegistry;
 
 /// A registered game.
@@ -39,6 +45,8 @@ pub struct Application {
     pub limits: Limits,
     /// Where its events go; `None` means the gateway's default (`delivery.destination`).
     pub route: Option<Route>,
+    /// Which of the game's environments it is.
+    pub environment: Environment,
     /// When it was registered, milliseconds since 1970-01-01 UTC.
     pub created_at_ms: i64,
     /// When it was last changed, milliseconds since 1970-01-01 UTC.
@@ -75,6 +83,10 @@ pub struct Authorization {
     pub enabled: bool,
     /// When it stops letting anyone in, milliseconds since 1970-01-01 UTC; `None`: never.
     pub expires_at_ms: Option<i64>,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// When it last let someone in, milliseconds since 1970-01-01 UTC, to about a minute; `None`: never, or unknown.
+    pub last_used_at_ms: Option<i64>,
     /// When it was made, milliseconds since 1970-01-01 UTC.
     pub created_at_ms: i64,
     /// When it was last changed, milliseconds since 1970-01-01 UTC.
@@ -115,6 +127,8 @@ pub struct NewApplication {
     pub limits: Limits,
     /// See [`Application::route`].
     pub route: Option<Route>,
+    /// See [`Application::environment`].
+    pub environment: Environment,
 }
 
 /// A new key. Whoever makes it keeps the key; the registry gets its hash.
@@ -132,6 +146,8 @@ pub struct NewAuthorization {
     pub masked_key: String,
     /// See [`Authorization::expires_at_ms`].
     pub expires_at_ms: Option<i64>,
+    /// See [`Authorization::scopes`].
+    pub scopes: Scopes,
 }
 
 /// What went wrong with the registry.
@@ -231,7 +247,7 @@ pub trait Registry: Send + Sync {
     async fn list_applications(&self) -> Result<Vec<Application>, RegistryError>;
     /// One application.
     async fn get_application(&self, id: Uuid) -> Result<Application, RegistryError>;
-    /// Replaces an application's name, description, limits and route.
+    /// Replaces an application's name, description, limits, route and environment.
     async fn update_application(&self, id: Uuid, change: NewApplication) -> Result<Application, RegistryError>;
     /// Removes an application with its keys; removing an unknown one succeeds. Returns whether it was there.
     async fn delete_application(&self, id: Uuid) -> Result<bool, RegistryError>;
@@ -244,10 +260,20 @@ pub trait Registry: Send + Sync {
     async fn get_authorization(&self, key: Uuid) -> Result<Authorization, RegistryError>;
     /// Enables or disables a key.
     async fn set_enabled(&self, key: Uuid, enabled: bool) -> Result<Authorization, RegistryError>;
-    /// Replaces a key: adds `new` and disables `old`, both or neither.
-    async fn rotate(&self, old: Uuid, new: NewAuthorization) -> Result<Authorization, RegistryError>;
+    /// Replaces a key: adds `new`, and disables `old` or has it expire at an instant (never later than it would anyway),
+    /// both or neither.
+    async fn rotate(
+        &self,
+        old: Uuid,
+        new: NewAuthorization,
+        old_expires_at_ms: Option<i64>,
+    ) -> Result<Authorization, RegistryError>;
     /// Removes a key; removing an unknown one succeeds. Returns whether it was there.
     async fn delete_authorization(&self, key: Uuid) -> Result<bool, RegistryError>;
+
+    /// Notes when keys were used last: `(application, key, milliseconds since 1970-01-01 UTC)`. Later times win; keys
+    /// that are gone are passed over.
+    async fn note_used(&self, used: &[(Uuid, Uuid, i64)]) -> Result<(), RegistryError>;
 
     /// The keys that another system has left readable in the registry. None where only hashes are kept.
     async fn clear_keys(&self) -> Result<Vec<ClearKey>, RegistryError> {
@@ -261,17 +287,32 @@ pub trait Registry: Send + Sync {
     }
 }
 
+/// A registry and its books.
+pub struct Opened {
+    /// Applications and keys.
+    pub registry: Arc<dyn Registry>,
+    /// What is kept beside them.
+    pub books: Arc<dyn Books>,
+}
+
+impl Opened {
+    fn of<R: Registry + Books + 'static>(both: R) -> Self {
+        let both = Arc::new(both);
+        Self { registry: both.clone(), books: both }
+    }
+}
+
 /// Opens the registry that the settings name; the one place that knows where it is. Makes the data folder and an empty
 /// file where there is none (tables in AWS are the operator's). Waits for another process that does the same, so it
 /// belongs before serving begins.
 ///
 /// # Errors
 /// If the registry can't be used; says what to do.
-pub async fn open(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Registry>, RegistryError> {
+pub async fn open(settings: &Settings, clock: &Clock) -> Result<Opened, RegistryError> {
     match settings.registry.kind {
         RegistryKind::Sqlite => {
             private_file::make_folder(&settings.data_dir)?;
-            Ok(Arc::new(SqliteRegistry::open(&settings.data_dir.join("registry.sqlite"), clock.clone())?))
+            Ok(Opened::of(SqliteRegistry::open(&settings.data_dir.join("registry.sqlite"), clock.clone())?))
         }
         #[cfg(feature = "aws")]
         RegistryKind::Dynamodb => {
@@ -279,7 +320,7 @@ pub async fn open(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Registry
                 problem: Arc::from("registry.kind is dynamodb"),
                 mend: Arc::from(error.to_string()),
             })?;
-            Ok(Arc::new(aws::DynamoDbRegistry::new(&shared, settings, clock.clone())))
+            Ok(Opened::of(aws::DynamoDbRegistry::new(&shared, settings, clock.clone())))
         }
         #[cfg(not(feature = "aws"))]
         RegistryKind::Dynamodb => Err(RegistryError::NotSetUp {

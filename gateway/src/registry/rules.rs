@@ -1,10 +1,15 @@
-//! What applications and keys may be called and allowed, the same for every registry.
+//! What applications, keys and books may hold, the same for every registry.
 
 use super::{Limits, NewApplication, NewAuthorization, RegistryError};
 
 const NAME_CHARS: usize = 256;
 const DESCRIPTION_CHARS: usize = 1_024;
 const MIN_BYTES: u64 = 1_024;
+// As `ingest.max_name` is by default.
+const EVENT_TYPE_BYTES: usize = 256;
+const SCHEMA_BYTES: usize = 64 << 10;
+// A sort key of DynamoDB holds 1,024 bytes, and an application's id goes before.
+const PLAYER_ID_BYTES: usize = 512;
 // Registries keep numbers as signed 64-bit integers.
 const MAX_BYTES: u64 = i64::MAX.cast_unsigned();
 
@@ -27,7 +32,11 @@ impl NewAuthorization {
     /// [`RegistryError::Invalid`] with the first field that breaks one.
     pub fn check(&self) -> Result<(), RegistryError> {
         check_name(&self.name)?;
-        check_description(self.description.as_deref())
+        check_description(self.description.as_deref())?;
+        if self.scopes.is_empty() {
+            return Err(invalid("scopes", "must be one or more of ingest-client, ingest-server and read".to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -45,6 +54,33 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+/// Whether a schema may be kept. Whether it is a good one is for whoever validates by it.
+pub(super) fn check_schema(event_type: &str, schema: &str) -> Result<(), RegistryError> {
+    if event_type.is_empty() || event_type.len() > EVENT_TYPE_BYTES || !event_type.bytes().all(is_of_event_type) {
+        let problem = format!("must be 1 to {EVENT_TYPE_BYTES} of the characters A-Z a-z 0-9 - _ .");
+        return Err(invalid("event_type", problem));
+    }
+    if schema.len() > SCHEMA_BYTES {
+        return Err(invalid("schema", format!("holds {} bytes, at most {SCHEMA_BYTES} are allowed", schema.len())));
+    }
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(schema) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(invalid("schema", format!("must be a JSON object: {error}"))),
+    }
+}
+
+/// Whether a player may be called so.
+pub(super) fn check_player(player_id: &str) -> Result<(), RegistryError> {
+    if player_id.is_empty() || player_id.len() > PLAYER_ID_BYTES {
+        return Err(invalid("player_id", format!("must be 1 to {PLAYER_ID_BYTES} bytes")));
+    }
+    Ok(())
+}
+
+fn is_of_event_type(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 fn check_name(name: &str) -> Result<(), RegistryError> {

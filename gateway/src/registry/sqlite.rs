@@ -3,6 +3,7 @@
 //! It is in WAL mode, so whoever reads never waits for whoever writes. A change is on disk before it is reported. When
 //! the file is gone, damaged or locked, every call says so, and calls succeed again once it is back, without a restart.
 
+mod books;
 mod pool;
 mod rows;
 mod schema;
@@ -72,6 +73,7 @@ impl Registry for SqliteRegistry {
             description: new.description,
             limits: new.limits,
             route: new.route,
+            environment: new.environment,
             created_at_ms: now,
             updated_at_ms: now,
         };
@@ -149,7 +151,12 @@ impl Registry for SqliteRegistry {
             .await
     }
 
-    async fn rotate(&self, old: Uuid, new: NewAuthorization) -> Result<Authorization, RegistryError> {
+    async fn rotate(
+        &self,
+        old: Uuid,
+        new: NewAuthorization,
+        old_expires_at_ms: Option<i64>,
+    ) -> Result<Authorization, RegistryError> {
         new.check()?;
         let now = self.clock.wall_ms();
         self.pool
@@ -160,9 +167,28 @@ impl Registry for SqliteRegistry {
                     return Err(RegistryError::Invalid { field: "application_id", problem }.into());
                 }
                 let authorization = rows::insert_key(&transaction, new, now)?;
-                transaction.execute(rows::SET_ENABLED, params![false, now, old.to_string()])?;
+                match old_expires_at_ms {
+                    Some(expires_at_ms) => {
+                        transaction.execute(rows::SHORTEN, params![expires_at_ms, now, old.to_string()])?
+                    }
+                    None => transaction.execute(rows::SET_ENABLED, params![false, now, old.to_string()])?,
+                };
                 transaction.commit()?;
                 Ok(authorization)
+            })
+            .await
+    }
+
+    async fn note_used(&self, used: &[(Uuid, Uuid, i64)]) -> Result<(), RegistryError> {
+        let used = used.to_vec();
+        self.pool
+            .run(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                for (application, key, at_ms) in used {
+                    let mut note = transaction.prepare_cached(rows::NOTE_USED)?;
+                    note.execute(params![at_ms, key.to_string(), application.to_string()])?;
+                }
+                Ok(transaction.commit()?)
             })
             .await
     }

@@ -21,6 +21,9 @@ pub(super) struct Running {
     pub(super) pid: u32,
     /// Its gRPC door.
     pub(super) grpc: SocketAddr,
+    /// Its REST door, where there is one.
+    #[serde(default)]
+    pub(super) rest: Option<SocketAddr>,
     /// Its operators' listener.
     pub(super) operate: SocketAddr,
 }
@@ -63,8 +66,13 @@ impl DataDir {
     }
 
     /// Says where this gateway listens.
-    pub(super) fn publish(&self, grpc: SocketAddr, operate: SocketAddr) -> Result<(), ServeError> {
-        let running = Running { pid: std::process::id(), grpc, operate };
+    pub(super) fn publish(
+        &self,
+        grpc: SocketAddr,
+        rest: Option<SocketAddr>,
+        operate: SocketAddr,
+    ) -> Result<(), ServeError> {
+        let running = Running { pid: std::process::id(), grpc, rest, operate };
         let text = serde_json::to_string(&running).map_err(|error| ServeError::part("lock", error))?;
         let mut file = &self.lock;
         file.rewind().and_then(|()| file.write_all(text.as_bytes())).map_err(|error| cannot(&self.path, &error))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::admission::key::{ApiKey, NoRandomness};
 use crate::registry::private_file;
-use crate::registry::{NewApplication, NewAuthorization, Registry, RegistryError};
+use crate::registry::{NewApplication, NewAuthorization, Registry, RegistryError, Scopes};
 
 const APPLICATION: &str = "demo";
 const FILE: &str = "demo-api-key";
@@ -81,6 +81,7 @@ pub(super) async fn ensure_demo(registry: &dyn Registry, data_dir: &Path) -> Res
             hash: key.hash(),
             masked_key: key.masked(),
             expires_at_ms: None,
+            scopes: Scopes::INGEST,
         })
         .await;
     if let Err(error) = added {

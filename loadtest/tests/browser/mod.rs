@@ -107,10 +107,26 @@ impl Browser {
 
     /// Opens a file and waits until it is loaded; forgets what earlier pages did.
     pub(crate) fn open(&mut self, file: &Path) {
+        self.visit(&format!("file://{}", file.display()));
+    }
+
+    /// Opens an address and waits until it is loaded; forgets what earlier pages did.
+    pub(crate) fn visit(&mut self, url: &str) {
         self.events.clear();
-        let url = format!("file://{}", file.display());
         let answer = self.call("Page.navigate", &json!({"url": url}));
         assert!(answer["errorText"].is_null(), "{url}: {answer}");
+        self.wait_until_loaded();
+    }
+
+    /// Does what leads to another page, such as a click, and waits until that is loaded; forgets what earlier pages did.
+    #[allow(dead_code, reason = "the report is one page")]
+    pub(crate) fn follow(&mut self, expression: &str) {
+        self.events.clear();
+        self.evaluate(expression);
+        self.wait_until_loaded();
+    }
+
+    fn wait_until_loaded(&mut self) {
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.next("waiting for the page");
             self.events.push(event);

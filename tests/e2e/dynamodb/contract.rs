@@ -3,23 +3,30 @@
 use headgate::admission::key::ApiKey;
 use headgate::clock::Clock;
 use headgate::registry::{
-    Application, Authorization, KeyHash, KeyRecord, Limits, NewApplication, NewAuthorization, Registry, RegistryError,
-    Route, SqliteRegistry,
+    Application, Authorization, Books, Environment, KeyHash, KeyRecord, Limits, NewApplication, NewAuthorization,
+    Registry, RegistryError, Route, Scopes, SqliteRegistry,
 };
 use headgate_tests::ministack::MiniStack;
 use uuid::Uuid;
 
 /// Runs a test on each registry, empty.
 async fn on_both(test: impl AsyncFn(&dyn Registry)) {
-    let folder = tempfile::tempdir().expect("a folder");
-    println!("on SQLite");
-    test(&SqliteRegistry::open(&folder.path().join("registry.sqlite"), Clock::system()).expect("opens")).await;
-    println!("on DynamoDB");
-    let (emulator, _) = MiniStack::with_tables().await;
-    test(&super::registry(emulator.address()).await).await;
+    on_both_with_books(async |registry, _| test(registry).await).await;
 }
 
-fn named(name: &str) -> NewApplication {
+/// As [`on_both`], with the registry's books.
+pub(super) async fn on_both_with_books(test: impl AsyncFn(&dyn Registry, &dyn Books)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    println!("on SQLite");
+    let sqlite = SqliteRegistry::open(&folder.path().join("registry.sqlite"), Clock::system()).expect("opens");
+    test(&sqlite, &sqlite).await;
+    println!("on DynamoDB");
+    let (emulator, _) = MiniStack::with_tables().await;
+    let dynamodb = super::registry(emulator.address()).await;
+    test(&dynamodb, &dynamodb).await;
+}
+
+pub(super) fn named(name: &str) -> NewApplication {
     NewApplication { name: name.to_owned(), ..NewApplication::default() }
 }
 
@@ -32,6 +39,7 @@ fn key_of(application: &Application, key: &str) -> NewAuthorization {
         hash: key.hash(),
         masked_key: key.masked(),
         expires_at_ms: None,
+        scopes: Scopes::INGEST,
     }
 }
 
@@ -61,6 +69,7 @@ fn whole() -> NewApplication {
             bytes_burst: Some(1_024),
         },
         route: Some(Route::KinesisWithFirehoseFallback),
+        environment: Environment::Stage,
     }
 }
 
@@ -72,12 +81,15 @@ async fn what_was_registered_is_there_whole_and_in_order() {
         let described = NewAuthorization {
             description: Some("eu".to_owned()),
             expires_at_ms: Some(7),
+            scopes: Scopes { ingest_client: true, ingest_server: false, read: true },
             ..key_of(&first, "first-key-with-16+")
         };
         let key = registry.create_authorization(described).await.expect("creates");
         assert_eq!((first.name.as_str(), first.route), ("Skyfall ☄", Some(Route::KinesisWithFirehoseFallback)));
         assert_eq!((key.description.as_deref(), key.expires_at_ms, key.enabled), (Some("eu"), Some(7), true));
         assert_eq!(key.masked_key, "****-16+");
+        assert_eq!((first.environment, second.environment), (Environment::Stage, Environment::Prod));
+        assert_eq!((key.scopes.to_string().as_str(), key.last_used_at_ms), ("ingest-client,read", None));
 
         let mut listed = registry.list_applications().await.expect("lists");
         assert!(listed.is_sorted_by_key(|application| application.created_at_ms));
@@ -106,11 +118,13 @@ async fn a_change_replaces_everything_that_can_change_and_is_seen_by_look_ups() 
         let changed = registry.update_application(application.application_id, named("renamed")).await.expect("updates");
         assert_eq!((changed.name.as_str(), changed.description.as_deref()), ("renamed", None));
         assert_eq!((changed.limits, changed.route), (Limits::default(), None));
+        assert_eq!(changed.environment, Environment::Prod);
         assert_eq!(changed.created_at_ms, application.created_at_ms);
         assert!(changed.updated_at_ms >= application.updated_at_ms);
         assert_eq!(look_up(registry, "key-1").await.expect("is there").application, changed);
         let back = registry.update_application(application.application_id, whole()).await.expect("updates");
         assert_eq!((back.limits, back.route, back.description), (whole().limits, whole().route, whole().description));
+        assert_eq!(back.environment, Environment::Stage);
     })
     .await;
 }
@@ -182,7 +196,7 @@ async fn what_is_not_there_can_not_be_changed() {
             registry.update_application(id, named("skyfall")).await.map(|_| ()),
             registry.create_authorization(nowhere.clone()).await.map(|_| ()),
             registry.set_enabled(id, true).await.map(|_| ()),
-            registry.rotate(id, nowhere).await.map(|_| ()),
+            registry.rotate(id, nowhere, None).await.map(|_| ()),
         ];
         for error in errors {
             assert!(matches!(error, Err(RegistryError::NotFound { id: missing, .. }) if missing == id), "{error:?}");
@@ -201,11 +215,15 @@ async fn a_name_that_breaks_a_rule_is_refused_by_every_way_in() {
             registry.create_application(named("")).await.map(|_| ()),
             registry.update_application(app.application_id, named("")).await.map(|_| ()),
             registry.create_authorization(nameless.clone()).await.map(|_| ()),
-            registry.rotate(key.api_key_id, nameless).await.map(|_| ()),
+            registry.rotate(key.api_key_id, nameless, None).await.map(|_| ()),
         ];
         for error in errors {
             assert!(matches!(error, Err(RegistryError::Invalid { field: "name", .. })), "{error:?}");
         }
+        let nothing = Scopes { ingest_client: false, ingest_server: false, read: false };
+        let useless =
+            registry.create_authorization(NewAuthorization { scopes: nothing, ..key_of(&app, "key-3") }).await;
+        assert!(matches!(useless, Err(RegistryError::Invalid { field: "scopes", .. })), "{useless:?}");
     })
     .await;
 }
@@ -228,18 +246,70 @@ async fn rotating_adds_the_new_key_and_disables_the_old_one_or_does_neither() {
     on_both(async |registry| {
         let (application, old) = with_key(registry, "old-key").await;
         let (other, _) = with_key(registry, "taken-key").await;
-        let taken = registry.rotate(old.api_key_id, key_of(&application, "taken-key")).await;
+        let taken = registry.rotate(old.api_key_id, key_of(&application, "taken-key"), None).await;
         assert!(matches!(taken, Err(RegistryError::Invalid { field: "key", .. })), "{taken:?}");
-        let elsewhere = registry.rotate(old.api_key_id, key_of(&other, "new-key")).await;
+        let elsewhere = registry.rotate(old.api_key_id, key_of(&other, "new-key"), None).await;
         assert!(matches!(elsewhere, Err(RegistryError::Invalid { field: "application_id", .. })), "{elsewhere:?}");
         assert!(registry.get_authorization(old.api_key_id).await.expect("is there").enabled);
         assert_eq!(look_up(registry, "new-key").await, None);
 
-        let new = registry.rotate(old.api_key_id, key_of(&application, "new-key")).await.expect("rotates");
+        let new = registry.rotate(old.api_key_id, key_of(&application, "new-key"), None).await.expect("rotates");
         assert!(new.enabled);
         assert!(!registry.get_authorization(old.api_key_id).await.expect("is there").enabled);
         assert_eq!(look_up(registry, "new-key").await.expect("is there").authorization, new);
         assert!(registry.clear_keys().await.expect("lists").is_empty(), "only hashes are kept");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rotating_with_an_overlap_has_the_old_key_expire_and_never_later_than_it_would() {
+    on_both(async |registry| {
+        let (application, old) = with_key(registry, "key-1").await;
+        let second =
+            registry.rotate(old.api_key_id, key_of(&application, "key-2"), Some(9_000)).await.expect("rotates");
+        let replaced = registry.get_authorization(old.api_key_id).await.expect("is there");
+        assert_eq!((replaced.enabled, replaced.expires_at_ms), (true, Some(9_000)));
+        assert_eq!((second.enabled, second.expires_at_ms), (true, None));
+        assert_eq!(look_up(registry, "key-1").await.expect("is there").authorization, replaced);
+
+        // It has an end already, which a longer overlap does not move and a shorter one does.
+        for (key, overlap, expires_at_ms) in [("key-3", 99_000, 9_000), ("key-4", 8_000, 8_000)] {
+            registry.rotate(old.api_key_id, key_of(&application, key), Some(overlap)).await.expect("rotates");
+            let replaced = registry.get_authorization(old.api_key_id).await.expect("is there");
+            assert_eq!((replaced.enabled, replaced.expires_at_ms), (true, Some(expires_at_ms)));
+        }
+        // A disabled key stays disabled.
+        registry.set_enabled(old.api_key_id, false).await.expect("disables");
+        registry.rotate(old.api_key_id, key_of(&application, "key-5"), Some(9_000)).await.expect("rotates");
+        assert!(!registry.get_authorization(old.api_key_id).await.expect("is there").enabled);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_use_of_a_key_is_kept_and_changes_nothing_else() {
+    on_both(async |registry| {
+        let (application, key) = with_key(registry, "key-1").await;
+        let (other, other_key) = with_key(registry, "key-2").await;
+        let (id, place) = (key.api_key_id, application.application_id);
+        let gone = Uuid::from_u128(9);
+        registry
+            .note_used(&[(place, id, 5_000), (place, gone, 5_000), (gone, other_key.api_key_id, 5_000)])
+            .await
+            .expect("notes");
+        registry.note_used(&[(place, id, 4_000)]).await.expect("notes");
+        registry.note_used(&[]).await.expect("notes nothing");
+        let used = Authorization { last_used_at_ms: Some(5_000), ..key };
+        assert_eq!(registry.get_authorization(id).await.expect("is there"), used);
+        assert_eq!(look_up(registry, "key-1").await.expect("is there").authorization, used);
+        registry.note_used(&[(place, id, 6_000)]).await.expect("notes");
+        let used = registry.get_authorization(id).await.expect("is there");
+        assert_eq!(used.last_used_at_ms, Some(6_000));
+        let listed = registry.list_authorizations(other.application_id).await.expect("lists");
+        assert_eq!(listed, [other_key], "a key that is of another application is not touched");
+        let missing = registry.get_authorization(gone).await;
+        assert!(matches!(missing, Err(RegistryError::NotFound { .. })), "nothing is made: {missing:?}");
     })
     .await;
 }

@@ -11,7 +11,7 @@ use headgate_tests::poll;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::{edit_key, foreign_application, foreign_key, gateway, publish, run, text};
+use super::{edit_key, foreign_application, foreign_key, gateway, key_row, publish, run, text};
 use crate::PATIENCE;
 
 /// The promise; polling and a busy machine are in it.
@@ -58,6 +58,44 @@ async fn a_key_disabled_by_the_aws_solution_stops_within_five_seconds_on_every_g
         let refused = async || publish(&gateway.target(&key)).await.err();
         assert_eq!(poll::until("a key that is gone is refused", WITHIN, refused).await, Code::Unauthenticated);
     }
+}
+
+/// Nothing but its scopes changes: it goes on sending batches, and no longer keeps a stream open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_loses_a_scope_stops_doing_what_it_was_for_within_five_seconds() {
+    let (emulator, client) = MiniStack::with_tables().await;
+    let application = foreign_application(&client, "Skyfall").await;
+    let (id, key) = foreign_key(&client, application).await;
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = gateway(data.path(), emulator.address(), &["admission.key_last_used_every=1s"]).await;
+    let target = gateway.target(&key);
+    let mut connection = Connection::open(&target).await.expect("it listens");
+    let mut stream = connection.stream(4).await.expect("a key without scopes may send by every way");
+    stream.requests.send(StreamEventsRequest { sequence: 1, events: vec![login()] }).await.expect("it is sent");
+    assert!(stream.answers.message().await.expect("the stream goes on").is_some());
+
+    let changed = Instant::now();
+    edit_key(&client, application, id, "SET scopes = :value", text("ingest-client")).await;
+    let ended = tokio::time::timeout(PATIENCE, stream.answers.message()).await.expect("it ends");
+    assert_eq!(ended.expect_err("refused").code(), Code::PermissionDenied);
+    assert!(changed.elapsed() < WITHIN, "{:?}", changed.elapsed());
+    let again = connection.stream(4).await.map(|_| ()).map_err(|status| status.code());
+    assert_eq!(again, Err(Code::PermissionDenied));
+    publish(&target).await.expect("a client may send single batches");
+
+    edit_key(&client, application, id, "SET scopes = :value", text("read")).await;
+    let refused = async || publish(&target).await.err();
+    assert_eq!(poll::until("it may no longer send", WITHIN, refused).await, Code::PermissionDenied);
+    // It was written down meanwhile, by a gateway that nobody asked for it, when it was used.
+    let noted = async || key_row(&client, application, id).await.get("last_used_at").cloned();
+    let AttributeValue::N(last_used_at) = poll::until("its use is noted", PATIENCE, noted).await else {
+        panic!("a number")
+    };
+    let last_used_at: u64 = last_used_at.parse().expect("a number");
+    let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_millis();
+    assert!((now - 120_000..=now).contains(&u128::from(last_used_at)), "{last_used_at}");
+    let row = key_row(&client, application, id).await;
+    assert_eq!(row["updated_at"], text("2024-02-03T04:05:07Z"), "using a key does not change it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -234,6 +234,7 @@ impl Drop for Started {
 async fn start_in_vain(data_dir: &Path, settings: &[&str], environment: &[(String, String)]) -> (Option<i32>, String) {
     let data = data_dir.to_str().expect("a path in UTF-8");
     let mut arguments = vec!["serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--operate-listen", "127.0.0.1:0"];
+    arguments.extend(["--rest-listen", "127.0.0.1:0"]);
     arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
     let arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
     let mut command = binary::command(&arguments);

@@ -1,10 +1,6 @@
 //! The report of a real run, in a real browser.
 
-#[path = "../../../loadtest/tests/browser/mod.rs"]
-#[allow(dead_code, reason = "its other half is for the report's own tests")]
-mod browser;
-
-use browser::Browser;
+use crate::browser::Browser;
 
 use super::House;
 

@@ -20,8 +20,11 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Folders, Stop, http as client, words};
 
 /// The listeners' default addresses and the variables that set others.
-const LISTENERS: [(&str, &str, &str); 2] =
-    [("gRPC", "127.0.0.1:50051", "HEADGATE_GRPC__LISTEN"), ("operators", "127.0.0.1:9090", "HEADGATE_OPERATE__LISTEN")];
+const LISTENERS: [(&str, &str, &str); 3] = [
+    ("gRPC", "127.0.0.1:50051", "HEADGATE_GRPC__LISTEN"),
+    ("REST", "127.0.0.1:8080", "HEADGATE_REST__LISTEN"),
+    ("operators", "127.0.0.1:9090", "HEADGATE_OPERATE__LISTEN"),
+];
 const ANY_PORT: &str = "127.0.0.1:0";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const COMPACTED_WITHIN: Duration = Duration::from_secs(120);

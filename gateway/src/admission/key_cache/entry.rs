@@ -1,6 +1,6 @@
 //! One key as the cache knows it: what the registry last said of it, and when.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,22 @@ use crate::registry::KeyRecord;
 /// A key that the registry knows or knew. There is at most one for a key.
 pub(super) struct Entry {
     hash: KeyHash,
+    application_id: Uuid,
     // Both in milliseconds since the cache was made.
     epoch: Instant,
     used_at: AtomicU64,
+    // Milliseconds since 1970-01-01 UTC: when it let somebody in last, and which such moment was written down last.
+    let_in_at: AtomicI64,
+    noted_at: AtomicI64,
     state: Mutex<State>,
+}
+
+/// When a key was used last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LastUse {
+    pub(super) application: Uuid,
+    pub(super) api_key: Uuid,
+    pub(super) at_ms: i64,
 }
 
 struct State {
@@ -47,14 +59,20 @@ impl Entry {
     /// The entry of a key that was just found.
     pub(super) fn new(record: &KeyRecord, asked_at: Instant, epoch: Instant, wall_ms: i64, apps: &Apps) -> Arc<Self> {
         let standing = match judge(record, wall_ms) {
-            Ok(()) => Standing::Good(Lease::new(apps.get(&record.application), record.authorization.api_key_id)),
+            Ok(()) => {
+                let KeyRecord { authorization, application, .. } = record;
+                Standing::Good(Lease::new(apps.get(application), authorization.api_key_id, authorization.scopes))
+            }
             Err(refusal) => Standing::Denied(refusal),
         };
         let expires_at_ms = record.authorization.expires_at_ms;
         Arc::new(Self {
             hash: record.hash,
+            application_id: record.application.application_id,
             epoch,
             used_at: AtomicU64::new(millis_since(epoch, asked_at)),
+            let_in_at: AtomicI64::new(i64::MIN),
+            noted_at: AtomicI64::new(record.authorization.last_used_at_ms.unwrap_or(i64::MIN)),
             state: Mutex::new(State { asked_at, expires_at_ms, standing }),
         })
     }
@@ -63,9 +81,34 @@ impl Entry {
         self.hash
     }
 
+    /// Whose key it was when it was found.
+    pub(super) fn application_id(&self) -> Uuid {
+        self.application_id
+    }
+
     /// Notes that somebody presented the key.
     pub(super) fn touch(&self, now: Instant) {
         self.used_at.store(millis_since(self.epoch, now), Ordering::Relaxed);
+    }
+
+    /// Notes that the key let somebody in.
+    pub(super) fn let_in(&self, wall_ms: i64) {
+        self.let_in_at.fetch_max(wall_ms, Ordering::Relaxed);
+    }
+
+    /// When the key was used last, if that is not written down yet. A stream that is open uses its key.
+    pub(super) fn unnoted_use(&self, wall_ms: i64) -> Option<LastUse> {
+        let state = self.lock();
+        let Standing::Good(lease) = &state.standing else { return None };
+        let is_held = Arc::strong_count(lease) > 1;
+        let at_ms = if is_held { wall_ms } else { self.let_in_at.load(Ordering::Relaxed) };
+        let is_new = at_ms > self.noted_at.load(Ordering::Relaxed);
+        is_new.then(|| LastUse { application: lease.app_id(), api_key: lease.api_key_id(), at_ms })
+    }
+
+    /// A use is written down.
+    pub(super) fn noted(&self, last_use: LastUse) {
+        self.noted_at.fetch_max(last_use.at_ms, Ordering::Relaxed);
     }
 
     /// Whether nobody presented the key for so long and nobody holds a grant by it.
@@ -106,12 +149,15 @@ impl Entry {
         }
         // Also brings the limits of what is open up to date.
         let app = apps.get(&record.application);
-        let key = record.authorization.api_key_id;
-        if state.is_leased_to(key, app.id()) {
+        let (key, scopes) = (record.authorization.api_key_id, record.authorization.scopes);
+        if let Standing::Good(open) = &state.standing
+            && (open.api_key_id(), open.app_id()) == (key, app.id())
+        {
+            open.rescope(scopes);
             return false;
         }
         let revoked = state.deny(Refusal::KeyUnknown);
-        state.standing = Standing::Good(Lease::new(app, key));
+        state.standing = Standing::Good(Lease::new(app, key, scopes));
         revoked
     }
 
@@ -137,13 +183,6 @@ impl State {
                 lease.revoke(refusal);
                 true
             }
-            Standing::Denied(_) => false,
-        }
-    }
-
-    fn is_leased_to(&self, key: Uuid, app: Uuid) -> bool {
-        match &self.standing {
-            Standing::Good(lease) => lease.api_key_id() == key && lease.app_id() == app,
             Standing::Denied(_) => false,
         }
     }

@@ -1,14 +1,17 @@
-//! What a key that was let in holds: its application, and the news that it is no longer let in.
+//! What a key that was let in holds: its application, what it may be used for, and the news that it no longer may.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::entry::Entry;
 use crate::admission::app::App;
 use crate::admission::refusal::Refusal;
+use crate::registry::{Purpose, Scopes};
 
 /// Leave to send. Cheap to clone; as long as one is alive its key is looked up again and again.
 #[derive(Clone)]
@@ -22,13 +25,33 @@ pub struct Grant {
 pub(super) struct Lease {
     app: Arc<App>,
     api_key_id: Uuid,
+    scopes: AtomicU8,
+    rescoped: Notify,
     revocation: OnceLock<Refusal>,
     revoked: CancellationToken,
 }
 
 impl Lease {
-    pub(super) fn new(app: Arc<App>, api_key_id: Uuid) -> Arc<Self> {
-        Arc::new(Self { app, api_key_id, revocation: OnceLock::new(), revoked: CancellationToken::new() })
+    pub(super) fn new(app: Arc<App>, api_key_id: Uuid, scopes: Scopes) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            api_key_id,
+            scopes: AtomicU8::new(scopes.bits()),
+            rescoped: Notify::new(),
+            revocation: OnceLock::new(),
+            revoked: CancellationToken::new(),
+        })
+    }
+
+    /// What the key may be used for from now on.
+    pub(super) fn rescope(&self, scopes: Scopes) {
+        if self.scopes.swap(scopes.bits(), Ordering::AcqRel) != scopes.bits() {
+            self.rescoped.notify_waiters();
+        }
+    }
+
+    fn scopes(&self) -> Scopes {
+        Scopes::from_bits(self.scopes.load(Ordering::Acquire))
     }
 
     pub(super) fn api_key_id(&self) -> Uuid {
@@ -62,6 +85,42 @@ impl Grant {
     #[must_use]
     pub fn api_key_id(&self) -> Uuid {
         self.lease.api_key_id
+    }
+
+    /// What the key may be used for now.
+    #[must_use]
+    pub fn scopes(&self) -> Scopes {
+        self.lease.scopes()
+    }
+
+    /// Whether it is over, or no longer good for this. Costs two atomic loads, so it can be asked for each batch.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, purpose: Purpose) -> Result<(), Refusal> {
+        match self.lease.revocation.get() {
+            Some(refusal) => Err(refusal.clone()),
+            None if self.scopes().allow(purpose) => Ok(()),
+            None => Err(Refusal::ScopeMissing { needed: purpose }),
+        }
+    }
+
+    /// Completes when [`Self::check`] says no.
+    pub async fn ended(&self, purpose: Purpose) {
+        loop {
+            let rescoped = self.lease.rescoped.notified();
+            tokio::pin!(rescoped);
+            // Before the look: a change after it is noticed.
+            rescoped.as_mut().enable();
+            if self.check(purpose).is_err() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = self.lease.revoked.cancelled() => return,
+                () = rescoped => {}
+            }
+        }
     }
 
     /// Whether it is over. Costs one atomic load, so it can be asked for each batch.

@@ -1,8 +1,11 @@
 //! Asks the registry about keys: in bounded time, counted, and with a memory of whether it fails.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use crate::admission::key::KeyHash;
 use crate::clock::Clock;
@@ -19,6 +22,9 @@ pub(super) struct Lookup {
     found: CounterHandle,
     unknown: CounterHandle,
     failed: CounterHandle,
+    uses_noted: CounterHandle,
+    uses_failed: CounterHandle,
+    last_note_failed: AtomicBool,
 }
 
 /// Why there is no answer. Says nothing about the keys.
@@ -42,6 +48,7 @@ impl Lookup {
         metrics: &Metrics,
     ) -> Self {
         let lookups = |result| metrics.counter(Counter::KeyLookups, &[result]);
+        let uses = |result| metrics.counter(Counter::KeyUses, &[result]);
         Self {
             registry,
             timeout,
@@ -51,6 +58,9 @@ impl Lookup {
             found: lookups("found"),
             unknown: lookups("unknown"),
             failed: lookups("failed"),
+            uses_noted: uses("noted"),
+            uses_failed: uses("failed"),
+            last_note_failed: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +86,25 @@ impl Lookup {
         };
         let record = self.judge(std::slice::from_ref(hash), answer)?.pop().unwrap_or(Err(AskError::Failed))?;
         Ok((record, asked_at))
+    }
+
+    /// Writes down when keys were used last. Returns whether that worked. Says nothing about look-ups, which may need
+    /// other permissions.
+    pub(super) async fn note_uses(&self, uses: &[(Uuid, Uuid, i64)]) -> bool {
+        let why = match self.in_time(self.registry.note_used(uses)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {:?}", self.timeout)),
+        };
+        let counter = if why.is_none() { &self.uses_noted } else { &self.uses_failed };
+        counter.inc_by(uses.len() as u64);
+        let failed_before = self.last_note_failed.swap(why.is_some(), Ordering::Relaxed);
+        if let Some(why) = &why
+            && !failed_before
+        {
+            tracing::warn!(why, "when keys were used last can't be written down; nothing else depends on it");
+        }
+        why.is_none()
     }
 
     async fn in_time<T>(&self, asking: impl Future<Output = T>) -> Result<T, AskError> {

@@ -4,6 +4,8 @@ mod looking_up;
 mod memory;
 mod outage;
 mod revocation;
+mod scopes;
+mod uses;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -18,7 +20,8 @@ use uuid::Uuid;
 use super::*;
 use crate::admission::key::ApiKey;
 use crate::registry::{
-    Application, Authorization, KeyAnswer, Limits, NewApplication, NewAuthorization, RegistryError, SqliteRegistry,
+    Application, Authorization, KeyAnswer, Limits, NewApplication, NewAuthorization, RegistryError, Scopes,
+    SqliteRegistry,
 };
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -41,6 +44,7 @@ struct Faulty {
     gate: Semaphore,
     calls: AtomicUsize,
     largest_call: AtomicUsize,
+    notes: AtomicUsize,
 }
 
 #[derive(Clone, Copy)]
@@ -116,8 +120,16 @@ impl Registry for Faulty {
     async fn set_enabled(&self, _: Uuid, _: bool) -> Result<Authorization, RegistryError> {
         not_asked()
     }
-    async fn rotate(&self, _: Uuid, _: NewAuthorization) -> Result<Authorization, RegistryError> {
+    async fn rotate(&self, _: Uuid, _: NewAuthorization, _: Option<i64>) -> Result<Authorization, RegistryError> {
         not_asked()
+    }
+    async fn note_used(&self, used: &[(Uuid, Uuid, i64)]) -> Result<(), RegistryError> {
+        self.notes.fetch_add(used.len(), Ordering::Relaxed);
+        let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Fault::Fails => Err(RegistryError::Unavailable("a fault".into())),
+            _ => self.sqlite.note_used(used).await,
+        }
     }
     async fn delete_authorization(&self, _: Uuid) -> Result<bool, RegistryError> {
         not_asked()
@@ -152,6 +164,7 @@ impl Rig {
             gate: Semaphore::new(0),
             calls: AtomicUsize::new(0),
             largest_call: AtomicUsize::new(0),
+            notes: AtomicUsize::new(0),
         });
         let (clock, wall_offset) = Clock::shifted();
         let metrics = Metrics::new();
@@ -180,6 +193,7 @@ impl Rig {
             hash: key.hash(),
             masked_key: key.masked(),
             expires_at_ms,
+            scopes: Scopes::INGEST,
         };
         self.command_line.create_authorization(new).await.expect("creates").api_key_id
     }

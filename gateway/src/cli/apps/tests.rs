@@ -1,12 +1,16 @@
 //! What the commands do, and what they say to people and programs.
 
+use std::sync::Arc;
+
 use clap::Parser;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::admin::Admin;
+use crate::cli::backend::Local;
 use crate::registry::KeyHash;
-use crate::registry::{NewAuthorization, SqliteRegistry};
+use crate::registry::{AuditQuery, NewAuthorization, Registry, Scopes, SqliteRegistry};
 
 #[derive(Parser)]
 struct Line {
@@ -15,7 +19,8 @@ struct Line {
 }
 
 struct Shell {
-    registry: SqliteRegistry,
+    registry: Arc<SqliteRegistry>,
+    admin: Arc<Admin>,
     _folder: TempDir,
 }
 
@@ -23,12 +28,14 @@ impl Shell {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("registry.sqlite");
-        Self { registry: SqliteRegistry::open(&file, Clock::system()).expect("opens"), _folder: folder }
+        let registry = Arc::new(SqliteRegistry::open(&file, Clock::system()).expect("opens"));
+        let admin = Admin::new(registry.clone(), registry.clone(), Clock::system());
+        Self { registry, admin, _folder: folder }
     }
 
     async fn type_in(&self, line: &[&str]) -> Result<Report, CliError> {
         let line = Line::try_parse_from(std::iter::once(&"apps").chain(line)).map_err(CliError::usage)?;
-        execute(line.command, &self.registry, &Clock::system()).await
+        execute(line.command, &Local::new(Arc::clone(&self.admin)), &Clock::system()).await
     }
 
     async fn text(&self, line: &[&str]) -> String {
@@ -89,6 +96,42 @@ async fn a_route_is_given_changed_and_given_back() {
 }
 
 #[tokio::test]
+async fn an_application_stands_for_an_environment() {
+    let shell = Shell::new();
+    let made = shell.json(&["create", "Skyfall"]).await;
+    assert_eq!(made["environment"], "prod");
+    let changed = shell.json(&["update", "Skyfall", "--environment", "stage"]).await;
+    assert_eq!(changed["environment"], "stage");
+    let kept = shell.json(&["update", "Skyfall", "--events-burst", "5"]).await;
+    assert_eq!(kept["environment"], "stage");
+    assert_eq!(shell.json(&["create", "Deep", "--environment", "dev"]).await["environment"], "dev");
+    assert!(shell.text(&["list"]).await.contains(" stage "));
+    let wrong = shell.error(&["update", "Skyfall", "--environment", "moon"]).await;
+    assert_eq!(wrong.exit_code(), 2);
+}
+
+#[tokio::test]
+async fn every_change_is_in_the_audit_log_and_nothing_else_is() {
+    let shell = Shell::new();
+    shell.json(&["create", "Skyfall"]).await;
+    shell.json(&["update", "Skyfall", "--environment", "dev", "--route", "kinesis"]).await;
+    shell.json(&["list"]).await;
+    shell.json(&["show", "Skyfall"]).await;
+    shell.error(&["create", ""]).await;
+    shell.json(&["delete", "Skyfall"]).await;
+    shell.json(&["delete", "Skyfall"]).await;
+    let lines = shell.admin.audit(&AuditQuery { limit: 10, ..AuditQuery::default() }).await.expect("lists");
+    let acts: Vec<_> = lines.iter().map(|line| (line.act.as_str(), line.detail.as_str())).collect();
+    let expected = [
+        ("application.delete", "Skyfall"),
+        ("application.update", "route default to kinesis, environment prod to dev"),
+        ("application.create", "Skyfall"),
+    ];
+    assert_eq!(acts, expected);
+    assert!(lines.iter().all(|line| (line.actor.as_str(), line.via.as_str()) == ("local", "command-line")));
+}
+
+#[tokio::test]
 async fn people_get_a_table_and_programs_get_times_in_utc() {
     let shell = Shell::new();
     assert!(shell.text(&["list"]).await.contains("headgate apps create"));
@@ -101,7 +144,7 @@ async fn people_get_a_table_and_programs_get_times_in_utc() {
     let for_people = time.replace('T', " ").replace('Z', " UTC");
     assert_eq!(time.len(), "2030-01-31T12:00:00Z".len());
     let cells: Vec<&str> = lines[1].iter().copied().filter(|cell| !cell.is_empty()).collect();
-    assert_eq!(cells, ["Skyfall", id, "250", "default", "default", "1536KiB", "default", for_people.as_str()]);
+    assert_eq!(cells, ["Skyfall", id, "prod", "250", "default", "default", "1536KiB", "default", for_people.as_str()]);
 }
 
 #[tokio::test]
@@ -116,6 +159,7 @@ async fn deleting_says_what_went_and_is_no_error_when_nothing_was_there() {
         hash: KeyHash::of("key"),
         masked_key: "****".to_owned(),
         expires_at_ms: None,
+        scopes: Scopes::INGEST,
     };
     shell.registry.create_authorization(new).await.expect("creates");
     assert_eq!(shell.json(&["delete", "Skyfall"]).await["keys_deleted"], 1);

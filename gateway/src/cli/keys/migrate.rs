@@ -10,8 +10,9 @@ use super::super::find::refused;
 use super::super::progress::ProgressLine;
 use super::super::report::{Report, printable, table};
 use super::CliError;
+use crate::admin::{Actor, Admin, AdminError};
 use crate::clock::Clock;
-use crate::registry::{ClearKey, Registry, RegistryError};
+use crate::registry::{ClearKey, RegistryError};
 
 /// How to migrate.
 #[derive(Debug, Args)]
@@ -45,19 +46,23 @@ struct Failed {
 ///
 /// # Errors
 /// If the registry can't be used. What was done before that stays done.
-pub(super) async fn migrate(args: &MigrateArgs, registry: &dyn Registry, clock: &Clock) -> Result<Migration, CliError> {
-    let keys = registry.clear_keys().await.map_err(refused)?;
+pub(super) async fn migrate(args: &MigrateArgs, admin: &Admin, clock: &Clock) -> Result<Migration, CliError> {
+    let keys = admin.clear_keys().await.map_err(refused)?;
     let mut migration = Migration { dry_run: args.dry_run, found: keys.len(), ..Migration::default() };
     if args.dry_run {
         return Ok(migration);
     }
+    if !keys.is_empty() {
+        admin.check_audit().await.map_err(refused)?;
+    }
     let mut progress = ProgressLine::new(clock.clone());
     for (done, key) in keys.iter().enumerate() {
         progress.show(|| format!("{done} of {} keys", keys.len()));
-        match registry.hash_clear_key(key).await {
+        match admin.hash_clear_key(key).await {
             Ok(true) => migration.migrated += 1,
             Ok(false) => migration.gone += 1,
-            Err(error @ (RegistryError::Unavailable(_) | RegistryError::NotSetUp { .. })) => {
+            Err(AdminError::Registry(error @ (RegistryError::Unavailable(_) | RegistryError::NotSetUp { .. }))) => {
+                note(admin, &migration).await?;
                 let left = keys.len() - done;
                 return Err(CliError::failed(format!(
                     "{error}; {} keys are hashed, {left} are left: run it again to go on",
@@ -67,7 +72,15 @@ pub(super) async fn migrate(args: &MigrateArgs, registry: &dyn Registry, clock: 
             Err(error) => migration.failed.push(Failed::of(key, &error)),
         }
     }
+    note(admin, &migration).await?;
     Ok(migration)
+}
+
+async fn note(admin: &Admin, migration: &Migration) -> Result<(), CliError> {
+    match migration.migrated {
+        0 => Ok(()),
+        migrated => admin.note_migrated(&Actor::local(), migrated).await.map_err(refused),
+    }
 }
 
 impl Migration {
@@ -99,7 +112,7 @@ impl Migration {
 }
 
 impl Failed {
-    fn of(key: &ClearKey, error: &RegistryError) -> Self {
+    fn of(key: &ClearKey, error: &AdminError) -> Self {
         Self {
             api_key_id: key.api_key_id.clone(),
             application_id: key.application_id.clone(),

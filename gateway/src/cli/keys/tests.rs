@@ -1,12 +1,17 @@
 //! What the commands do, and that a key is shown once and never again.
 
+use std::sync::Arc;
+
 use clap::Parser;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::admin::Admin;
+use crate::admission::key::ApiKey;
+use crate::cli::backend::Local;
 use crate::registry::KeyHash;
-use crate::registry::{NewApplication, SqliteRegistry};
+use crate::registry::{AuditQuery, Books, NewApplication, Registry, SqliteRegistry};
 
 #[derive(Parser)]
 struct Line {
@@ -15,7 +20,7 @@ struct Line {
 }
 
 struct Shell {
-    registry: SqliteRegistry,
+    registry: Arc<SqliteRegistry>,
     clock: Clock,
     _folder: TempDir,
 }
@@ -24,7 +29,7 @@ impl Shell {
     async fn with_apps(names: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("registry.sqlite");
-        let registry = SqliteRegistry::open(&file, Clock::system()).expect("opens");
+        let registry = Arc::new(SqliteRegistry::open(&file, Clock::system()).expect("opens"));
         for name in names {
             let new = NewApplication { name: (*name).to_owned(), ..NewApplication::default() };
             registry.create_application(new).await.expect("creates");
@@ -34,7 +39,8 @@ impl Shell {
 
     async fn type_in(&self, line: &[&str]) -> Result<Report, CliError> {
         let line = Line::try_parse_from(std::iter::once(&"keys").chain(line)).map_err(CliError::usage)?;
-        execute(line.command, &self.registry, &self.clock).await
+        let admin = Admin::new(self.registry.clone(), self.registry.clone(), self.clock.clone());
+        execute(line.command, &Local::new(admin), &self.clock).await
     }
 
     async fn text(&self, line: &[&str]) -> String {
@@ -153,6 +159,66 @@ async fn rotating_shows_a_new_key_and_disables_the_old_one() {
     let registered = shell.registered(newest.lines().next().expect("a key")).await;
     assert_eq!((registered.name.as_str(), registered.expires_at_ms), ("two", None));
     assert!(newest.contains("is disabled") && newest.contains("can't be shown again"), "{newest}");
+}
+
+#[tokio::test]
+async fn a_key_may_be_used_for_what_it_was_made_for_and_so_may_the_one_after_it() {
+    let shell = Shell::with_apps(&["Skyfall"]).await;
+    let usual = shell.json(&["create", "Skyfall", "--name", "one"]).await;
+    assert_eq!(field(&usual, "scopes"), "ingest-client,ingest-server");
+    let reader = shell.json(&["create", "Skyfall", "--name", "two", "--scopes", "read,ingest-client"]).await;
+    assert_eq!(field(&reader, "scopes"), "ingest-client,read");
+    assert_eq!(field(&shell.json(&["rotate", field(&reader, "api_key_id")]).await, "scopes"), "ingest-client,read");
+    assert!(shell.text(&["list"]).await.contains("ingest-client,read"));
+    let wrong = shell.error(&["create", "Skyfall", "--name", "x", "--scopes", "write"]).await;
+    assert!(wrong.to_string().contains("ingest-server and read"), "{wrong}");
+    assert_eq!(wrong.exit_code(), 2);
+}
+
+#[tokio::test]
+async fn rotating_with_an_overlap_lets_both_keys_in_until_it_is_over() {
+    let shell = Shell::with_apps(&["Skyfall"]).await;
+    let old = shell.json(&["create", "Skyfall", "--name", "one"]).await;
+    let before = shell.clock.wall_ms();
+    let new = shell.json(&["rotate", field(&old, "api_key_id"), "--overlap", "24h"]).await;
+    let replaced = shell.registered(field(&old, "api_key")).await;
+    let left = replaced.expires_at_ms.expect("a time") - before;
+    assert!(replaced.enabled && (86_400_000..86_460_000).contains(&left), "{left}");
+    assert!(new["replaced_expires_at"].is_string(), "{new}");
+    let (enabled, expires_at_ms) = {
+        let new = shell.registered(field(&new, "api_key")).await;
+        (new.enabled, new.expires_at_ms)
+    };
+    assert_eq!((enabled, expires_at_ms), (true, None));
+    let text = shell.text(&["rotate", field(&new, "api_key_id"), "--overlap", "1h"]).await;
+    assert!(text.contains("lets in until"), "{text}");
+}
+
+#[tokio::test]
+async fn every_change_is_in_the_audit_log_and_no_key_is() {
+    let shell = Shell::with_apps(&["Skyfall"]).await;
+    let first = shell.json(&["create", "Skyfall", "--name", "one"]).await;
+    let second = shell.json(&["rotate", field(&first, "api_key_id")]).await;
+    shell.json(&["disable", field(&second, "api_key_id")]).await;
+    shell.json(&["enable", field(&second, "api_key_id")]).await;
+    shell.json(&["list"]).await;
+    for _ in 0..2 {
+        shell.json(&["delete", field(&first, "api_key_id")]).await;
+    }
+    let lines = shell.registry.audit(&AuditQuery { limit: 10, ..AuditQuery::default() }).await.expect("lists");
+    let acts: Vec<_> = lines.iter().map(|line| (line.act.as_str(), line.subject.as_deref())).collect();
+    let (first_id, second_id) = (Some(field(&first, "api_key_id")), Some(field(&second, "api_key_id")));
+    let expected = [
+        ("key.delete", first_id),
+        ("key.enable", second_id),
+        ("key.disable", second_id),
+        ("key.rotate", second_id),
+        ("key.create", first_id),
+    ];
+    assert_eq!(acts, expected);
+    for secret in [field(&first, "api_key"), field(&second, "api_key")] {
+        assert!(!format!("{lines:?}").contains(secret));
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //! reads nothing uses up its own application's share and nobody else's; after a time its call is ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,10 +14,10 @@ use headgate_proto::v1::{StreamEventsResponse, stream_events_response::Answer};
 use prost::Message;
 
 use super::status;
-use super::stream_table::SlowReader;
 use crate::admission::budget::Permit;
 use crate::clock::Clock;
 use crate::door::kill::KillSwitch;
+use crate::door::slow_readers::SlowReader;
 use crate::ingest::verdict::{BatchOutcome, Reply};
 
 /// Answers waiting for the client, in bytes, past which the stream is not read on.
@@ -193,44 +193,5 @@ impl Drop for Piece {
         if let Some(answers) = self.answers.upgrade() {
             answers.left();
         }
-    }
-}
-
-/// Polls to ready with the reply of a single batch.
-pub struct OneReply {
-    outcome: Mutex<Option<(BatchOutcome, Permit)>>,
-    waker: AtomicWaker,
-}
-
-impl OneReply {
-    /// Not settled yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { outcome: Mutex::new(None), waker: AtomicWaker::new() }
-    }
-
-    /// Waits for the outcome; the permit is to be held until it is on its way.
-    pub async fn wait(&self) -> (BatchOutcome, Permit) {
-        std::future::poll_fn(|cx| {
-            self.waker.register(cx.waker());
-            match self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                Some(outcome) => Poll::Ready(outcome),
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-}
-
-impl Default for OneReply {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Reply for OneReply {
-    fn settled(&self, _token: u64, outcome: BatchOutcome, permit: Permit) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some((outcome, permit));
-        self.waker.wake();
     }
 }

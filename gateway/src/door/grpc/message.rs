@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 
-use super::decompress::{Decompressor, Encoding};
 use crate::admission::app::App;
 use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
+use crate::door::decompress::{Decompressor, Encoding};
 use crate::ingest::scan;
 
 /// A message's prefix: one byte for compression, four for the length.

@@ -5,20 +5,13 @@
 
 pub mod answers;
 pub mod body;
-pub mod decompress;
 pub mod message;
 mod publish;
-mod refusals;
 pub mod status;
 pub mod stream;
-mod stream_table;
-mod unsent;
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -27,43 +20,39 @@ use hyper::body::Incoming as RequestBody;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower_service::Service;
+use uuid::Uuid;
 
 use self::body::GrpcBody;
-use self::decompress::Encoding;
 use self::message::MessageReader;
-use self::refusals::Refusals;
 use self::stream::StreamBody;
-use self::stream_table::StreamTable;
 use crate::admission::app::App;
 use crate::admission::budget::Permit;
-use crate::admission::key_cache::{Grant, KeyCache};
+use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::GrpcSettings;
-use crate::delivery::Health;
-use crate::delivery::route::Routes as Outlets;
-use crate::door::connection::LeaveSignal;
+use crate::door::connection::{Answered, Answering, LeaveSignal};
+use crate::door::decompress::Encoding;
+use crate::door::intake::Intake;
+use crate::door::listener::Services;
 use crate::door::open_calls::OpenCalls;
-use crate::ingest::Ingest;
+use crate::door::slow_readers::SlowReaders;
 use crate::ingest::scan::{Envelope, Head};
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
+use crate::registry::Purpose;
 
 const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
 const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
 
 /// What every call shares.
 pub struct Shared {
-    ingest: Arc<Ingest>,
-    keys: Arc<KeyCache>,
-    routes: Arc<Outlets>,
-    streams: StreamTable,
+    intake: Arc<Intake>,
+    slow_readers: SlowReaders,
     metrics: DoorMetrics,
-    refusals: Refusals,
     clock: Clock,
     tasks: Tasks,
     draining: CancellationToken,
-    next_affinity: AtomicUsize,
     max_message: usize,
     max_batches_in_flight: u32,
     message_timeout: Duration,
@@ -72,12 +61,8 @@ pub struct Shared {
 
 /// What the door needs from the rest of the house.
 pub struct Parts {
-    /// Where batches go.
-    pub ingest: Arc<Ingest>,
-    /// Who may come in.
-    pub keys: Arc<KeyCache>,
-    /// Asked for a destination's health before a batch is taken.
-    pub routes: Arc<Outlets>,
+    /// The way that batches go.
+    pub intake: Arc<Intake>,
     /// The clock.
     pub clock: Clock,
     /// For what the door runs in the background.
@@ -102,22 +87,18 @@ impl Shared {
     /// Puts the door together.
     #[must_use]
     pub fn new(parts: Parts, settings: &GrpcSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
-        let Parts { ingest, keys, routes, clock, tasks, draining } = parts;
+        let Parts { intake, clock, tasks, draining } = parts;
         Arc::new(Self {
-            ingest,
-            keys,
-            routes,
-            streams: StreamTable::default(),
+            intake,
+            slow_readers: SlowReaders::default(),
             metrics: DoorMetrics {
                 streams: metrics.gauge(Gauge::Streams, &[]),
                 streams_opened: metrics.counter(Counter::StreamsOpened, &[]),
                 metrics: Arc::clone(metrics),
             },
-            refusals: Refusals::new(metrics),
             clock,
             tasks,
             draining,
-            next_affinity: AtomicUsize::new(0),
             max_message: settings.max_message.as_usize(),
             max_batches_in_flight: settings.max_batches_in_flight,
             message_timeout: settings.message_timeout,
@@ -130,14 +111,13 @@ impl Shared {
         let mut ticks = tokio::time::interval((self.slow_reader_timeout / 4).max(Duration::from_millis(20)));
         loop {
             ticks.tick().await;
-            let given_up = self.streams.give_up_after(self.slow_reader_timeout);
+            let given_up = self.slow_readers.give_up_after(self.slow_reader_timeout);
             if given_up > 0 {
                 tracing::debug!(calls = given_up, "ended calls whose clients read no answers");
             }
         }
     }
 
-    /// May this batch come in now? The cheap questions first; the rate is charged last, when nothing else can refuse.
     fn admit(
         &self,
         app: &App,
@@ -145,24 +125,18 @@ impl Shared {
         permit: &mut Permit,
         envelope: Envelope,
     ) -> Result<Head, (Option<u64>, Refusal)> {
-        let head = self.ingest.head(message, envelope)?;
-        let refuse = |refusal| (Some(head.sequence), refusal);
-        permit.cover_events(head.events, message.len()).map_err(refuse)?;
-        if let Health::Down { retry_after, .. } = self.routes.of(app.route()).destination.health() {
-            return Err(refuse(Refusal::DestinationDown { retry_after }));
-        }
-        app.charge(head.events, message.len()).map_err(refuse)?;
-        Ok(head)
+        self.intake.admit(app, message, permit, envelope)
     }
 
-    async fn authenticate(&self, headers: &HeaderMap) -> Result<Grant, Refusal> {
-        let key = presented_key(headers)?;
-        self.keys.authenticate(key).await
+    /// Lets a call's key in. A refusal comes with the application, where the key is of one.
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Grant, (Option<Uuid>, Refusal)> {
+        let key = presented_key(headers).map_err(|refusal| (None, refusal))?;
+        self.intake.authenticate(key).await
     }
 
-    /// Counts and logs a refusal.
-    fn refused(&self, refusal: &Refusal) {
-        self.refusals.refused(refusal, &self.clock);
+    /// Counts, logs and shows a refusal.
+    fn refused(&self, application: Option<Uuid>, refusal: &Refusal) {
+        self.intake.refused(application, refusal);
     }
 }
 
@@ -198,12 +172,6 @@ impl ConnectionService {
         Self { shared: Arc::clone(shared), others: others.clone(), leave, calls: OpenCalls::default() }
     }
 
-    /// The ingest calls that are open on it.
-    #[must_use]
-    pub fn open_calls(&self) -> &OpenCalls {
-        &self.calls
-    }
-
     async fn ingest(self, request: Request<RequestBody>) -> Response<GrpcBody> {
         if let Some(response) = not_grpc(&request) {
             return response;
@@ -212,34 +180,39 @@ impl ConnectionService {
         let call = AssertUnwindSafe(self.call(request)).catch_unwind().await;
         let result = call.unwrap_or_else(|_| {
             shared.tasks.panicked("call");
-            Err(Refusal::Internal)
+            Err((None, Refusal::Internal))
         });
         match result {
             Ok(body) => response(body),
-            Err(refusal) => {
-                shared.refused(&refusal);
+            Err((application, refusal)) => {
+                shared.refused(application, &refusal);
                 refused(&refusal)
             }
         }
     }
 
-    async fn call(self, request: Request<RequestBody>) -> Result<GrpcBody, Refusal> {
+    /// A refusal comes with the application, where it is known.
+    async fn call(self, request: Request<RequestBody>) -> Result<GrpcBody, (Option<Uuid>, Refusal)> {
         let call = self.calls.begin();
         let (head, body) = request.into_parts();
         let shared = self.shared;
         if shared.draining.is_cancelled() {
-            return Err(Refusal::Draining);
+            return Err((None, Refusal::Draining));
         }
         // The key first: whoever has none learns nothing else and costs nothing else.
         let grant = shared.authenticate(&head.headers).await?;
-        let encoding = Encoding::parse(head.headers.get("grpc-encoding"))?;
+        let application = Some(grant.app().id());
+        let refused = |refusal| (application, refusal);
+        let is_stream = head.uri.path() == STREAM;
+        grant.check(if is_stream { Purpose::SendStream } else { Purpose::SendBatch }).map_err(refused)?;
+        let encoding = Encoding::parse(head.headers.get("grpc-encoding")).map_err(refused)?;
         let reader = MessageReader::new(body, encoding, shared.max_message);
-        let affinity = shared.next_affinity.fetch_add(1, Ordering::Relaxed);
-        if head.uri.path() == STREAM {
+        let affinity = shared.intake.next_affinity();
+        if is_stream {
             let leave = Box::pin(self.leave.wait());
             Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call))))
         } else {
-            publish::publish(&shared, &grant, reader, affinity, call).await
+            publish::publish(&shared, &grant, reader, affinity, call).await.map_err(refused)
         }
     }
 }
@@ -247,7 +220,7 @@ impl ConnectionService {
 impl hyper::service::Service<Request<RequestBody>> for ConnectionService {
     type Response = Response<GrpcBody>;
     type Error = std::convert::Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Answered<GrpcBody>;
 
     fn call(&self, request: Request<RequestBody>) -> Self::Future {
         let this = self.clone();
@@ -259,6 +232,31 @@ impl hyper::service::Service<Request<RequestBody>> for ConnectionService {
             let Ok(response) = response;
             Ok(response.map(GrpcBody::Tonic))
         }))
+    }
+}
+
+impl Answering for ConnectionService {
+    type Answer = GrpcBody;
+
+    /// The ingest calls.
+    fn open_calls(&self) -> &OpenCalls {
+        &self.calls
+    }
+}
+
+/// The services of every connection.
+pub struct GrpcServices {
+    /// What the ingest calls share.
+    pub shared: Arc<Shared>,
+    /// What answers what the ingest service does not.
+    pub others: Routes,
+}
+
+impl Services for GrpcServices {
+    type Service = ConnectionService;
+
+    fn of_connection(&self, leave: Arc<LeaveSignal>) -> ConnectionService {
+        ConnectionService::new(&self.shared, &self.others, leave)
     }
 }
 

@@ -6,17 +6,18 @@ use headgate_proto::v1::PublishEventsResponse;
 use hyper::body::Incoming as RequestBody;
 
 use super::Shared;
-use super::answers::OneReply;
 use super::body::{GrpcBody, framed};
 use super::message::{MessageReader, Next, ReadError};
-use super::unsent::Unsent;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::door::kill::KillSwitch;
 use crate::door::open_calls::OpenCall;
+use crate::door::reply::OneReply;
+use crate::door::unsent::Unsent;
 use crate::ingest::Incoming;
 use crate::ingest::scan::Envelope;
 use crate::ingest::verdict::{BatchOutcome, Reply};
+use crate::registry::Purpose;
 
 /// The largest answer that is not watched.
 const SMALL_ANSWER: usize = 4 << 10;
@@ -50,16 +51,15 @@ pub(super) async fn publish(
         .await
         .unwrap_or(Err(Refusal::MessageTimeout { limit: shared.message_timeout }))?;
     // The message may have taken its time.
-    if let Some(revoked) = grant.revocation() {
-        return Err(revoked);
-    }
+    grant.check(Purpose::SendBatch)?;
     let head = shared.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
     let reply = Arc::new(OneReply::new());
-    shared.ingest.take(Incoming {
+    shared.intake.take(Incoming {
         app: Arc::clone(app),
         message,
         envelope: Envelope::Publish,
         head,
+        flaws: Vec::new(),
         permit,
         arrived,
         reply: Arc::clone(&reply) as Arc<dyn Reply>,
@@ -77,9 +77,9 @@ pub(super) async fn publish(
     let answer = match kill {
         None => answer.into(),
         Some(kill) => {
-            let (answer, unsent) = Unsent::new(answer, permit, kill, &shared.clock);
+            let (answer, unsent) = Unsent::new(answer, Some(permit), Some(kill), &shared.clock);
             let unsent: Weak<Unsent> = Arc::downgrade(&unsent);
-            shared.streams.add(unsent);
+            shared.slow_readers.add(unsent);
             answer
         }
     };

@@ -53,7 +53,8 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::DecompressedTooLarge { .. }
         | Refusal::Undecodable { .. }
         | Refusal::EmptyBatch
-        | Refusal::BatchTooLarge { .. } => {
+        | Refusal::BatchTooLarge { .. }
+        | Refusal::InvalidEvent { .. } => {
             details.add_bad_request_violation("events", refusal.to_string());
         }
         Refusal::KeyMissing
@@ -61,6 +62,8 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::KeyUnknown
         | Refusal::KeyDisabled
         | Refusal::KeyExpired
+        | Refusal::ScopeMissing { .. }
+        | Refusal::OtherApplication
         | Refusal::KeyStoreUnavailable { .. }
         | Refusal::UnsupportedCompression { .. }
         | Refusal::MessageTimeout { .. }

@@ -2,7 +2,7 @@
 //!
 //! It sends what is answered, then reads what has come, and never one without the other: while answers can't be sent, no
 //! further batch is read, so a slow reader bounds itself. It ends after every batch it took is answered: when the client
-//! ends, when its key is revoked, when the protocol is broken, or when the client was asked to leave and its grace is
+//! ends, when its key is revoked or loses its scope, when the protocol is broken, or when the client was asked to leave and its grace is
 //! over.
 
 use std::future::Future;
@@ -32,6 +32,7 @@ use crate::door::open_calls::OpenCall;
 use crate::ingest::Incoming;
 use crate::ingest::scan::Envelope;
 use crate::ingest::verdict::Reply;
+use crate::registry::Purpose;
 
 /// Batches read in one go before other streams get their turn.
 const BATCHES_IN_A_ROW: u32 = 32;
@@ -46,7 +47,7 @@ pub struct StreamBody {
     reply: Arc<dyn Reply>,
     reader: MessageReader<RequestBody>,
     affinity: usize,
-    revoked: Waiting<()>,
+    ended: Waiting<()>,
     leave: Option<Waiting<Leave>>,
     // While the client has been asked to leave: when reading ends.
     leaving: Option<Pin<Box<Sleep>>>,
@@ -79,12 +80,12 @@ impl StreamBody {
     ) -> Self {
         let answers = Answers::new(&shared.clock, KillSwitch::of_this_call());
         let slow_reader: Weak<Answers> = Arc::downgrade(&answers);
-        shared.streams.add(slow_reader);
+        shared.slow_readers.add(slow_reader);
         shared.metrics.streams.inc();
         shared.metrics.streams_opened.inc();
-        let revoked = {
+        let ended = {
             let grant = grant.clone();
-            Box::pin(async move { grant.revoked().await })
+            Box::pin(async move { grant.ended(Purpose::SendStream).await })
         };
         Self {
             shared: Arc::clone(shared),
@@ -93,7 +94,7 @@ impl StreamBody {
             grant,
             reader,
             affinity,
-            revoked,
+            ended,
             leave: Some(leave),
             leaving: None,
             message_due: None,
@@ -111,7 +112,7 @@ impl StreamBody {
                 self.phase = Phase::Done;
                 self.ended("panic");
                 let refusal = Refusal::Internal;
-                self.shared.refused(&refusal);
+                self.shared.refused(Some(self.grant.app().id()), &refusal);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers(&status::status(&refusal))))))
             }
         }
@@ -146,8 +147,8 @@ impl StreamBody {
                 }
                 Phase::Reading => {}
             }
-            if let Some(revoked) = self.grant.revocation() {
-                self.finish(revoked);
+            if let Err(refusal) = self.grant.check(Purpose::SendStream) {
+                self.finish(refusal);
                 continue;
             }
             if batches == BATCHES_IN_A_ROW {
@@ -165,8 +166,16 @@ impl StreamBody {
 
     /// Looks at what may end the reading, once each time the task is woken: the key, the connection, the client's grace.
     fn watch(&mut self, cx: &mut Context<'_>) {
-        if self.revoked.as_mut().poll(cx).is_ready() {
-            return self.finish(self.grant.revocation().unwrap_or(Refusal::KeyUnknown));
+        if self.ended.as_mut().poll(cx).is_ready() {
+            match self.grant.check(Purpose::SendStream) {
+                Err(refusal) => return self.finish(refusal),
+                // It was taken back at once.
+                Ok(()) => {
+                    let grant = self.grant.clone();
+                    self.ended = Box::pin(async move { grant.ended(Purpose::SendStream).await });
+                    cx.waker().wake_by_ref();
+                }
+            }
         }
         if let Some(leave) = &mut self.leave
             && let Poll::Ready(reason) = leave.as_mut().poll(cx)
@@ -241,11 +250,12 @@ impl StreamBody {
         match self.shared.admit(app, &message, &mut permit, Envelope::Stream) {
             Ok(head) => {
                 self.answers.begin_batch();
-                self.shared.ingest.take(Incoming {
+                self.shared.intake.take(Incoming {
                     app: Arc::clone(app),
                     message,
                     envelope: Envelope::Stream,
                     head,
+                    flaws: Vec::new(),
                     permit,
                     arrived,
                     reply: Arc::clone(&self.reply),
@@ -260,13 +270,13 @@ impl StreamBody {
     /// Answers one batch with a refusal; without its sequence nobody would know which, so then the stream ends.
     fn refuse(&mut self, sequence: Option<u64>, refusal: Refusal) {
         let Some(sequence) = sequence else { return self.finish(refusal) };
-        self.shared.refused(&refusal);
+        self.shared.refused(Some(self.grant.app().id()), &refusal);
         let answer = Some(Answer::Refusal(status::answer(&refusal)));
         self.answers.push(&StreamEventsResponse { sequence, answer });
     }
 
     fn finish(&mut self, refusal: Refusal) {
-        self.shared.refused(&refusal);
+        self.shared.refused(Some(self.grant.app().id()), &refusal);
         self.phase = Phase::Finishing(Err(refusal));
     }
 

@@ -1,4 +1,5 @@
-//! The registry in DynamoDB: the AWS solution's own two tables, rows of theirs and of ours side by side.
+//! The registry in DynamoDB: the AWS solution's own two tables, rows of theirs and of ours side by side, and a table of
+//! our own for the books (`books`).
 //!
 //! Any number of gateways share it, and so may the AWS solution's console and Lambda functions: keys in use are read
 //! again by their primary keys (`lookup`), so that whoever changes a row is noticed within `admission.key_refresh`.
@@ -7,6 +8,7 @@
 
 mod attributes;
 mod batch;
+mod books;
 mod client;
 mod errors;
 mod lists;
@@ -14,6 +16,7 @@ mod lookup;
 mod migrate;
 mod places;
 mod removal;
+mod rotation;
 mod rows;
 mod writes;
 
@@ -27,8 +30,10 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::registry::{
-    Application, Authorization, ClearKey, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry, RegistryError,
+    Application, Authorization, ClearKey, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry,
+    RegistryError, Schema, Suppression,
 };
+use books::Cached;
 use errors::BadRows;
 use places::Places;
 
@@ -44,9 +49,12 @@ pub struct DynamoDbRegistry {
     client: Client,
     applications: Arc<str>,
     authorizations: Arc<str>,
+    books: Arc<str>,
     operation_timeout: std::time::Duration,
     places: Places,
     bad_rows: BadRows,
+    known_schemas: Cached<Schema>,
+    known_suppressions: Cached<Suppression>,
     clock: Clock,
 }
 
@@ -59,9 +67,12 @@ impl DynamoDbRegistry {
             client: client::new(shared, dynamodb),
             applications: Arc::from(dynamodb.applications_table.as_str()),
             authorizations: Arc::from(dynamodb.authorizations_table.as_str()),
+            books: Arc::from(dynamodb.books_table.as_str()),
             operation_timeout: dynamodb.operation_timeout,
             places: Places::new(settings.admission.key_cache_entries, clock.clone()),
             bad_rows: BadRows::default(),
+            known_schemas: Cached::default(),
+            known_suppressions: Cached::default(),
             clock,
         }
     }
@@ -113,8 +124,17 @@ impl Registry for DynamoDbRegistry {
         self.switch_key(key, enabled).await
     }
 
-    async fn rotate(&self, old: Uuid, new: NewAuthorization) -> Result<Authorization, RegistryError> {
-        self.replace_key(old, new).await
+    async fn rotate(
+        &self,
+        old: Uuid,
+        new: NewAuthorization,
+        old_expires_at_ms: Option<i64>,
+    ) -> Result<Authorization, RegistryError> {
+        self.replace_key(old, new, old_expires_at_ms).await
+    }
+
+    async fn note_used(&self, used: &[(Uuid, Uuid, i64)]) -> Result<(), RegistryError> {
+        self.note_keys_used(used).await
     }
 
     async fn delete_authorization(&self, key: Uuid) -> Result<bool, RegistryError> {

@@ -1,5 +1,8 @@
 //! The registry's statements, and its rows as values.
 
+use std::error::Error;
+use std::str::FromStr;
+
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, named_params, params};
 use uuid::Uuid;
@@ -12,10 +15,11 @@ use crate::registry::{
 
 /// One key by its hash, with its application.
 pub(super) const SELECT_KEY: &str = "
-    SELECT k.api_key_id, k.application_id, k.name, k.description, k.masked_key, k.enabled, k.expires_at_ms,
-           k.created_at_ms, k.updated_at_ms, k.key_hash, a.name AS application_name,
+    SELECT k.api_key_id, k.application_id, k.name, k.description, k.masked_key, k.enabled, k.expires_at_ms, k.scopes,
+           k.last_used_at_ms, k.created_at_ms, k.updated_at_ms, k.key_hash, a.name AS application_name,
            a.description AS application_description, a.events_per_second, a.events_burst, a.bytes_per_second,
-           a.bytes_burst, a.route, a.created_at_ms AS application_created_at_ms, a.updated_at_ms AS application_updated_at_ms
+           a.bytes_burst, a.route, a.environment, a.created_at_ms AS application_created_at_ms,
+           a.updated_at_ms AS application_updated_at_ms
     FROM authorizations AS k JOIN applications AS a USING (application_id) WHERE k.key_hash = ?1";
 
 /// Every application, oldest first.
@@ -31,6 +35,16 @@ pub(super) const DELETE_APPLICATION: &str = "DELETE FROM applications WHERE appl
 /// Enables or disables a key.
 pub(super) const SET_ENABLED: &str = "UPDATE authorizations SET enabled = ?1, updated_at_ms = ?2 WHERE api_key_id = ?3";
 
+/// Has a key expire at an instant, unless it does before.
+pub(super) const SHORTEN: &str = "
+    UPDATE authorizations SET expires_at_ms = min(coalesce(expires_at_ms, ?1), ?1), updated_at_ms = ?2
+    WHERE api_key_id = ?3";
+
+/// Notes when a key was used last.
+pub(super) const NOTE_USED: &str = "
+    UPDATE authorizations SET last_used_at_ms = max(coalesce(last_used_at_ms, ?1), ?1)
+    WHERE api_key_id = ?2 AND application_id = ?3";
+
 /// Removes a key.
 pub(super) const DELETE_KEY: &str = "DELETE FROM authorizations WHERE api_key_id = ?1";
 
@@ -42,6 +56,7 @@ pub(super) fn application(row: &Row<'_>) -> rusqlite::Result<Application> {
         description: row.get("description")?,
         limits: limits(row)?,
         route: route(row)?,
+        environment: named(row, "environment")?,
         created_at_ms: row.get("created_at_ms")?,
         updated_at_ms: row.get("updated_at_ms")?,
     })
@@ -57,6 +72,8 @@ pub(super) fn authorization(row: &Row<'_>) -> rusqlite::Result<Authorization> {
         masked_key: row.get("masked_key")?,
         enabled: row.get("enabled")?,
         expires_at_ms: row.get("expires_at_ms")?,
+        scopes: named(row, "scopes")?,
+        last_used_at_ms: row.get("last_used_at_ms")?,
         created_at_ms: row.get("created_at_ms")?,
         updated_at_ms: row.get("updated_at_ms")?,
     })
@@ -73,6 +90,7 @@ pub(super) fn key_record(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
             description: row.get("application_description")?,
             limits: limits(row)?,
             route: route(row)?,
+            environment: named(row, "environment")?,
             created_at_ms: row.get("application_created_at_ms")?,
             updated_at_ms: row.get("application_updated_at_ms")?,
         },
@@ -98,7 +116,7 @@ pub(super) fn find_key(connection: &Connection, id: Uuid) -> Result<Authorizatio
 pub(super) fn insert_application(connection: &Connection, new: &Application) -> Result<(), Failure> {
     connection.execute(
         "INSERT INTO applications VALUES (:id, :name, :description, :events_per_second, :events_burst,
-                                          :bytes_per_second, :bytes_burst, :now, :now, :route)",
+                                          :bytes_per_second, :bytes_burst, :now, :now, :route, :environment)",
         named_params! {
             ":id": new.application_id.to_string(),
             ":name": new.name,
@@ -109,6 +127,7 @@ pub(super) fn insert_application(connection: &Connection, new: &Application) -> 
             ":bytes_burst": new.limits.bytes_burst.map(u64::cast_signed),
             ":now": new.created_at_ms,
             ":route": new.route.map(Route::as_str),
+            ":environment": new.environment.as_str(),
         },
     )?;
     Ok(())
@@ -124,7 +143,7 @@ pub(super) fn update_application(
         "UPDATE applications
          SET name = :name, description = :description, events_per_second = :events_per_second,
              events_burst = :events_burst, bytes_per_second = :bytes_per_second, bytes_burst = :bytes_burst,
-             route = :route, updated_at_ms = :now
+             route = :route, environment = :environment, updated_at_ms = :now
          WHERE application_id = :id",
         named_params! {
             ":id": id.to_string(),
@@ -136,6 +155,7 @@ pub(super) fn update_application(
             ":bytes_burst": change.limits.bytes_burst.map(u64::cast_signed),
             ":now": now,
             ":route": change.route.map(Route::as_str),
+            ":environment": change.environment.as_str(),
         },
     )?;
     Ok(())
@@ -150,11 +170,13 @@ pub(super) fn insert_key(connection: &Connection, new: NewAuthorization, now: i6
         masked_key: new.masked_key,
         enabled: true,
         expires_at_ms: new.expires_at_ms,
+        scopes: new.scopes,
+        last_used_at_ms: None,
         created_at_ms: now,
         updated_at_ms: now,
     };
     let inserted = connection.execute(
-        "INSERT INTO authorizations VALUES (?1, ?2, ?3, ?4, ?5, ?6, TRUE, ?7, ?8, ?8)",
+        "INSERT INTO authorizations VALUES (?1, ?2, ?3, ?4, ?5, ?6, TRUE, ?7, ?8, ?8, ?9, NULL)",
         params![
             key.api_key_id.to_string(),
             key.application_id.to_string(),
@@ -164,6 +186,7 @@ pub(super) fn insert_key(connection: &Connection, new: NewAuthorization, now: i6
             key.masked_key,
             key.expires_at_ms,
             now,
+            key.scopes.to_string(),
         ],
     );
     match inserted {
@@ -199,9 +222,17 @@ fn limits(row: &Row<'_>) -> rusqlite::Result<Limits> {
 
 fn route(row: &Row<'_>) -> rusqlite::Result<Option<Route>> {
     let index = row.as_ref().column_index("route")?;
-    let Some(text) = row.get_ref(index)?.as_str_or_null()? else { return Ok(None) };
-    let unknown = |error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error));
-    text.parse().map(Some).map_err(unknown)
+    if row.get_ref(index)?.as_str_or_null()?.is_none() { Ok(None) } else { named(row, "route").map(Some) }
+}
+
+/// What is kept by its name.
+pub(super) fn named<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    let index = row.as_ref().column_index(column)?;
+    let text = row.get_ref(index)?.as_str()?;
+    text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
 }
 
 /// Whether the file is well, and only what one row holds can't be understood.
@@ -214,8 +245,6 @@ pub(super) fn is_bad_row(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn id(row: &Row<'_>, column: &str) -> rusqlite::Result<Uuid> {
-    let index = row.as_ref().column_index(column)?;
-    let text = row.get_ref(index)?.as_str()?;
-    Uuid::parse_str(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
+pub(super) fn id(row: &Row<'_>, column: &str) -> rusqlite::Result<Uuid> {
+    named(row, column)
 }

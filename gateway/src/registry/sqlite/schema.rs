@@ -16,7 +16,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WAL_ATTEMPTS: u32 = 100;
 
 // One entry for each version, never changed once released. `PRAGMA user_version` counts how many a file has.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE applications (
         application_id    TEXT    NOT NULL PRIMARY KEY,
@@ -46,6 +46,41 @@ pub(super) const MIGRATIONS: [&str; 2] = [
     CREATE INDEX authorizations_by_application ON authorizations (application_id);
 ",
     "ALTER TABLE applications ADD COLUMN route TEXT;",
+    "
+    ALTER TABLE applications ADD COLUMN environment TEXT NOT NULL DEFAULT 'prod';
+    ALTER TABLE authorizations ADD COLUMN scopes TEXT NOT NULL DEFAULT 'ingest-client,ingest-server';
+    ALTER TABLE authorizations ADD COLUMN last_used_at_ms INTEGER;
+
+    CREATE TABLE audit (
+        id                TEXT    NOT NULL PRIMARY KEY,
+        at_ms             INTEGER NOT NULL,
+        actor             TEXT    NOT NULL,
+        via               TEXT    NOT NULL,
+        act               TEXT    NOT NULL,
+        application_id    TEXT,
+        subject           TEXT,
+        detail            TEXT    NOT NULL
+    ) STRICT;
+
+    CREATE INDEX audit_by_application ON audit (application_id, id);
+
+    CREATE TABLE schemas (
+        application_id    TEXT    NOT NULL REFERENCES applications (application_id) ON DELETE CASCADE,
+        event_type        TEXT    NOT NULL,
+        version           INTEGER NOT NULL CHECK (version > 0),
+        mode              TEXT    NOT NULL,
+        schema            TEXT    NOT NULL,
+        created_at_ms     INTEGER NOT NULL,
+        PRIMARY KEY (application_id, event_type, version)
+    ) STRICT;
+
+    CREATE TABLE suppressions (
+        application_id    TEXT    NOT NULL REFERENCES applications (application_id) ON DELETE CASCADE,
+        player_id         TEXT    NOT NULL,
+        since_ms          INTEGER NOT NULL,
+        PRIMARY KEY (application_id, player_id)
+    ) STRICT;
+",
 ];
 
 /// Connects to an existing file and sees to it that it is a registry of the latest version.

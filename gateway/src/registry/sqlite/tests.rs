@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::admission::key::ApiKey;
-use crate::registry::{KeyRecord, Limits, Route};
+use crate::registry::{Environment, KeyRecord, Limits, Route, Scopes};
 
 struct Folder(TempDir);
 
@@ -49,6 +49,7 @@ fn key_of(application: &Application, key: &str) -> NewAuthorization {
         hash: key.hash(),
         masked_key: key.masked(),
         expires_at_ms: None,
+        scopes: Scopes::INGEST,
     }
 }
 

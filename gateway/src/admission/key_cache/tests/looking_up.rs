@@ -122,6 +122,7 @@ async fn changed_limits_reach_what_is_open() {
         description: None,
         limits: Limits { events_burst: Some(10), ..Limits::default() },
         route: None,
+        environment: crate::registry::Environment::Prod,
     };
     rig.command_line.update_application(application, change).await.expect("updates");
     rig.cache.refresh().await;

@@ -74,6 +74,7 @@ fn app(apps: &Apps) -> Arc<App> {
         description: None,
         limits: Limits { events_per_second: Some(1_000), ..Limits::default() },
         route: None,
+        environment: crate::registry::Environment::Prod,
         created_at_ms: 0,
         updated_at_ms: 0,
     })

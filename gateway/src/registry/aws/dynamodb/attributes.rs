@@ -72,6 +72,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn number<T: FromStr>(&self, attribute: &'static str) -> Result<T, RegistryError> {
+        self.optional_number(attribute)?.ok_or_else(|| self.bad(attribute, "is missing"))
+    }
+
     /// A time that is kept twice: as the AWS solution writes it, in seconds, which counts; and in milliseconds, which
     /// is the finer one unless somebody has changed the first alone.
     pub(super) fn time(&self, attribute: &'static str, fine: &'static str) -> Result<i64, RegistryError> {

@@ -38,6 +38,23 @@ where
     }
 }
 
+/// As [`explain`], for the table of the books, which an installation may lack.
+pub(super) fn explain_books<E>(table: &str, error: &SdkError<E>) -> RegistryError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    if code != Some("ResourceNotFoundException") {
+        return explain(table, error);
+    }
+    RegistryError::NotSetUp {
+        problem: format!("DynamoDB has no table {table} here, which keeps audit log, schemas and suppressions").into(),
+        mend: "create it with the partition key book and the sort key entry (both strings), or set \
+               registry.dynamodb.books_table"
+            .into(),
+    }
+}
+
 fn of_service(table: &str, code: &str, message: &str) -> RegistryError {
     let set_up = |problem: String, mend: String| RegistryError::NotSetUp { problem: problem.into(), mend: mend.into() };
     match code {

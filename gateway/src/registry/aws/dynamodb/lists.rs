@@ -98,7 +98,7 @@ impl DynamoDbRegistry {
         rows::key(item, &self.authorizations).map(|row| row.authorization)
     }
 
-    fn noted<T>(&self, row: Result<T, RegistryError>) -> Option<T> {
+    pub(super) fn noted<T>(&self, row: Result<T, RegistryError>) -> Option<T> {
         row.inspect_err(|error| self.bad_rows.note(error)).ok()
     }
 

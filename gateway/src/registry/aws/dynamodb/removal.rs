@@ -34,6 +34,7 @@ impl DynamoDbRegistry {
                 self.transact(self.deletions(chunk)?).await?;
             }
         }
+        self.forget_application(id).await;
         Ok(was_there)
     }
 

@@ -1,19 +1,21 @@
 //! Rows as values and values as rows. A row of the AWS solution lacks what is ours, and holds its key readable.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use super::attributes::{Item, Reader, number, text, write_time};
-use crate::registry::{Application, Authorization, KeyHash, Limits, NewApplication, RegistryError, Route};
+use crate::registry::{Application, Authorization, KeyHash, Limits, NewApplication, RegistryError};
 
 /// Of a shorter key, the last four characters would give too much away.
 const MASKABLE_LEN: usize = 16;
 
 /// Attributes of ours that an application may lack.
-pub(super) const OPTIONAL: [&str; 6] =
-    ["description", "events_per_second", "events_burst", "bytes_per_second", "bytes_burst", "route"];
+pub(super) const OPTIONAL: [&str; 7] =
+    ["description", "events_per_second", "events_burst", "bytes_per_second", "bytes_burst", "route", "environment"];
 
 /// A key's row.
 #[derive(Clone, Debug)]
@@ -24,10 +26,6 @@ pub(super) struct KeyRow {
 
 pub(super) fn application(item: &Item, table: &Arc<str>) -> Result<Application, RegistryError> {
     let row = Reader::new(item, table, "application_id");
-    let route = match row.optional_text("route")? {
-        Some(name) => Some(name.parse::<Route>().map_err(|error| row.bad("route", format!("is unknown: {error}")))?),
-        None => None,
-    };
     Ok(Application {
         application_id: row.id("application_id")?,
         name: row.text("application_name")?.to_owned(),
@@ -38,7 +36,8 @@ pub(super) fn application(item: &Item, table: &Arc<str>) -> Result<Application, 
             bytes_per_second: row.optional_number("bytes_per_second")?,
             bytes_burst: row.optional_number("bytes_burst")?,
         },
-        route,
+        route: optional_named(&row, "route")?,
+        environment: optional_named(&row, "environment")?.unwrap_or_default(),
         created_at_ms: row.time("created_at", "created_at_ms")?,
         updated_at_ms: row.time("updated_at", "updated_at_ms")?,
     })
@@ -63,10 +62,26 @@ pub(super) fn key(item: &Item, table: &Arc<str>) -> Result<KeyRow, RegistryError
         masked_key,
         enabled: row.truth("enabled")?,
         expires_at_ms: row.optional_number("expires_at")?,
+        scopes: optional_named(&row, "scopes")?.unwrap_or_default(),
+        last_used_at_ms: row.optional_number("last_used_at")?,
         created_at_ms: row.time("created_at", "created_at_ms")?,
         updated_at_ms: row.time("updated_at", "updated_at_ms")?,
     };
     Ok(KeyRow { authorization, hash })
+}
+
+/// What is kept by its name, where it is kept.
+pub(super) fn optional_named<T: FromStr<Err: Display>>(
+    row: &Reader<'_>,
+    attribute: &'static str,
+) -> Result<Option<T>, RegistryError> {
+    let read = |name: &str| name.parse().map_err(|error| row.bad(attribute, format!("is unknown: {error}")));
+    row.optional_text(attribute)?.map(read).transpose()
+}
+
+/// What is kept by its name.
+pub(super) fn named<T: FromStr<Err: Display>>(row: &Reader<'_>, attribute: &'static str) -> Result<T, RegistryError> {
+    optional_named(row, attribute)?.ok_or_else(|| row.bad(attribute, "is missing"))
 }
 
 /// What may be shown of a key that another system issued.
@@ -90,7 +105,7 @@ pub(super) fn application_item(application: &Application) -> Item {
 }
 
 /// What an application may lack, as it is to be kept.
-pub(super) fn optional_attributes(new: &NewApplication) -> [(&'static str, Option<AttributeValue>); 6] {
+pub(super) fn optional_attributes(new: &NewApplication) -> [(&'static str, Option<AttributeValue>); 7] {
     let values = [
         new.description.clone().map(text),
         new.limits.events_per_second.map(number),
@@ -98,6 +113,7 @@ pub(super) fn optional_attributes(new: &NewApplication) -> [(&'static str, Optio
         new.limits.bytes_per_second.map(number),
         new.limits.bytes_burst.map(number),
         new.route.map(|route| text(route.as_str())),
+        Some(text(new.environment.as_str())),
     ];
     let mut named = OPTIONAL.iter().zip(values);
     std::array::from_fn(|_| named.next().map_or(("", None), |(name, value)| (*name, value)))
@@ -111,6 +127,7 @@ pub(super) fn key_item(key: &Authorization, hash: &KeyHash) -> Item {
         ("api_key_hash".to_owned(), text(hash.to_string())),
         ("api_key_masked".to_owned(), text(&key.masked_key)),
         ("enabled".to_owned(), AttributeValue::Bool(key.enabled)),
+        ("scopes".to_owned(), text(key.scopes)),
     ]);
     times(&mut item, key.created_at_ms, key.updated_at_ms);
     item.extend(key.description.as_ref().map(|description| ("api_key_description".to_owned(), text(description))));
@@ -147,6 +164,7 @@ impl NewApplication {
             description: application.description.clone(),
             limits: application.limits,
             route: application.route,
+            environment: application.environment,
         }
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem, Update,
+    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
 };
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ use crate::registry::{Application, Authorization, KeyHash, NewApplication, NewAu
 
 /// What a transaction says of an action whose condition is not met.
 const CONDITION_FAILED: &str = "ConditionalCheckFailed";
+/// What it says of an action that met another transaction's.
+const CONFLICT: &str = "TransactionConflict";
 
 impl DynamoDbRegistry {
     pub(super) async fn put_application(&self, new: NewApplication) -> Result<Application, RegistryError> {
@@ -29,6 +31,7 @@ impl DynamoDbRegistry {
             description: new.description,
             limits: new.limits,
             route: new.route,
+            environment: new.environment,
             created_at_ms: now,
             updated_at_ms: now,
         };
@@ -98,32 +101,6 @@ impl DynamoDbRegistry {
         }
     }
 
-    pub(super) async fn replace_key(&self, old: Uuid, new: NewAuthorization) -> Result<Authorization, RegistryError> {
-        new.check()?;
-        if self.read_key(old).await?.application_id != new.application_id {
-            let problem = "must be the application of the key that is replaced".to_owned();
-            return Err(RegistryError::Invalid { field: "application_id", problem });
-        }
-        self.check_unused(&new.hash).await?;
-        let (key, mut actions) = self.adding(new)?;
-        let disable = Update::builder()
-            .table_name(&*self.authorizations)
-            .set_key(Some(rows::key_key(old, key.application_id)))
-            .condition_expression("attribute_exists(api_key_id)")
-            .update_expression("SET enabled = :enabled, updated_at = :at, updated_at_ms = :at_ms")
-            .expression_attribute_values(":enabled", AttributeValue::Bool(false))
-            .expression_attribute_values(":at", text(write_time(key.updated_at_ms)))
-            .expression_attribute_values(":at_ms", number(key.updated_at_ms))
-            .build()
-            .map_err(Self::not_built)?;
-        actions.push(TransactWriteItem::builder().update(disable).build());
-        match self.transact(actions).await? {
-            Done::Yes => Ok(key),
-            Done::No(2) => Err(RegistryError::NotFound { what: "key", id: old }),
-            Done::No(_) => Err(RegistryError::NotFound { what: "application", id: key.application_id }),
-        }
-    }
-
     pub(super) async fn switch_key(&self, id: Uuid, enabled: bool) -> Result<Authorization, RegistryError> {
         let missing = || RegistryError::NotFound { what: "key", id };
         let now = self.clock.wall_ms();
@@ -152,7 +129,10 @@ impl DynamoDbRegistry {
     }
 
     /// A key whose row is to be added, and the actions that add it to an application that is there.
-    fn adding(&self, new: NewAuthorization) -> Result<(Authorization, Vec<TransactWriteItem>), RegistryError> {
+    pub(super) fn adding(
+        &self,
+        new: NewAuthorization,
+    ) -> Result<(Authorization, Vec<TransactWriteItem>), RegistryError> {
         let now = self.clock.wall_ms();
         let key = Authorization {
             api_key_id: Uuid::new_v4(),
@@ -162,6 +142,8 @@ impl DynamoDbRegistry {
             masked_key: new.masked_key,
             enabled: true,
             expires_at_ms: new.expires_at_ms,
+            scopes: new.scopes,
+            last_used_at_ms: None,
             created_at_ms: now,
             updated_at_ms: now,
         };
@@ -186,7 +168,7 @@ impl DynamoDbRegistry {
 
     /// No index of DynamoDB forbids a value to come twice, and no transaction can ask one. This sees a key that was added
     /// before, unless both are added in the same moment; then either row finds the application.
-    async fn check_unused(&self, hash: &KeyHash) -> Result<(), RegistryError> {
+    pub(super) async fn check_unused(&self, hash: &KeyHash) -> Result<(), RegistryError> {
         let found = self.search(API_KEY_HASHES, "api_key_hash", &hash.to_string()).await?;
         if found.is_empty() {
             return Ok(());
@@ -218,7 +200,7 @@ pub(super) enum Done {
 }
 
 /// Which action's condition was not met, if that is why. A conflict with another transaction is no such reason.
-fn refused_action(error: &SdkError<TransactWriteItemsError>) -> Option<usize> {
+pub(super) fn refused_action(error: &SdkError<TransactWriteItemsError>) -> Option<usize> {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = error.as_service_error()? else {
         return None;
     };
@@ -229,6 +211,14 @@ fn refused_action(error: &SdkError<TransactWriteItemsError>) -> Option<usize> {
         .position(|code| code == Some(CONDITION_FAILED))
 }
 
-fn is_missing(error: &SdkError<UpdateItemError>) -> bool {
+/// Whether another transaction was at work on the same rows.
+pub(super) fn is_conflict(error: &SdkError<TransactWriteItemsError>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return false;
+    };
+    cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some(CONFLICT))
+}
+
+pub(super) fn is_missing(error: &SdkError<UpdateItemError>) -> bool {
     error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception)
 }

@@ -23,6 +23,7 @@ async fn what_was_registered_is_there_after_a_restart() {
         description: description.clone(),
         limits,
         route: Some(Route::Kinesis),
+        environment: Environment::Stage,
     };
     let first = registry.create_application(new).await.expect("creates");
     let second = registry.create_application(application("another")).await.expect("creates");
@@ -93,7 +94,7 @@ async fn what_is_not_there_can_not_be_changed() {
         registry.update_application(id, application("skyfall")).await.map(|_| ()),
         registry.create_authorization(nowhere.clone()).await.map(|_| ()),
         registry.set_enabled(id, true).await.map(|_| ()),
-        registry.rotate(id, nowhere).await.map(|_| ()),
+        registry.rotate(id, nowhere, None).await.map(|_| ()),
     ];
     for error in errors {
         assert!(matches!(error, Err(RegistryError::NotFound { id: missing, .. }) if missing == id), "{error:?}");
@@ -110,7 +111,7 @@ async fn a_name_that_breaks_a_rule_is_refused_by_every_way_in() {
         registry.create_application(application("")).await.map(|_| ()),
         registry.update_application(app.application_id, application("")).await.map(|_| ()),
         registry.create_authorization(nameless.clone()).await.map(|_| ()),
-        registry.rotate(key.api_key_id, nameless).await.map(|_| ()),
+        registry.rotate(key.api_key_id, nameless, None).await.map(|_| ()),
     ];
     for error in errors {
         assert!(matches!(error, Err(RegistryError::Invalid { field: "name", .. })), "{error:?}");
@@ -136,9 +137,9 @@ async fn rotating_adds_the_new_key_and_disables_the_old_one_or_does_neither() {
     let (application, old) = with_key(&registry, "old-key").await;
     let (other, _) = with_key(&registry, "taken-key").await;
 
-    let taken = registry.rotate(old.api_key_id, key_of(&application, "taken-key")).await;
+    let taken = registry.rotate(old.api_key_id, key_of(&application, "taken-key"), None).await;
     assert!(matches!(taken, Err(RegistryError::Invalid { field: "key", .. })), "{taken:?}");
-    let elsewhere = registry.rotate(old.api_key_id, key_of(&other, "new-key")).await;
+    let elsewhere = registry.rotate(old.api_key_id, key_of(&other, "new-key"), None).await;
     assert!(matches!(elsewhere, Err(RegistryError::Invalid { field: "application_id", .. })), "{elsewhere:?}");
     assert!(registry.get_authorization(old.api_key_id).await.expect("is there").enabled);
     assert_eq!(look_up(&registry, "new-key").await.expect("looks up"), None);
@@ -147,11 +148,11 @@ async fn rotating_adds_the_new_key_and_disables_the_old_one_or_does_neither() {
     let disk = Connection::open(folder.file()).expect("opens");
     disk.execute_batch("CREATE TRIGGER fault BEFORE UPDATE ON authorizations BEGIN SELECT RAISE(ABORT, 'fault'); END")
         .expect("makes updates fail");
-    assert!(registry.rotate(old.api_key_id, key_of(&application, "new-key")).await.is_err());
+    assert!(registry.rotate(old.api_key_id, key_of(&application, "new-key"), None).await.is_err());
     assert_eq!(look_up(&registry, "new-key").await.expect("looks up"), None);
     disk.execute_batch("DROP TRIGGER fault").expect("ends the fault");
 
-    let new = registry.rotate(old.api_key_id, key_of(&application, "new-key")).await.expect("rotates");
+    let new = registry.rotate(old.api_key_id, key_of(&application, "new-key"), None).await.expect("rotates");
     assert!(new.enabled);
     assert!(!registry.get_authorization(old.api_key_id).await.expect("is there").enabled);
 }

@@ -45,7 +45,7 @@ fn a_file_of_a_later_version_is_left_to_that_version() {
     connection.pragma_update(None, "user_version", 99).expect("sets");
     drop(connection);
     let error = folder.open_error();
-    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 3, .. }), "{error:?}");
     assert!(error.to_string().contains("run the version that wrote it"), "{error}");
 }
 
@@ -77,11 +77,19 @@ async fn a_file_of_the_first_version_keeps_what_it_holds_and_takes_routes() {
         description: None,
         limits,
         route: None,
+        environment: Environment::Prod,
         created_at_ms: 1_000,
         updated_at_ms: 2_000,
     };
     assert_eq!(record.application, expected);
-    let change = NewApplication { name, description: None, limits, route: Some(Route::KinesisAndFirehose) };
+    assert_eq!((record.authorization.scopes, record.authorization.last_used_at_ms), (Scopes::INGEST, None));
+    let change = NewApplication {
+        name,
+        description: None,
+        limits,
+        route: Some(Route::KinesisAndFirehose),
+        environment: Environment::Dev,
+    };
     let changed = registry.update_application(application, change).await.expect("updates");
     assert_eq!(changed.route, Some(Route::KinesisAndFirehose));
     assert_eq!(registry.get_application(application).await.expect("is there"), changed);

@@ -1,12 +1,12 @@
-//! A unary call's answer while it is being sent: it holds its batch's bytes of the budget until it has left, and a client
-//! that does not read it loses its call.
+//! One call's answer while it is being sent: it holds its batch's bytes of the budget until it has left, and a client that
+//! does not read it loses its call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::stream_table::SlowReader;
+use super::slow_readers::SlowReader;
 use crate::admission::budget::Permit;
 use crate::clock::Clock;
 use crate::door::kill::KillSwitch;
@@ -14,13 +14,19 @@ use crate::door::kill::KillSwitch;
 /// When it was handed over, and how to end its call.
 pub(super) struct Unsent {
     since: Instant,
-    kill: Arc<KillSwitch>,
+    // None where the connection is watched as a whole: HTTP/1.1 has one call at a time.
+    kill: Option<Arc<KillSwitch>>,
     clock: Clock,
 }
 
 impl Unsent {
     /// The answer as a piece of a body, and what to look at while it is sent.
-    pub(super) fn new(encoded: Vec<u8>, permit: Permit, kill: Arc<KillSwitch>, clock: &Clock) -> (Bytes, Arc<Self>) {
+    pub(super) fn new(
+        encoded: Vec<u8>,
+        permit: Option<Permit>,
+        kill: Option<Arc<KillSwitch>>,
+        clock: &Clock,
+    ) -> (Bytes, Arc<Self>) {
         let unsent = Arc::new(Self { since: clock.now(), kill, clock: clock.clone() });
         let piece = Piece { encoded, _permit: permit, _unsent: Arc::clone(&unsent) };
         (Bytes::from_owner(piece), unsent)
@@ -30,8 +36,8 @@ impl Unsent {
 impl SlowReader for Unsent {
     fn give_up_after(&self, patience: Duration) -> bool {
         let stuck = self.clock.now().saturating_duration_since(self.since) >= patience;
-        if stuck {
-            self.kill.kill();
+        if stuck && let Some(kill) = &self.kill {
+            kill.kill();
         }
         stuck
     }
@@ -39,7 +45,7 @@ impl SlowReader for Unsent {
 
 struct Piece {
     encoded: Vec<u8>,
-    _permit: Permit,
+    _permit: Option<Permit>,
     // Nobody looks at it any more once the piece has left.
     _unsent: Arc<Unsent>,
 }

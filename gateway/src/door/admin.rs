@@ -1,0 +1,169 @@
+//! `AdminService`: applications, keys and the audit log over gRPC, for whoever has the admin token.
+//!
+//! It translates: what is done, and that it is written to the audit log, is [`Admin`]'s. A call runs to its end even if
+//! its client leaves, because a change and its line in the audit log belong together.
+
+mod calls;
+mod guard;
+mod page;
+mod status;
+pub(crate) mod wire;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use headgate_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
+use headgate_proto::admin::v1::*;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Request, Response, Status};
+
+use self::guard::Guard;
+use crate::admin::authority::Authority;
+use crate::admin::{Actor, Admin, AdminError};
+use crate::metrics::Metrics;
+use crate::operate::tasks::Tasks;
+
+/// Its name, for health and reflection.
+pub const ADMIN_SERVICE: &str = "headgate.admin.v1.AdminService";
+
+/// The largest message: a name and a description of the longest, and then some.
+const MAX_MESSAGE: usize = 16 << 10;
+
+/// What the service needs.
+#[derive(Clone)]
+pub struct Parts {
+    /// Does what is asked.
+    pub admin: Arc<Admin>,
+    /// Says who may ask.
+    pub authority: Arc<Authority>,
+    /// Where calls run to their end.
+    pub tasks: Tasks,
+    /// Counts those that are refused.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The service, behind its guard.
+#[must_use]
+pub fn service(parts: Parts) -> InterceptedService<AdminServiceServer<impl AdminService>, impl Interceptor + Clone> {
+    let Parts { admin, authority, tasks, metrics } = parts;
+    let server = AdminServiceServer::new(Door { admin, tasks }).max_decoding_message_size(MAX_MESSAGE);
+    InterceptedService::new(server, Guard::new(authority, metrics))
+}
+
+struct Door {
+    admin: Arc<Admin>,
+    tasks: Tasks,
+}
+
+impl Door {
+    /// Does what a call asks for, whether or not its client is still there at the end.
+    async fn answer<Q, A, F>(
+        &self,
+        request: Request<Q>,
+        work: impl FnOnce(Arc<Admin>, Actor, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        A: Send + 'static,
+        F: Future<Output = Result<A, AdminError>> + Send + 'static,
+    {
+        let (_, extensions, asked) = request.into_parts();
+        let Some(actor) = extensions.get::<Actor>().cloned() else {
+            return Err(status::internal(&"a call came past its guard"));
+        };
+        match self.tasks.spawn("admin", work(Arc::clone(&self.admin), actor, asked)).await {
+            Ok(Some(answer)) => Ok(Response::new(answer?)),
+            Ok(None) | Err(_) => Err(status::internal(&"internal error")),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Door {
+    async fn create_application(
+        &self,
+        request: Request<CreateApplicationRequest>,
+    ) -> Result<Response<CreateApplicationResponse>, Status> {
+        self.answer(request, calls::create_application).await
+    }
+
+    async fn list_applications(
+        &self,
+        request: Request<ListApplicationsRequest>,
+    ) -> Result<Response<ListApplicationsResponse>, Status> {
+        self.answer(request, calls::list_applications).await
+    }
+
+    async fn get_application(
+        &self,
+        request: Request<GetApplicationRequest>,
+    ) -> Result<Response<GetApplicationResponse>, Status> {
+        self.answer(request, calls::get_application).await
+    }
+
+    async fn update_application(
+        &self,
+        request: Request<UpdateApplicationRequest>,
+    ) -> Result<Response<UpdateApplicationResponse>, Status> {
+        self.answer(request, calls::update_application).await
+    }
+
+    async fn delete_application(
+        &self,
+        request: Request<DeleteApplicationRequest>,
+    ) -> Result<Response<DeleteApplicationResponse>, Status> {
+        self.answer(request, calls::delete_application).await
+    }
+
+    async fn create_authorization(
+        &self,
+        request: Request<CreateAuthorizationRequest>,
+    ) -> Result<Response<CreateAuthorizationResponse>, Status> {
+        self.answer(request, calls::create_authorization).await
+    }
+
+    async fn list_authorizations(
+        &self,
+        request: Request<ListAuthorizationsRequest>,
+    ) -> Result<Response<ListAuthorizationsResponse>, Status> {
+        self.answer(request, calls::list_authorizations).await
+    }
+
+    async fn get_authorization(
+        &self,
+        request: Request<GetAuthorizationRequest>,
+    ) -> Result<Response<GetAuthorizationResponse>, Status> {
+        self.answer(request, calls::get_authorization).await
+    }
+
+    async fn update_authorization(
+        &self,
+        request: Request<UpdateAuthorizationRequest>,
+    ) -> Result<Response<UpdateAuthorizationResponse>, Status> {
+        self.answer(request, calls::update_authorization).await
+    }
+
+    async fn rotate_authorization(
+        &self,
+        request: Request<RotateAuthorizationRequest>,
+    ) -> Result<Response<RotateAuthorizationResponse>, Status> {
+        self.answer(request, calls::rotate_authorization).await
+    }
+
+    async fn delete_authorization(
+        &self,
+        request: Request<DeleteAuthorizationRequest>,
+    ) -> Result<Response<DeleteAuthorizationResponse>, Status> {
+        self.answer(request, calls::delete_authorization).await
+    }
+
+    async fn list_audit_entries(
+        &self,
+        request: Request<ListAuditEntriesRequest>,
+    ) -> Result<Response<ListAuditEntriesResponse>, Status> {
+        self.answer(request, calls::list_audit_entries).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

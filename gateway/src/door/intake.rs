@@ -1,0 +1,110 @@
+//! What the doors for events share: the way from a key to a batch that is taken. There is no other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use uuid::Uuid;
+
+use super::refusals::Refusals;
+use crate::admission::app::App;
+use crate::admission::budget::Permit;
+use crate::admission::key_cache::{Grant, KeyCache};
+use crate::admission::refusal::Refusal;
+use crate::clock::Clock;
+use crate::delivery::Health;
+use crate::delivery::route::Routes;
+use crate::ingest::scan::{Envelope, Head};
+use crate::ingest::validate::{Flaw, Invalid};
+use crate::ingest::{Incoming, Ingest};
+use crate::live::Live;
+use crate::metrics::Metrics;
+
+/// Who may come in, and where batches go.
+pub struct Intake {
+    ingest: Arc<Ingest>,
+    keys: Arc<KeyCache>,
+    routes: Arc<Routes>,
+    live: Arc<Live>,
+    refusals: Refusals,
+    clock: Clock,
+    next_affinity: AtomicUsize,
+}
+
+/// What the way leads through.
+pub struct Parts {
+    /// Where batches go.
+    pub ingest: Arc<Ingest>,
+    /// Who may come in.
+    pub keys: Arc<KeyCache>,
+    /// Asked for a destination's health before a batch is taken.
+    pub routes: Arc<Routes>,
+    /// What passes; told of refusals.
+    pub live: Arc<Live>,
+    /// The clock.
+    pub clock: Clock,
+    /// Where refusals are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Intake {
+    /// Puts the way together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { ingest, keys, routes, live, clock, metrics } = parts;
+        let refusals = Refusals::new(&metrics);
+        Arc::new(Self { ingest, keys, routes, live, refusals, clock, next_affinity: AtomicUsize::new(0) })
+    }
+
+    /// Lets a key in. A refusal comes with the application, where the key is of one.
+    ///
+    /// # Errors
+    /// As [`KeyCache::authenticate`].
+    pub async fn authenticate(&self, key: &str) -> Result<Grant, (Option<Uuid>, Refusal)> {
+        self.keys.authenticate(key).await.map_err(|refusal| (self.keys.application_of(key), refusal))
+    }
+
+    /// May this batch come in now? The cheap questions first; the rate is charged last, when nothing else can refuse.
+    ///
+    /// # Errors
+    /// Why not, with the batch's sequence as far as it could be read.
+    pub fn admit(
+        &self,
+        app: &App,
+        message: &[u8],
+        permit: &mut Permit,
+        envelope: Envelope,
+    ) -> Result<Head, (Option<u64>, Refusal)> {
+        let head = self.ingest.head(message, envelope)?;
+        let refuse = |refusal| (Some(head.sequence), refusal);
+        permit.cover_events(head.events, message.len()).map_err(refuse)?;
+        if let Health::Down { retry_after, .. } = self.routes.of(app.route()).destination.health() {
+            return Err(refuse(Refusal::DestinationDown { retry_after }));
+        }
+        app.charge(head.events, message.len()).map_err(refuse)?;
+        Ok(head)
+    }
+
+    /// As [`Ingest::check`].
+    ///
+    /// # Errors
+    /// As [`Ingest::check`].
+    pub fn check(&self, app: &App, message: &[u8], envelope: Envelope, flaws: &[Flaw]) -> Result<(), (u32, Invalid)> {
+        self.ingest.check(app, message, envelope, flaws)
+    }
+
+    /// Takes a batch that was admitted.
+    pub fn take(&self, incoming: Incoming) {
+        self.ingest.take(incoming);
+    }
+
+    /// A number for whatever sends batches, see [`Incoming::affinity`].
+    pub fn next_affinity(&self) -> usize {
+        self.next_affinity.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts, logs and shows a refusal; `application`: whose batch it is, where that is known.
+    pub fn refused(&self, application: Option<Uuid>, refusal: &Refusal) {
+        self.refusals.refused(refusal, &self.clock);
+        self.live.refused(application, refusal);
+    }
+}

@@ -1,0 +1,234 @@
+//! The REST door: the API of AWS's Game Analytics Pipeline, so that its clients work by changing one URL.
+//!
+//! Every route is served at the root and under a stage prefix of one segment (`/live/applications/…`); where a path is
+//! both, the root's route answers. Events go the way of every door's ([`super::intake`]), and what administrators do goes
+//! through [`Admin`].
+
+mod administrator;
+mod answer;
+mod applications;
+mod authorizations;
+pub mod batch;
+mod body;
+mod events;
+mod failure;
+mod shapes;
+mod signature;
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::FutureExt;
+use http::Request;
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+use uuid::Uuid;
+
+use self::answer::{RestBody, complete, preflight};
+use self::failure::Failure;
+use super::connection::{Answered, Answering, LeaveSignal};
+use super::intake::Intake;
+use super::listener::Services;
+use super::open_calls::OpenCalls;
+use super::slow_readers::SlowReaders;
+use crate::admin::authority::Authority;
+use crate::admin::{Admin, AdminError};
+use crate::admission::refusal::Refusal;
+use crate::clock::Clock;
+use crate::config::RestSettings;
+use crate::operate::tasks::Tasks;
+
+/// What the door needs from the rest of the house.
+pub struct Parts {
+    /// The way that batches go.
+    pub intake: Arc<Intake>,
+    /// Does what administrators ask for.
+    pub admin: Arc<Admin>,
+    /// Says who is one.
+    pub authority: Arc<Authority>,
+    /// The clock.
+    pub clock: Clock,
+    /// For acts that go on without their client, and for counting panics.
+    pub tasks: Tasks,
+    /// Cancelled when the gateway drains.
+    pub draining: CancellationToken,
+}
+
+/// What every request shares.
+pub struct Shared {
+    intake: Arc<Intake>,
+    admin: Arc<Admin>,
+    authority: Arc<Authority>,
+    slow_readers: SlowReaders,
+    clock: Clock,
+    tasks: Tasks,
+    draining: CancellationToken,
+    is_encrypted: bool,
+    max_body: usize,
+    max_batch: u32,
+    max_admin_body: usize,
+    body_timeout: Duration,
+    slow_reader_timeout: Duration,
+}
+
+impl Shared {
+    /// Puts the door together.
+    #[must_use]
+    pub fn new(parts: Parts, settings: &RestSettings) -> Arc<Self> {
+        let Parts { intake, admin, authority, clock, tasks, draining } = parts;
+        Arc::new(Self {
+            intake,
+            admin,
+            authority,
+            slow_readers: SlowReaders::default(),
+            clock,
+            tasks,
+            draining,
+            is_encrypted: settings.tls.is_some(),
+            max_body: settings.max_body.as_usize(),
+            max_batch: settings.max_batch,
+            max_admin_body: settings.max_admin_body.as_usize(),
+            body_timeout: settings.body_timeout,
+            slow_reader_timeout: settings.slow_reader_timeout,
+        })
+    }
+
+    /// Gives up answers that their clients do not read. To be run as a task.
+    pub async fn watch_slow_readers(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval((self.slow_reader_timeout / 4).max(Duration::from_millis(20)));
+        loop {
+            ticks.tick().await;
+            let _ = self.slow_readers.give_up_after(self.slow_reader_timeout);
+        }
+    }
+
+    /// Does what changes something, to its end: a client that goes away in the middle must not leave an act without its
+    /// line in the audit log.
+    async fn act<T, F>(&self, act: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, AdminError>> + Send + 'static,
+    {
+        match self.tasks.spawn("admin", act).await {
+            Ok(Some(done)) => done.map_err(Failure::from),
+            Ok(None) | Err(_) => Err(Failure::internal("the request failed: the gateway's log says why")),
+        }
+    }
+
+    fn refused(&self, application: Option<Uuid>, refusal: &Refusal) -> Failure {
+        self.intake.refused(application, refusal);
+        Failure::from(refusal)
+    }
+}
+
+/// The API's routes.
+fn api() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/applications", get(applications::list).post(applications::create).options(preflight))
+        .route(
+            "/applications/{application_id}",
+            get(applications::show).delete(applications::delete).options(preflight),
+        )
+        .route(
+            "/applications/{application_id}/authorizations",
+            get(authorizations::list).post(authorizations::create).options(preflight),
+        )
+        .route(
+            "/applications/{application_id}/authorizations/{api_key_id}",
+            get(authorizations::show).put(authorizations::modify).delete(authorizations::delete).options(preflight),
+        )
+        .route("/applications/{application_id}/events", post(events::publish).options(preflight))
+}
+
+fn router(shared: &Arc<Shared>) -> Router {
+    Router::new()
+        .merge(api())
+        .nest("/{stage}", api())
+        .fallback(async || Failure::not_found("there is no such path"))
+        .method_not_allowed_fallback(async || Failure::method_not_allowed())
+        .with_state(Arc::clone(shared))
+}
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub struct ConnectionService {
+    shared: Arc<Shared>,
+    router: Router,
+    leave: Arc<LeaveSignal>,
+    calls: OpenCalls,
+}
+
+impl ConnectionService {
+    async fn answer(mut self, request: Request<Incoming>) -> Response {
+        if self.shared.draining.is_cancelled() {
+            return self.shared.refused(None, &Refusal::Draining).into_response();
+        }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.leave);
+        let routed = AssertUnwindSafe(self.router.call(request)).catch_unwind().await;
+        match routed {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                self.shared.tasks.panicked("REST call");
+                self.shared.refused(None, &Refusal::Internal).into_response()
+            }
+        }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<RestBody>;
+    type Error = Infallible;
+    type Future = Answered<RestBody>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let call = self.calls.begin();
+        Box::pin(self.clone().answer(request).map(|mut response| {
+            complete(response.headers_mut());
+            Ok(response.map(|body| RestBody::new(body, call)))
+        }))
+    }
+}
+
+impl Answering for ConnectionService {
+    type Answer = RestBody;
+
+    fn open_calls(&self) -> &OpenCalls {
+        &self.calls
+    }
+}
+
+/// The service of every connection.
+pub struct RestServices {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl RestServices {
+    /// Over what every request shares.
+    #[must_use]
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), router: router(shared) }
+    }
+}
+
+impl Services for RestServices {
+    type Service = ConnectionService;
+
+    fn of_connection(&self, leave: Arc<LeaveSignal>) -> ConnectionService {
+        ConnectionService {
+            shared: Arc::clone(&self.shared),
+            router: self.router.clone(),
+            leave,
+            calls: OpenCalls::default(),
+        }
+    }
+}

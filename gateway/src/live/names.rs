@@ -1,0 +1,102 @@
+//! The few names that a batch holds, told apart without copying one: a table on the stack, asked once for each event.
+
+/// Names that one table tells apart. A batch with more is taken in several pieces.
+pub(super) const MAX_NAMES: usize = 32;
+const SLOTS: usize = 64;
+
+/// Names in the order in which they came.
+pub(super) struct Names<'m> {
+    // 0: free; otherwise a name's place, from 1.
+    slots: [u8; SLOTS],
+    names: [&'m [u8]; MAX_NAMES],
+    len: usize,
+    last: usize,
+}
+
+impl<'m> Names<'m> {
+    pub(super) fn new() -> Self {
+        Self { slots: [0; SLOTS], names: [&[]; MAX_NAMES], len: 0, last: 0 }
+    }
+
+    /// A name's place, a new one where it was not seen; `None` where there is none left.
+    #[inline]
+    pub(super) fn place(&mut self, name: &'m [u8]) -> Option<u8> {
+        if self.last < self.len && self.names[self.last] == name {
+            return Some(byte(self.last));
+        }
+        let mut slot = hash(name);
+        loop {
+            match usize::from(self.slots[slot]) {
+                0 => break,
+                place if self.names[place - 1] == name => {
+                    self.last = place - 1;
+                    return Some(byte(place - 1));
+                }
+                _ => slot = (slot + 1) % SLOTS,
+            }
+        }
+        if self.len == MAX_NAMES {
+            return None;
+        }
+        self.names[self.len] = name;
+        self.last = self.len;
+        self.len += 1;
+        // At most half of the slots are taken: the search above always ends.
+        self.slots[slot] = byte(self.len);
+        Some(byte(self.last))
+    }
+
+    pub(super) fn as_slice(&self) -> &[&'m [u8]] {
+        &self.names[..self.len]
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new();
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "at most 32")]
+const fn byte(place: usize) -> u8 {
+    place as u8
+}
+
+/// By length and both ends: names that differ only in between share a slot, which costs a comparison.
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    let ends = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(23),
+        _ => name.iter().fold(0, |folded, byte| folded << 8 | u64::from(*byte)),
+    };
+    let mixed = (ends ^ (name.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    #[allow(clippy::cast_possible_truncation, reason = "six bits")]
+    let slot = (mixed >> 58) as usize;
+    slot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_has_one_place_until_there_are_too_many() {
+        let owned: Vec<String> = (0..40).map(|n| format!("type_{n}_of_this_test")).collect();
+        let mut names = Names::new();
+        for _ in 0..3 {
+            for (place, name) in owned.iter().enumerate() {
+                let expected = u8::try_from(place).ok().filter(|place| usize::from(*place) < MAX_NAMES);
+                assert_eq!(names.place(name.as_bytes()), expected, "{name}");
+            }
+        }
+        assert_eq!(names.as_slice().len(), MAX_NAMES);
+        names.clear();
+        assert_eq!((names.place(b""), names.place(b"a"), names.place(b"")), (Some(0), Some(1), Some(0)));
+    }
+
+    #[test]
+    fn names_that_share_a_slot_are_still_told_apart() {
+        let alike: Vec<String> = (0..20).map(|n| format!("12345678{n:02}12345678")).collect();
+        let mut names = Names::new();
+        let places: Vec<_> = alike.iter().map(|name| names.place(name.as_bytes())).collect();
+        assert_eq!(places, (0..20).map(Some).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,226 @@
+//! The overview: what arrives now, over the last hour, for which application; and what to do first.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+use uuid::Uuid;
+
+use super::application::live::why;
+use super::{Refresh, applications};
+use crate::delivery::Health;
+use crate::live::view::{AppNow, Series, TailEntry, TailVerdict, Verdicts};
+use crate::operate::console::chart::Chart;
+use crate::operate::console::components::{self, badge, live};
+use crate::operate::console::failure::{Answer, Failure};
+use crate::operate::console::guard::Signed;
+use crate::operate::console::layout::{Page, Place, form_token};
+use crate::operate::console::session::Session;
+use crate::operate::console::{Console, words};
+use crate::operate::lifecycle::Phase;
+use crate::registry::Application;
+
+struct View {
+    now_ms: i64,
+    applications: Arc<[Application]>,
+    now: Vec<AppNow>,
+    seconds: Series,
+    minutes: Series,
+    refused: Vec<TailEntry>,
+    down: Option<String>,
+}
+
+/// Refused calls that are shown.
+const REFUSED: usize = 5;
+
+impl View {
+    fn of(console: &Console, applications: Arc<[Application]>) -> Self {
+        Self {
+            now_ms: console.now_ms(),
+            applications,
+            now: console.live.apps_now(),
+            seconds: console.live.seconds(None),
+            minutes: console.live.minutes(None),
+            refused: console.live.tail(None, Some(TailVerdict::Refused), 0, REFUSED),
+            down: down(console),
+        }
+    }
+
+    fn tiles(&self) -> Markup {
+        let rate = self.now.iter().map(|app| app.events_per_second).sum();
+        components::verdict_tiles(rate, total(self.now.iter().map(|app| app.last_hour)))
+    }
+
+    fn health(&self) -> Markup {
+        html! {
+            @match &self.down {
+                None => p .state { (badge("good", "up")) " Events are taken." },
+                Some(reason) => p .state { (badge("bad", "down")) " " (reason) },
+            }
+        }
+    }
+
+    fn seconds(&self) -> Markup {
+        Chart::of_verdicts("seconds-chart", "Events a second, now", &self.seconds, "No events in the last minutes.")
+            .draw()
+    }
+
+    fn minutes(&self) -> Markup {
+        Chart::of_verdicts("minutes-chart", "Events a second, last hour", &self.minutes, "No events in the last hour.")
+            .draw()
+    }
+
+    fn table(&self) -> Markup {
+        applications::table(self.now_ms, &self.applications, &self.now)
+    }
+
+    /// Calls that were refused as a whole, those with a key that nobody has among them: no application's page shows them.
+    fn refused(&self) -> Markup {
+        let name =
+            |id: Uuid| self.applications.iter().find(|one| one.application_id == id).map(|one| one.name.as_str());
+        let rows = html! {
+            @for entry in self.refused.iter().rev() {
+                tr {
+                    td .nowrap { (words::time_of_day(entry.at_ms)) }
+                    th scope="row" {
+                        @match entry.application_id.and_then(name) {
+                            Some(name) => (name),
+                            None => span .quiet { "unknown" },
+                        }
+                    }
+                    td .words { (why(entry)) }
+                }
+            }
+        };
+        html! {
+            @if !self.refused.is_empty() {
+                h2 { "Calls refused lately" }
+                (components::table("Calls refused lately", &["Time, UTC", "Application", "Why"], &rows))
+            }
+        }
+    }
+
+    /// What a person who has just installed this does first; gone with the first event.
+    fn first_steps(&self, session: &Session) -> Markup {
+        let any = self.now.iter().any(|app| app.last_event_at_ms.is_some());
+        let own = self.applications.iter().rev().find(|application| application.name != "demo");
+        html! {
+            @if !any {
+                section .card .steps aria-labelledby="steps" {
+                    h2 #steps { "From here to your first event" }
+                    ol {
+                        li .done[own.is_some()] {
+                            h3 { "Register your game" }
+                            @match own {
+                                Some(own) => p { (own.name) " is registered. " a href="/console/applications" { "Register another" } },
+                                None => (applications::register_form(session, None, None)),
+                            }
+                        }
+                        li {
+                            h3 { "Hand out a key" }
+                            @match own {
+                                Some(own) => p {
+                                    a href={ (components::application_address(own.application_id)) "/keys" } {
+                                        "Make a key for " (own.name)
+                                    }
+                                    ", and copy it into your game server or its secret store."
+                                },
+                                None => p { "It comes with the game: leave the box ticked. The key is shown once." },
+                            }
+                        }
+                        li {
+                            h3 { "Send an event" }
+                            p {
+                                "From your game, with one of the commands beside the key, or "
+                                a href="/console/test" { "from here" } ". It shows up on this page within a second."
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What hinders events from being taken, in words.
+fn down(console: &Console) -> Option<String> {
+    let phase = console.lifecycle.phase();
+    if phase != Phase::Ready {
+        return Some(format!("The gateway is {phase}."));
+    }
+    let reasons = console.routes.outlets().filter_map(|outlet| match outlet.destination.health() {
+        Health::Up => None,
+        Health::Down { reason, .. } => Some(format!("{}: {reason}", outlet.destination.name())),
+    });
+    let reasons: Vec<String> = reasons.collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn total(verdicts: impl Iterator<Item = Verdicts>) -> Verdicts {
+    verdicts.fold(Verdicts::default(), |sum, one| Verdicts {
+        accepted: sum.accepted + one.accepted,
+        rejected: sum.rejected + one.rejected,
+        retry: sum.retry + one.retry,
+        unknown: sum.unknown + one.unknown,
+        duplicates: sum.duplicates + one.duplicates,
+        warned: sum.warned + one.warned,
+    })
+}
+
+pub(in super::super) async fn page(State(console): State<Arc<Console>>, session: Signed) -> Answer {
+    let view = View::of(&console, console.applications().await?);
+    let content = html! {
+        (live("health", &view.health()))
+        (view.first_steps(&session))
+        (live("tiles", &view.tiles()))
+        div .plots { (live("seconds", &view.seconds())) (live("minutes", &view.minutes())) }
+        section aria-labelledby="apps" {
+            h2 #apps { "Applications" }
+            (live("table", &view.table()))
+            p { a href="/console/applications" { "All applications, and registering one" } }
+        }
+        section aria-label="Calls refused lately" { (live("refused", &view.refused())) }
+    };
+    let live = Some("/console/api/overview".to_owned());
+    Ok(Page { session: &session, place: Place::Overview, title: "Overview", heading: None, live, content }.response())
+}
+
+pub(in super::super) async fn refresh(State(console): State<Arc<Console>>) -> Result<Response, Failure> {
+    let view = View::of(&console, console.applications_lately().await?);
+    let parts = [
+        ("health", view.health()),
+        ("tiles", view.tiles()),
+        ("seconds", view.seconds()),
+        ("minutes", view.minutes()),
+        ("table", view.table()),
+        ("refused", view.refused()),
+    ];
+    Ok(Refresh::response(view.now_ms, parts))
+}
+
+/// The first link that a person needs, for pages that have nothing to show yet.
+pub(super) fn nothing_yet(words: &str, address: &str, link: &str) -> Markup {
+    html! { p .empty { (words) " " a href=(address) { (link) } } }
+}
+
+/// A form that does one thing, as a button.
+pub(super) fn act(session: &Session, address: &str, word: &str, about: &str, hidden: &[(&str, &str)]) -> Markup {
+    html! {
+        form .inline method="post" action=(address) {
+            (form_token(session))
+            @for (name, value) in hidden { input type="hidden" name=(name) value=(value); }
+            button { (word) span .unseen { " " (about) } }
+        }
+    }
+}
+
+/// When something was last, in words.
+pub(super) fn last(now_ms: i64, at_ms: Option<i64>) -> Markup {
+    html! {
+        @match at_ms {
+            Some(at) => time datetime=(words::utc(at)) title=(words::utc(at)) { (words::ago(now_ms, at)) },
+            None => span .quiet { "never" },
+        }
+    }
+}

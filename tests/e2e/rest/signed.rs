@@ -1,0 +1,107 @@
+//! Administrators who sign with an access key, as botocore does it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use headgate_tests::gateway::GatewayProcess;
+use headgate_tests::python;
+use serde_json::{Value, json};
+
+const ID: &str = "AKIDHEADGATEADMIN001";
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+const DENIED: &str = r#"{"error":"AccessDenied"}"#;
+
+/// Has botocore sign and send these calls.
+async fn sign(gateway: &GatewayProcess, calls: Vec<Value>) -> Vec<(u64, String)> {
+    let asked = json!({"url": format!("http://{}", gateway.rest()), "access_key_id": ID, "calls": calls});
+    let said = tokio::task::spawn_blocking(move || {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/rest/sign.py");
+        let mut python = Command::new(python::consumer());
+        let mut child = python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(asked.to_string().as_bytes()).expect("it reads");
+        drop(stdin);
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "botocore failed; its words are above");
+        output.stdout
+    });
+    let answers: Vec<Value> = serde_json::from_slice(&said.await.expect("no panic")).expect("it answers in JSON");
+    let answer = |answer: &Value| {
+        (answer["status"].as_u64().expect("a status"), answer["body"].as_str().expect("a body").to_owned())
+    };
+    answers.iter().map(answer).collect()
+}
+
+async fn gateway(data: &Path) -> GatewayProcess {
+    let keys = data.join("access-keys");
+    std::fs::write(&keys, format!("{ID} {SECRET}\nAKIDOTHER a-secret-of-another-one\n")).expect("it can be written");
+    let setting = format!("admin.access_keys_file={:?}", keys.display().to_string());
+    GatewayProcess::start(data, &[&setting]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_botocore_signs_are_taken_with_a_body_and_without() {
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = gateway(data.path()).await;
+    let json = json!({"content-type": "application/json"});
+    let answers = sign(
+        &gateway,
+        vec![
+            json!({"method": "POST", "path": "/applications", "body": r#"{"Name":"Skyfall ü"}"#, "secret": SECRET,
+                "headers": json}),
+            json!({"method": "GET", "path": "/applications", "secret": SECRET}),
+            json!({"method": "GET", "path": "/live/applications", "secret": SECRET, "region": "us-east-1"}),
+            json!({"method": "GET", "path": "/applications?b=2&a=%2Fx%20y&empty=", "secret": SECRET}),
+            json!({"method": "DELETE", "path": "/live/applications/an%20id", "secret": SECRET}),
+            json!({"method": "GET", "path": "/applications", "secret": SECRET, "seconds_off": -240}),
+            json!({"method": "GET", "path": "/applications", "secret": SECRET, "seconds_off": 240}),
+        ],
+    )
+    .await;
+    let statuses: Vec<_> = answers.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [200; 7], "{answers:?}");
+    let made: Value = serde_json::from_str(&answers[0].1).expect("JSON");
+    assert_eq!(made["ApplicationName"], "Skyfall ü");
+    let list: Value = serde_json::from_str(&answers[2].1).expect("JSON");
+    assert!(list["Applications"].as_array().expect("a list").contains(&made), "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_a_stale_date_and_whatever_was_tampered_with_are_denied() {
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = gateway(data.path()).await;
+    let create = |more: Value| {
+        let mut call = json!({"method": "POST", "path": "/live/applications?a=1", "body": r#"{"Name":"one"}"#,
+            "secret": SECRET, "headers": {"content-type": "application/json"}});
+        for (name, value) in more.as_object().expect("an object") {
+            call[name] = value.clone();
+        }
+        call
+    };
+    let cases = [
+        ("a wrong secret", json!({"secret": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEZ"})),
+        ("another's secret", json!({"secret": "a-secret-of-another-one"})),
+        ("a date six minutes ago", json!({"seconds_off": -360})),
+        ("a date in six minutes", json!({"seconds_off": 360})),
+        ("another body", json!({"send_body": r#"{"Name":"two"}"#})),
+        ("no body", json!({"send_body": ""})),
+        ("another query", json!({"send_path": "/live/applications?a=2"})),
+        ("no query", json!({"send_path": "/live/applications"})),
+        ("another stage", json!({"send_path": "/prod/applications?a=1"})),
+        ("another content type", json!({"send_headers": {"content-type": "text/plain"}})),
+        ("a header that is gone", json!({"send_headers": {"content-type": null}})),
+        ("no date", json!({"send_headers": {"X-Amz-Date": null}})),
+        ("a header of AWS's that is not signed", json!({"send_headers": {"X-Amz-Security-Token": "token"}})),
+        ("the hash of another body", json!({"headers": {"X-Amz-Content-SHA256": "0".repeat(64)}})),
+        ("a body that is not signed", json!({"headers": {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}})),
+        ("another service", json!({"service": "s3"})),
+    ];
+    let answers = sign(&gateway, cases.iter().map(|(_, more)| create(more.clone())).collect()).await;
+    for ((case, _), (status, body)) in cases.iter().zip(&answers) {
+        assert_eq!((*status, body.as_str()), (403, DENIED), "{case}");
+    }
+    let list = sign(&gateway, vec![json!({"method": "GET", "path": "/applications", "secret": SECRET})]).await;
+    let list: Value = serde_json::from_str(&list[0].1).expect("JSON");
+    assert_eq!(list["Count"], 1, "only the demo application is there: {list}");
+}
