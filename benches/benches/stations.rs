@@ -21,10 +21,11 @@ use headgate::delivery::route::{Outlet, Routes};
 use headgate::gather::{BucketId, BucketSink, InFlight, Lanes, LanesParts, Outcome, Packing};
 use headgate::ingest::dedupe::Dedupe;
 use headgate::ingest::member::member;
+use headgate::ingest::policy::Policies;
 use headgate::ingest::scan::{self, Envelope, RawEvent};
 use headgate::ingest::validate::{Limits, validate};
 use headgate::ingest::verdict::{BatchOutcome, Reply};
-use headgate::ingest::{Incoming, Ingest, json};
+use headgate::ingest::{self, Incoming, Ingest, json};
 use headgate::live::Live;
 use headgate::metrics::Metrics;
 use headgate::registry::{self, Application};
@@ -283,7 +284,15 @@ fn everything(c: &mut Criterion) {
     let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination: sink });
     let apps = Apps::new(&AdmissionSettings::default(), &metrics);
     let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);
-    let ingest = Ingest::new(&IngestSettings::default(), routes, None, &live, &clock, &metrics).expect("randomness");
+    let parts = ingest::Parts {
+        routes,
+        rejects: None,
+        policies: Policies::new(),
+        live,
+        clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let ingest = Ingest::new(&IngestSettings::default(), parts).expect("randomness");
     let app = app(&metrics);
     let reply: Arc<dyn Reply> = Arc::new(Accepted);
     let mut batches = Batches::new(STREAMS_OF_100, 1).expect("randomness");
@@ -299,6 +308,7 @@ fn everything(c: &mut Criterion) {
                     envelope: Envelope::Stream,
                     head,
                     flaws: Vec::new(),
+                    policy: ingest.policy(&app),
                     arrived: clock.now(),
                     reply: Arc::clone(&reply),
                     token: head.sequence,

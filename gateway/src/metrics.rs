@@ -70,9 +70,10 @@ described! {
     /// Counters. They only rise.
     Counter {
         EventsReceived = "headgate_events_received" ["application"] "Events that arrived in batches that were admitted.";
-        EventsSettled = "headgate_events_settled" ["application", "verdict"] "Events by verdict (accepted, rejected, retry, unknown); their sum follows headgate_events_received.";
+        EventsSettled = "headgate_events_settled" ["application", "verdict"] "Events by verdict (accepted, rejected, retry, unknown, and suppressed: of players who are not to be kept, answered as accepted and not stored); their sum follows headgate_events_received.";
         EventsRejected = "headgate_events_rejected_reason" ["reason"] "Rejected events by reason.";
         EventsDuplicate = "headgate_events_duplicate" ["application"] "Events whose id was seen before: answered as the first one, stored once; of two payloads under one id the first wins.";
+        EventsWarned = "headgate_events_warned" ["application"] "Events that were taken and do not fit the schema of their type, which is in mode warn.";
         BytesReceived = "headgate_received_bytes" ["application"] "Bytes of admitted messages, decompressed.";
         BatchesReceived = "headgate_batches_received" ["application"] "Batches admitted.";
         WindowEvents = "headgate_window_events" ["application", "app_version"] "TotalEvents: stored events, distinct by id, of one-minute windows of event time; added when a minute closes, late ones as they come.";
@@ -147,6 +148,7 @@ described! {
         ShardMapAge = "headgate_shard_map_age_seconds" [] "Since the stream was last described.";
         ShareMembers = "headgate_share_members" [] "Gateways that share the applications' rates, this one included; 0 where rates are not shared.";
         ShareAge = "headgate_share_exchange_age_seconds" [] "Since demand was last exchanged with the other gateways; while it rises, every gateway keeps its last shares.";
+        PoliciesFresh = "headgate_policies_fresh" [] "1 while schemas and suppressed players are as the registry has them, 0 while it can't be asked or has no books.";
         LiveApplications = "headgate_live_applications" [] "Applications whose events are shown one by one (at most live.max_applications).";
         LiveWindowBytes = "headgate_live_window_bytes" [] "Memory that the windows of all applications take, and counts of events on their way (each at most about live.window_memory).";
         Ready = "headgate_ready" [] "1 while the gateway takes events, else 0.";

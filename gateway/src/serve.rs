@@ -6,23 +6,26 @@
 mod data_dir;
 mod demo;
 mod doors;
+mod error;
 mod key_tasks;
 mod names;
 mod outlets;
 mod services;
+mod stop;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use self::data_dir::DataDir;
 pub use self::demo::{Demo, DemoError};
+pub use self::error::ServeError;
 use self::names::Names;
 use self::outlets::Outlets;
+pub use self::stop::Stopped;
 use crate::admin::Admin;
 use crate::admin::authority::{Authority, MadeToken};
 use crate::admission::app::Apps;
@@ -39,7 +42,8 @@ use crate::door::admin;
 use crate::door::direct::Direct;
 use crate::door::intake::{self, Intake};
 use crate::door::listener::Ends;
-use crate::ingest::Ingest;
+use crate::ingest::policy::{Policies, PolicyFeed};
+use crate::ingest::{self, Ingest};
 use crate::live::Live;
 use crate::metrics::{Gauge, Metrics};
 use crate::operate::console::{self, Console};
@@ -47,49 +51,6 @@ use crate::operate::http::{self, Operated};
 use crate::operate::lifecycle::{Lifecycle, Phase};
 use crate::operate::tasks::Tasks;
 use crate::registry::{self, Books, Opened, Registry};
-
-/// The end of a drain that is left for flushing, once the last call is cut off.
-const FLUSH_RESERVE: Duration = Duration::from_secs(2);
-
-/// How long calls that were cut off may take to end.
-const CUT_OFF_PATIENCE: Duration = Duration::from_millis(250);
-
-/// Why a gateway can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The data folder can't be used.
-    #[error("{path}: {problem}")]
-    DataDir {
-        /// The folder or a file in it.
-        path: String,
-        /// What is wrong, and what would mend it.
-        problem: String,
-    },
-    /// An address can't be had.
-    #[error("{setting} = {address}: {source}; is another gateway running, or set another address")]
-    Listen {
-        /// The setting.
-        setting: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A part can't start.
-    #[error("{part}: {problem}")]
-    Part {
-        /// Which part.
-        part: &'static str,
-        /// What it says.
-        problem: String,
-    },
-}
-
-impl ServeError {
-    fn part(part: &'static str, problem: impl std::fmt::Display) -> Self {
-        Self::Part { part, problem: problem.to_string() }
-    }
-}
 
 /// What a gateway stands on. The defaults are the machine's; tests put others in their place.
 pub struct Ground {
@@ -136,15 +97,6 @@ pub struct Gateway {
     clock: Clock,
     // Held until everything else is down.
     data_dir: DataDir,
-}
-
-/// How a gateway stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// Every call was answered.
-    Clean,
-    /// Calls were cut off at the deadline.
-    CutOff,
 }
 
 impl Gateway {
@@ -196,9 +148,19 @@ impl Gateway {
         let keys =
             KeyCache::new(Arc::clone(&registry), Arc::clone(&apps), &settings.admission, clock.clone(), &metrics);
         let live = Live::new(&settings.live, &apps, &clock, &metrics);
-        let (ways, bad_rows) = (Arc::clone(&routes), Some(Arc::clone(&rejects)));
-        let ingest = Ingest::new(&settings.ingest, ways, bad_rows, &live, &clock, &metrics)
-            .map_err(|error| ServeError::part("ingest", error))?;
+        let policies = Policies::new();
+        let feed = PolicyFeed::new(&policies, &books, settings.ingest.policy_refresh, &metrics);
+        feed.load().await.map_err(|error| ServeError::part("schemas and suppressed players", error))?;
+        background.supervise("policies", &stop, move || Arc::clone(&feed).run());
+        let reading = ingest::Parts {
+            routes: Arc::clone(&routes),
+            rejects: Some(Arc::clone(&rejects)),
+            policies,
+            live: Arc::clone(&live),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let ingest = Ingest::new(&settings.ingest, reading).map_err(|error| ServeError::part("ingest", error))?;
 
         let ends = Ends {
             draining: CancellationToken::new(),
@@ -360,68 +322,6 @@ impl Gateway {
     #[must_use]
     pub fn books(&self) -> &Arc<dyn Books> {
         &self.books
-    }
-
-    /// Drains and stops: within `lifecycle.drain_deadline`, whatever clients do.
-    pub async fn stop(self) -> Stopped {
-        let deadline = self.clock.now() + self.settings.lifecycle.drain_deadline;
-        self.lifecycle.enter(Phase::Draining);
-        services::set_health(&self.health, ServingStatus::NotServing).await;
-        tracing::info!(deadline = ?self.settings.lifecycle.drain_deadline, "draining");
-        self.ends.draining.cancel();
-        self.calls.close();
-        let reserve = FLUSH_RESERVE.min(self.settings.lifecycle.drain_deadline / 4);
-        let stopped = match tokio::time::timeout_at((deadline - reserve).into(), self.calls.wait()).await {
-            Ok(()) => Stopped::Clean,
-            Err(_) => {
-                tracing::warn!(
-                    calls = self.calls.len(),
-                    "calls are still open at the end of the drain; cutting them off"
-                );
-                self.ends.closing.cancel();
-                Stopped::CutOff
-            }
-        };
-        // Nothing comes in any more. What lies in open buckets belongs to calls that were cut off or cancelled; it is
-        // delivered all the same.
-        if stopped == Stopped::CutOff {
-            // What is cut off ends at its next step; what it still wrote is to be in the buckets that are closed below.
-            let _ = tokio::time::timeout(CUT_OFF_PATIENCE, self.calls.wait()).await;
-        }
-        self.stop.cancel();
-        let withdrawn = Arc::clone(&self.shares);
-        self.routes.outlets().for_each(|outlet| outlet.lanes.close_all());
-        let flush = async {
-            for (closed, destination) in self.destinations.iter().enumerate() {
-                // One that hangs must not take the time of those after it.
-                let left = deadline.saturating_duration_since(self.clock.now());
-                let parts = u32::try_from(self.destinations.len() - closed + 1).unwrap_or(2);
-                if tokio::time::timeout(left / parts, destination.close()).await.is_err() {
-                    tracing::error!(destination = destination.name(), "did not take everything in time");
-                    destination.abandon();
-                }
-            }
-            for spill in &self.spills {
-                spill.close().await;
-            }
-            self.rejects.close().await;
-            tokio::join!(withdrawn.withdraw(), key_tasks::finish(&self.keys, &self.settings.admission));
-            self.delivered.cancel();
-            self.background.close();
-            self.background.wait().await;
-        };
-        let flushed = tokio::time::timeout_at(deadline.into(), flush).await;
-        self.lifecycle.enter(Phase::Stopped);
-        match flushed {
-            Ok(()) => {
-                self.data_dir.release();
-                stopped
-            }
-            Err(_) => {
-                tracing::error!("the destination did not take everything before the drain's deadline");
-                Stopped::CutOff
-            }
-        }
     }
 }
 

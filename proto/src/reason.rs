@@ -19,6 +19,7 @@ impl Reason {
             Self::EventTooLarge => "event_too_large",
             Self::DestinationUnavailable => "destination_unavailable",
             Self::Deadline => "deadline",
+            Self::Schema => "schema",
         }
     }
 }

@@ -10,17 +10,25 @@ const MASKABLE_CHARS: usize = 12;
 const SHOWN_CHARS: usize = 4;
 
 impl Admin {
-    /// Puts a new version of an event type's schema in the place of the one before; earlier versions are kept.
+    /// Puts a new version of an event type's schema in the place of the one before; earlier versions are kept. Without a
+    /// mode it has that of the version before, or `warn` if it is the first one.
     pub async fn put_schema(
         &self,
         actor: &Actor,
         application: Uuid,
         event_type: &str,
-        mode: SchemaMode,
+        mode: Option<SchemaMode>,
         schema: &str,
     ) -> Result<Schema, AdminError> {
         self.check_audit().await?;
         self.registry.get_application(application).await?;
+        let mode = match mode {
+            Some(mode) => mode,
+            None => {
+                let versions = self.books.schema_versions(application, event_type).await?;
+                versions.first().map_or(SchemaMode::Warn, |latest| latest.mode)
+            }
+        };
         let schema = self.books.put_schema(application, event_type, mode, schema).await?;
         let detail = format!("version {}, mode {mode}", schema.version);
         self.note(actor, "schema.put", Some(application), Some(event_type.to_owned()), detail).await?;
@@ -132,7 +140,7 @@ mod tests {
     async fn what_becomes_of_a_schema_is_written_down() {
         let (_folder, admin, actor, id) = admin().await;
         for version in [1, 2] {
-            let put = admin.put_schema(&actor, id, "login", SchemaMode::Warn, SCHEMA).await.expect("puts");
+            let put = admin.put_schema(&actor, id, "login", None, SCHEMA).await.expect("puts");
             assert_eq!(put.version, version);
         }
         let enforced = admin.set_schema_mode(&actor, id, "login", SchemaMode::Enforce).await.expect("changes");
@@ -174,8 +182,8 @@ mod tests {
         let (_folder, admin, actor, id) = admin().await;
         let before = log(&admin).await;
         let nobody = Uuid::from_u128(7);
-        assert!(admin.put_schema(&actor, id, "login", SchemaMode::Warn, "no JSON").await.is_err());
-        assert!(admin.put_schema(&actor, nobody, "login", SchemaMode::Warn, SCHEMA).await.is_err());
+        assert!(admin.put_schema(&actor, id, "login", None, "no JSON").await.is_err());
+        assert!(admin.put_schema(&actor, nobody, "login", None, SCHEMA).await.is_err());
         assert!(admin.set_schema_mode(&actor, id, "login", SchemaMode::Off).await.is_err());
         assert!(admin.suppress(&actor, nobody, "player").await.is_err());
         assert!(admin.suppress(&actor, id, "").await.is_err());

@@ -47,8 +47,12 @@ pub struct AppCounters {
     pub retry: CounterHandle,
     /// Events nobody knows about.
     pub unknown: CounterHandle,
+    /// Events of players who are not to be kept.
+    pub suppressed: CounterHandle,
     /// Events seen before.
     pub duplicates: CounterHandle,
+    /// Events that were taken and do not fit their schema.
+    pub warned: CounterHandle,
 }
 
 impl App {
@@ -279,7 +283,9 @@ impl Apps {
             rejected: settled("rejected"),
             retry: settled("retry"),
             unknown: settled("unknown"),
+            suppressed: settled("suppressed"),
             duplicates: counter(Counter::EventsDuplicate),
+            warned: counter(Counter::EventsWarned),
         };
         let standby = *self.standby.lock().unwrap_or_else(PoisonError::into_inner);
         App {

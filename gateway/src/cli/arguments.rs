@@ -10,7 +10,8 @@ use super::audit::AuditArgs;
 use super::keys::KeysArgs;
 use super::lake::LakeCommand;
 use super::replay::ReplayArgs;
-use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, replay, serve};
+use super::schemas::SchemasArgs;
+use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, replay, schemas, serve};
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
 use crate::metrics;
@@ -59,6 +60,8 @@ enum Command {
     Apps(AppsArgs),
     /// Hand out, rotate and disable API keys
     Keys(KeysArgs),
+    /// Say how the event_data of event types is to look
+    Schemas(SchemasArgs),
     /// Show who changed what, newest first
     Audit(AuditArgs),
     /// Look after the local lake
@@ -135,6 +138,7 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
         Command::CheckConfig(_) => check_config::run(&loaded, output),
         Command::Apps(args) => apps::run(args, &context(loaded)).await,
         Command::Keys(args) => keys::run(args, &context(loaded)).await,
+        Command::Schemas(args) => schemas::run(args, &context(loaded)).await,
         Command::Audit(args) => audit::run(args, &context(loaded)).await,
         Command::Lake(command) => lake::run(command, &context(loaded)).await,
         Command::Replay(args) => replay::run(args, &context(loaded)).await,

@@ -15,7 +15,9 @@ use super::find::refused;
 use super::{CliError, Context};
 use crate::admin::{Admin, AdminError, HandedOut, KeyRequest, Rotation};
 use crate::clock::Clock;
-use crate::registry::{self, Application, AuditEntry, Authorization, NewApplication, RegistryError};
+use crate::registry::{
+    self, Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode,
+};
 
 pub(super) use local::Local;
 use remote::Remote;
@@ -76,6 +78,23 @@ pub(super) trait Backend: Send + Sync {
     async fn set_enabled(&self, id: Uuid, enabled: bool) -> Result<Authorization, BackendError>;
     async fn rotate(&self, old: Uuid, rotation: Rotation) -> Result<HandedOut, BackendError>;
     async fn delete_key(&self, id: Uuid) -> Result<bool, BackendError>;
+    async fn schemas(&self, application: Uuid) -> Result<Vec<Schema>, BackendError>;
+    async fn schema_versions(&self, application: Uuid, event_type: &str) -> Result<Vec<Schema>, BackendError>;
+    /// Without a mode: that of the version before, or `warn` for the first one.
+    async fn put_schema(
+        &self,
+        application: Uuid,
+        event_type: &str,
+        mode: Option<SchemaMode>,
+        schema: &str,
+    ) -> Result<Schema, BackendError>;
+    async fn set_schema_mode(
+        &self,
+        application: Uuid,
+        event_type: &str,
+        mode: SchemaMode,
+    ) -> Result<Schema, BackendError>;
+    async fn delete_schema(&self, application: Uuid, event_type: &str) -> Result<bool, BackendError>;
     /// The registry itself, where that is what is worked on.
     fn registry(&self) -> Option<&Admin> {
         None

@@ -13,6 +13,7 @@ mod progress;
 pub mod replay;
 mod report;
 mod route;
+pub mod schemas;
 pub mod serve;
 
 use std::fmt;

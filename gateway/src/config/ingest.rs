@@ -1,5 +1,7 @@
 //! `ingest.*`: what an event and a batch may be.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::units::Size;
@@ -20,6 +22,10 @@ pub struct IngestSettings {
     /// Event ids remembered for dedupe, 64 bytes each; 0 turns dedupe off. At most 100,000,000, default 1,000,000. Of the
     /// ids within the window up to 1 in 200 may be forgotten early.
     pub dedupe_window: u32,
+    /// How often the registry is asked for schemas and suppressed players; a change made anywhere holds here so long
+    /// after. 100 ms to 1 min, default 2 s.
+    #[serde(with = "humantime_serde")]
+    pub policy_refresh: Duration,
 }
 
 impl Default for IngestSettings {
@@ -30,6 +36,7 @@ impl Default for IngestSettings {
             max_name: Size(256),
             max_depth: 64,
             dedupe_window: 1_000_000,
+            policy_refresh: Duration::from_secs(2),
         }
     }
 }

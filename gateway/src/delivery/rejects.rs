@@ -44,7 +44,7 @@ pub struct BadRow {
     /// Why, for programs.
     pub reason: &'static str,
     /// The field at fault; empty where no single field is.
-    pub field: &'static str,
+    pub field: String,
     /// Why, for people.
     pub message: String,
     /// When the request came, milliseconds since 1970-01-01 UTC.

@@ -6,6 +6,7 @@
 mod calls;
 mod guard;
 mod page;
+pub(crate) mod schemas;
 mod status;
 pub(crate) mod wire;
 
@@ -27,8 +28,8 @@ use crate::operate::tasks::Tasks;
 /// Its name, for health and reflection.
 pub const ADMIN_SERVICE: &str = "headgate.admin.v1.AdminService";
 
-/// The largest message: a name and a description of the longest, and then some.
-const MAX_MESSAGE: usize = 16 << 10;
+/// The largest message: a schema of the longest, and then some.
+const MAX_MESSAGE: usize = 80 << 10;
 
 /// What the service needs.
 #[derive(Clone)]
@@ -155,6 +156,38 @@ impl AdminService for Door {
         request: Request<DeleteAuthorizationRequest>,
     ) -> Result<Response<DeleteAuthorizationResponse>, Status> {
         self.answer(request, calls::delete_authorization).await
+    }
+
+    async fn put_schema(&self, request: Request<PutSchemaRequest>) -> Result<Response<PutSchemaResponse>, Status> {
+        self.answer(request, schemas::put).await
+    }
+
+    async fn list_schemas(
+        &self,
+        request: Request<ListSchemasRequest>,
+    ) -> Result<Response<ListSchemasResponse>, Status> {
+        self.answer(request, schemas::list).await
+    }
+
+    async fn list_schema_versions(
+        &self,
+        request: Request<ListSchemaVersionsRequest>,
+    ) -> Result<Response<ListSchemaVersionsResponse>, Status> {
+        self.answer(request, schemas::list_versions).await
+    }
+
+    async fn update_schema(
+        &self,
+        request: Request<UpdateSchemaRequest>,
+    ) -> Result<Response<UpdateSchemaResponse>, Status> {
+        self.answer(request, schemas::update).await
+    }
+
+    async fn delete_schema(
+        &self,
+        request: Request<DeleteSchemaRequest>,
+    ) -> Result<Response<DeleteSchemaResponse>, Status> {
+        self.answer(request, schemas::delete).await
     }
 
     async fn list_audit_entries(

@@ -65,6 +65,7 @@ impl Direct {
             envelope: Envelope::Publish,
             head,
             flaws: Vec::new(),
+            policy: self.intake.policy(app),
             permit,
             arrived: self.clock.now(),
             reply: Arc::clone(&reply) as Arc<dyn Reply>,

@@ -13,6 +13,7 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::delivery::Health;
 use crate::delivery::route::Routes;
+use crate::ingest::policy::Policy;
 use crate::ingest::scan::{Envelope, Head};
 use crate::ingest::validate::{Flaw, Invalid};
 use crate::ingest::{Incoming, Ingest};
@@ -88,8 +89,20 @@ impl Intake {
     ///
     /// # Errors
     /// As [`Ingest::check`].
-    pub fn check(&self, app: &App, message: &[u8], envelope: Envelope, flaws: &[Flaw]) -> Result<(), (u32, Invalid)> {
-        self.ingest.check(app, message, envelope, flaws)
+    pub fn check(
+        &self,
+        app: &App,
+        policy: Option<&Policy>,
+        message: &[u8],
+        flaws: &[Flaw],
+    ) -> Result<(), (u32, Invalid)> {
+        self.ingest.check(app, policy, message, Envelope::Publish, flaws)
+    }
+
+    /// As [`Ingest::policy`].
+    #[must_use]
+    pub fn policy(&self, app: &App) -> Option<Arc<Policy>> {
+        self.ingest.policy(app)
     }
 
     /// Takes a batch that was admitted.

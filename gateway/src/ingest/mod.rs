@@ -5,6 +5,8 @@
 pub mod dedupe;
 pub mod json;
 pub mod member;
+pub mod policy;
+mod reader;
 mod request_id;
 pub mod scan;
 pub mod validate;
@@ -17,24 +19,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use headgate_proto::record::{EventFields, RecordTail, record_len, write_record};
+use headgate_proto::record::{EventFields, RecordTail, record_len};
 use headgate_proto::v1::Reason;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use self::dedupe::Dedupe;
+use self::policy::{Policies, Policy, Standing};
+use self::reader::{BatchReader, LOOK_AHEAD, fields, id_text, scanned};
 use self::request_id::RequestIds;
-use self::scan::{Envelope, Head, RawEvent};
-use self::validate::{Checked, Field, Flaw, Invalid, Limits, Problem, validate};
-use self::verdict::{Batch, BatchMetrics, BatchParts, Reading, Reply};
+use self::scan::{Envelope, Head};
+use self::validate::{Field, Flaw, Invalid, Limits, Problem, validate};
+use self::verdict::{Batch, BatchMetrics, BatchParts, Reply};
 use crate::admission::app::App;
 use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::IngestSettings;
-use crate::delivery::rejects::{BadRow, Rejects};
+use crate::delivery::rejects::Rejects;
 use crate::delivery::route::Routes;
-use crate::gather::{EventRange, Fate, InFlight, LaneWriter, Waiter, hash_key};
-use crate::live::{Live, Tally};
+use crate::gather::InFlight;
+use crate::live::Live;
 use crate::metrics::{Counter, CounterHandle, Metrics};
 
 /// How often, in batches, the table of failed buckets is trimmed to what the dedupe window still refers to.
@@ -52,6 +56,8 @@ pub struct Incoming {
     pub head: Head,
     /// Events that the door has found wrong already, by ascending index, at most one entry each. They are rejected.
     pub flaws: Vec<Flaw>,
+    /// What its application asks, see [`Ingest::policy`].
+    pub policy: Option<Arc<Policy>>,
     /// The bytes it holds of the budget.
     pub permit: Permit,
     /// When it arrived.
@@ -64,9 +70,26 @@ pub struct Incoming {
     pub affinity: usize,
 }
 
+/// What batches are read with.
+pub struct Parts {
+    /// Where events are written.
+    pub routes: Arc<Routes>,
+    /// Keeps rejected events, if there is one.
+    pub rejects: Option<Arc<Rejects>>,
+    /// What applications ask beyond the rules of all.
+    pub policies: Arc<Policies>,
+    /// Shows what passes.
+    pub live: Arc<Live>,
+    /// The clock.
+    pub clock: Clock,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Reads batches.
 pub struct Ingest {
     limits: Limits,
+    policies: Arc<Policies>,
     routes: Arc<Routes>,
     in_flight: Arc<InFlight>,
     dedupe: Dedupe,
@@ -80,18 +103,12 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Writes where `routes` say; rejected events are kept by `rejects`, if there is one, and `live` shows what passes.
+    /// Puts it together.
     ///
     /// # Errors
     /// If the system has no randomness to give.
-    pub fn new(
-        settings: &IngestSettings,
-        routes: Arc<Routes>,
-        rejects: Option<Arc<Rejects>>,
-        live: &Arc<Live>,
-        clock: &Clock,
-        metrics: &Metrics,
-    ) -> Result<Self, getrandom::Error> {
+    pub fn new(settings: &IngestSettings, parts: Parts) -> Result<Self, getrandom::Error> {
+        let Parts { routes, rejects, policies, live, clock, metrics } = parts;
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)?;
         let rejected = REJECT_REASONS
@@ -100,15 +117,16 @@ impl Ingest {
             .collect();
         Ok(Self {
             limits: Limits::from(settings),
+            policies,
             in_flight: Arc::clone(routes.in_flight()),
             routes,
             dedupe: Dedupe::new(settings.dedupe_window, u128::from_ne_bytes(secret)),
             request_ids: RequestIds::new()?,
             event_ids: Mutex::new(ContextV7::new()),
             rejects,
-            live: Arc::clone(live),
-            clock: clock.clone(),
-            metrics: BatchMetrics::new(metrics),
+            live,
+            clock,
+            metrics: BatchMetrics::new(&metrics),
             rejected,
         })
     }
@@ -131,9 +149,16 @@ impl Ingest {
         Ok(head)
     }
 
+    /// What an application asks of its events now. A batch is held to one policy from its first check to its last.
+    #[must_use]
+    pub fn policy(&self, app: &App) -> Option<Arc<Policy>> {
+        self.policies.of(app.id())
+    }
+
     /// Takes a batch: each of its events gets its verdict, and then the batch its reply. Does not wait for anything.
     pub fn take(&self, incoming: Incoming) {
-        let Incoming { app, message, envelope, head, flaws, permit, arrived, reply, token, affinity } = incoming;
+        let Incoming { app, message, envelope, head, flaws, policy, permit, arrived, reply, token, affinity } =
+            incoming;
         app.counters().bytes.inc_by(message.len() as u64);
         let live = self.live.app(app.id());
         let wall_ms = self.clock.wall_ms();
@@ -151,6 +176,7 @@ impl Ingest {
             wall_ms,
             app: &app,
             flaws: &flaws,
+            policy: policy.as_deref(),
             run: None,
             resends: None,
             tally,
@@ -184,17 +210,29 @@ impl Ingest {
     ///
     /// # Errors
     /// The first event that breaks a rule, by its position from 0, and how.
-    pub fn check(&self, app: &App, message: &[u8], envelope: Envelope, flaws: &[Flaw]) -> Result<(), (u32, Invalid)> {
+    pub fn check(
+        &self,
+        app: &App,
+        policy: Option<&Policy>,
+        message: &[u8],
+        envelope: Envelope,
+        flaws: &[Flaw],
+    ) -> Result<(), (u32, Invalid)> {
         // Its length is that of every request's.
         let request_id = Uuid::nil().hyphenated().to_string();
         let tail = RecordTail::new(&request_id, self.clock.wall_ms(), app.id_text());
         for (index, bytes) in (0_u32..).zip(scan::events(message, envelope)) {
             let checked = scanned(index, bytes, flaws).and_then(|event| {
                 let checked = validate(&event, None, &self.limits)?;
+                match policy.map_or(Standing::Good, |policy| policy.standing(&event)) {
+                    Standing::Good | Standing::Warned(_) => {}
+                    Standing::Suppressed => return Ok(()),
+                    Standing::Unfit(violation) => return Err(Invalid::unfit(violation)),
+                }
                 let id = id_text(checked.event_id.unwrap_or_default());
-                self.size(&fields(&event, &checked, &id), &tail)
+                self.size(&fields(&event, &checked, &id), &tail).map(drop)
             });
-            let _size = checked.map_err(|invalid| (index, invalid))?;
+            checked.map_err(|invalid| (index, invalid))?;
         }
         Ok(())
     }
@@ -217,188 +255,7 @@ impl Ingest {
     }
 }
 
-/// Events whose ids are looked at before the first of them is read.
-const LOOK_AHEAD: usize = 16;
-
-/// What a look at an event's id told.
-#[derive(Clone, Copy)]
-struct Peeked {
-    event_id: Uuid,
-    key: dedupe::Key,
-}
-
-/// A batch while it is read into one lane.
-struct BatchReader<'a, 'm> {
-    ingest: &'a Ingest,
-    reading: Reading,
-    waiter: Arc<dyn Waiter>,
-    salt: u128,
-    tail: RecordTail,
-    request_id: String,
-    wall_ms: i64,
-    app: &'a App,
-    flaws: &'a [Flaw],
-    // Events written to the open bucket one after the other and not yet attached to it.
-    run: Option<EventRange>,
-    // Told in the batch's place of events that are in flight by another batch.
-    resends: Option<Arc<dyn Waiter>>,
-    tally: Tally<'m>,
-}
-
-impl<'m> BatchReader<'_, 'm> {
-    /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
-    #[inline]
-    fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
-        let event_id = Uuid::try_parse_ascii(scan::leading_id(bytes)?).ok()?;
-        let key = Dedupe::key(self.salt, event_id);
-        self.ingest.dedupe.touch(key);
-        Some(Peeked { event_id, key })
-    }
-
-    #[inline]
-    fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &'m [u8], peeked: Option<Peeked>) {
-        let checked = scanned(index, bytes, self.flaws).and_then(|event| {
-            // Of a field that is sent twice the last counts: then another id than the one that was looked at.
-            let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
-            let peeked = peeked.filter(|_| first);
-            let known_id = peeked.map(|peeked| peeked.event_id);
-            validate(&event, known_id, &self.ingest.limits).map(|checked| (event, checked, peeked))
-        });
-        match checked {
-            Ok((event, checked, peeked)) => {
-                if let Err(invalid) = self.write(lane, index, &event, &checked, peeked) {
-                    self.reject(index, bytes, &invalid);
-                }
-            }
-            Err(invalid) => self.reject(index, bytes, &invalid),
-        }
-    }
-
-    fn write(
-        &mut self,
-        lane: &mut LaneWriter<'_>,
-        index: u32,
-        event: &RawEvent<'m>,
-        checked: &Checked,
-        peeked: Option<Peeked>,
-    ) -> Result<(), Invalid> {
-        let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
-        let id_text = id_text(event_id);
-        let fields = fields(event, checked, &id_text);
-        let size = self.ingest.size(&fields, &self.tail)?;
-        if lane.is_keyed() && !event.partition_key.is_empty() {
-            let key = hash_key(event.partition_key);
-            if lane.must_move_to(key) {
-                self.end_run(lane);
-                lane.move_to(key);
-            }
-        }
-        if lane.must_turn_for(size) {
-            self.end_run(lane);
-            lane.turn(size);
-        }
-        let bucket = lane.bucket_id();
-        if let Some((witness, part)) = self.tally.enter(bucket) {
-            lane.witness(witness, part);
-        }
-        if checked.event_id.is_some() {
-            let key = peeked.map_or_else(|| Dedupe::key(self.salt, event_id), |peeked| peeked.key);
-            let mut seen = self.ingest.dedupe.claim(key, bucket);
-            while let Some(seen_in) = seen {
-                let range = EventRange { start: index, end: index + 1 };
-                let waiter = self.resends.get_or_insert_with(|| self.reading.resends());
-                match self.ingest.in_flight.share(seen_in, waiter, range) {
-                    Fate::Stored => {
-                        self.app.counters().duplicates.inc();
-                        self.reading.duplicate();
-                        return Ok(());
-                    }
-                    Fate::Shared => {
-                        self.app.counters().duplicates.inc();
-                        return Ok(());
-                    }
-                    Fate::Failed => seen = self.ingest.dedupe.reclaim(key, seen_in, bucket),
-                }
-            }
-        } else {
-            self.reading.assign(index, event_id);
-        }
-        write_record(lane.append(size), &fields, &self.tail);
-        self.tally.written(index, event, fields.event_id, checked.seconds);
-        match &mut self.run {
-            Some(run) if run.end == index => run.end += 1,
-            _ => {
-                self.end_run(lane);
-                self.run = Some(EventRange { start: index, end: index + 1 });
-            }
-        }
-        Ok(())
-    }
-
-    fn end_run(&mut self, lane: &mut LaneWriter<'_>) {
-        if let Some(run) = self.run.take() {
-            lane.attach(&self.waiter, run);
-        }
-    }
-
-    #[cold]
-    fn reject(&mut self, index: u32, bytes: &'m [u8], invalid: &Invalid) {
-        self.tally.rejected(scan::event(bytes).ok().as_ref(), invalid);
-        self.reading.reject(index, invalid);
-        let reason = invalid.problem.reason();
-        if let Some((_, counter)) = self.ingest.rejected.iter().find(|(known, _)| *known == reason) {
-            counter.inc();
-        }
-        if let Some(rejects) = &self.ingest.rejects {
-            rejects.submit(BadRow {
-                application_id: self.app.id(),
-                request_id: self.request_id.clone(),
-                index,
-                reason: reason.label(),
-                field: invalid.field.name(),
-                message: invalid.to_string(),
-                received_at_ms: self.wall_ms,
-                event: bytes.to_vec(),
-            });
-        }
-    }
-}
-
-/// An event's fields, unless the door has found it wrong.
-#[inline]
-fn scanned<'a>(index: u32, bytes: &'a [u8], flaws: &[Flaw]) -> Result<RawEvent<'a>, Invalid> {
-    if let Ok(place) = flaws.binary_search_by_key(&index, |flaw| flaw.index) {
-        return Err(flaws[place].invalid);
-    }
-    scan::event(bytes).map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
-}
-
-#[inline]
-fn fields<'a>(event: &RawEvent<'a>, checked: &Checked, event_id: &'a IdText) -> EventFields<'a> {
-    EventFields {
-        event_id,
-        event_type: event.event_type,
-        event_name: event.event_name,
-        seconds: checked.seconds,
-        nanos: checked.nanos,
-        event_version: event.event_version,
-        app_version: event.app_version,
-        event_data: event.event_data,
-        data_has_line_breaks: checked.data_has_line_breaks,
-    }
-}
-
-/// An event's id as records carry it: hyphenated, in lower case.
-type IdText = [u8; uuid::fmt::Hyphenated::LENGTH];
-
-#[inline]
-fn id_text(id: Uuid) -> IdText {
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    id.hyphenated().encode_lower(&mut text);
-    text
-}
-
-const REJECT_REASONS: [Reason; 9] = [
+const REJECT_REASONS: [Reason; 10] = [
     Reason::Malformed,
     Reason::Required,
     Reason::Charset,
@@ -408,4 +265,5 @@ const REJECT_REASONS: [Reason; 9] = [
     Reason::NotAJsonObject,
     Reason::TooDeep,
     Reason::EventTooLarge,
+    Reason::Schema,
 ];

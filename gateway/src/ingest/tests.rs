@@ -1,5 +1,7 @@
 //! The promises of reading a batch, with a destination that answers when the test says so.
 
+mod policy;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,9 +10,10 @@ use headgate_proto::v1::{BatchVerdict, Event, PublishEventsRequest, Reason, Verd
 use prost::Message;
 use uuid::Uuid;
 
+use super::policy::Policies;
 use super::scan::Envelope;
 use super::verdict::{BatchOutcome, Reply};
-use super::{Incoming, Ingest};
+use super::{Incoming, Ingest, Parts};
 use crate::admission::app::{App, Apps};
 use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
@@ -49,6 +52,8 @@ struct House {
     apps: Arc<Apps>,
     app: Arc<App>,
     metrics: Arc<Metrics>,
+    policies: Arc<Policies>,
+    live: Arc<Live>,
 }
 
 fn application(id: u128) -> Application {
@@ -81,10 +86,19 @@ impl House {
         let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination });
         let apps = Apps::new(&AdmissionSettings::default(), &metrics);
         let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);
-        let ingest = Ingest::new(&IngestSettings::default(), routes, None, &live, &clock, &metrics);
+        let policies = Policies::new();
+        let parts = Parts {
+            routes,
+            rejects: None,
+            policies: Arc::clone(&policies),
+            live: Arc::clone(&live),
+            clock,
+            metrics: Arc::clone(&metrics),
+        };
+        let ingest = Ingest::new(&IngestSettings::default(), parts);
         let app = apps.get(&application(7));
         let ingest = ingest.expect("there is randomness");
-        Self { ingest, lanes, held, replies: Arc::default(), apps, app, metrics }
+        Self { ingest, lanes, held, replies: Arc::default(), apps, app, metrics, policies, live }
     }
 
     fn new() -> Self {
@@ -101,6 +115,7 @@ impl House {
             envelope: Envelope::Publish,
             head,
             flaws: Vec::new(),
+            policy: self.ingest.policy(app),
             arrived: Clock::system().now(),
             reply: Arc::clone(&self.replies) as Arc<dyn Reply>,
             token,

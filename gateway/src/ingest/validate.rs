@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::json::{self, Fault};
 use super::scan::{Malformed, RawEvent};
 use crate::config::IngestSettings;
+use crate::registry::Violation;
 
 /// The first and last second of years 0001 and 9999, the range of `google.protobuf.Timestamp`.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -84,7 +85,7 @@ impl Field {
 }
 
 /// A rule that an event breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// Where.
     pub field: Field,
@@ -92,8 +93,25 @@ pub struct Invalid {
     pub problem: Problem,
 }
 
+impl Invalid {
+    /// `event_data` does not fit its schema.
+    #[must_use]
+    pub fn unfit(violation: Box<Violation>) -> Self {
+        Self { field: Field::EventData, problem: Problem::Unfit(violation) }
+    }
+
+    /// The field at fault, or the place in it; empty for the event as a whole.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        match &self.problem {
+            Problem::Unfit(violation) => &violation.field,
+            _ => self.field.name(),
+        }
+    }
+}
+
 /// What a door found wrong with an event that the event's protobuf form can't show, such as a field of the wrong type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// The event's position in its batch, from 0.
     pub index: u32,
@@ -102,7 +120,7 @@ pub struct Flaw {
 }
 
 /// How a field breaks a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// No protobuf message.
     Malformed(Malformed),
@@ -147,12 +165,14 @@ pub enum Problem {
         /// The limit in bytes.
         limit: usize,
     },
+    /// Against the schema of its event type.
+    Unfit(Box<Violation>),
 }
 
 impl Problem {
     /// The reason as clients and metrics know it.
     #[must_use]
-    pub fn reason(self) -> Reason {
+    pub fn reason(&self) -> Reason {
         match self {
             Self::Malformed(_) | Self::WrongType { .. } | Self::UnknownField => Reason::Malformed,
             Self::Required | Self::Empty => Reason::Required,
@@ -163,6 +183,7 @@ impl Problem {
             Self::NotAJsonObject { .. } => Reason::NotAJsonObject,
             Self::TooDeep { .. } => Reason::TooDeep,
             Self::EventTooLarge { .. } => Reason::EventTooLarge,
+            Self::Unfit(_) => Reason::Schema,
         }
     }
 }
@@ -170,9 +191,9 @@ impl Problem {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.field != Field::Event {
-            write!(f, "{} ", self.field.name())?;
+            write!(f, "{} ", self.place())?;
         }
-        match self.problem {
+        match &self.problem {
             Problem::Malformed(malformed) => write!(f, "the event can't be decoded: {malformed}"),
             Problem::WrongType { expected } => write!(f, "must be {expected}"),
             Problem::UnknownField => f.write_str("the event has a field that events do not have"),
@@ -189,6 +210,7 @@ impl fmt::Display for Invalid {
             Problem::EventTooLarge { size, limit } => {
                 write!(f, "the event takes {size} bytes as stored, the limit is {limit}")
             }
+            Problem::Unfit(violation) => write!(f, "does not fit its schema: {}", violation.message),
         }
     }
 }
@@ -270,7 +292,7 @@ static NAME_BYTES: [bool; 256] = {
 
 fn timestamp(event: &RawEvent<'_>) -> Result<(i64, u32), Invalid> {
     let invalid = |problem| Invalid { field: Field::EventTimestamp, problem };
-    let timestamp = event.timestamp.ok_or(invalid(Problem::Required))?;
+    let timestamp = event.timestamp.ok_or_else(|| invalid(Problem::Required))?;
     let nanos = u32::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
     match nanos {
         Some(nanos) if SECONDS.contains(&timestamp.seconds) => Ok((timestamp.seconds, nanos)),

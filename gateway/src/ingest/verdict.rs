@@ -1,12 +1,13 @@
 //! Verdicts: one outcome for each event, and the books of a batch.
 //!
 //! A [`Batch`] is open until each of its events has an outcome; then it answers, once, and gives its permit back. Its
-//! books must balance: received = accepted + rejected + retry + unknown.
+//! books must balance: received = accepted + rejected + retry + unknown. Events of players who are not to be kept are
+//! answered as accepted; where we count for ourselves they are counted apart, as suppressed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use headgate_proto::v1::{AssignedId, BatchVerdict, EventVerdict, Reason, VerdictCode};
+use headgate_proto::v1::{AssignedId, BatchVerdict, EventVerdict, EventWarning, Reason, VerdictCode};
 use uuid::Uuid;
 
 use super::validate::Invalid;
@@ -18,6 +19,10 @@ use crate::gather::{EventRange, FailureReason, Outcome, Waiter};
 use crate::live::AppLive;
 use crate::live::view::Verdicts;
 use crate::metrics::{Counter, CounterHandle, Histogram, HistogramHandle, Metrics};
+use crate::registry::Violation;
+
+/// Events of a batch of which is told what does not fit their schema.
+const MAX_WARNINGS: usize = 100;
 
 /// How a batch ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +91,8 @@ struct Books {
     verdict: BatchVerdict,
     // Of the accepted ones, those that were stored by another batch.
     duplicates: u32,
+    // Of the accepted ones, those that were not stored at all.
+    suppressed: u32,
     // The hint of a destination that takes nothing.
     retry_after: Option<Duration>,
 }
@@ -130,7 +137,7 @@ impl Batch {
     fn close(&self, books: Books) {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(parts) = parts else { return };
-        let Books { mut verdict, duplicates, retry_after, .. } = books;
+        let Books { mut verdict, duplicates, suppressed, retry_after, .. } = books;
         verdict.not_accepted.sort_unstable_by_key(|event| event.index);
         let total = u64::from(verdict.accepted)
             + u64::from(verdict.rejected)
@@ -141,17 +148,20 @@ impl Batch {
             tracing::error!(received = parts.received, total, "a batch's verdicts do not add up; this is a bug");
         }
         let counters = parts.app.counters();
-        counters.accepted.inc_by(u64::from(verdict.accepted));
+        let stored = u64::from(verdict.accepted - suppressed);
+        counters.accepted.inc_by(stored);
         counters.rejected.inc_by(u64::from(verdict.rejected));
         counters.retry.inc_by(u64::from(verdict.retry));
         counters.unknown.inc_by(u64::from(verdict.unknown));
+        counters.suppressed.inc_by(u64::from(suppressed));
         let shown = Verdicts {
-            accepted: verdict.accepted.into(),
+            accepted: stored,
             rejected: verdict.rejected.into(),
             retry: verdict.retry.into(),
             unknown: verdict.unknown.into(),
             duplicates: duplicates.into(),
-            warned: 0,
+            warned: verdict.warned.into(),
+            suppressed: suppressed.into(),
         };
         parts.live.settled(self.clock.wall_ms(), &shown);
         self.metrics.seconds.observe(self.clock.now().saturating_duration_since(parts.arrived).as_secs_f64());
@@ -180,7 +190,7 @@ impl Reading {
             index,
             code: VerdictCode::Rejected.into(),
             reason: invalid.problem.reason().into(),
-            field: invalid.field.name().to_owned(),
+            field: invalid.place().to_owned(),
             message: invalid.to_string(),
             retry_delay: None,
         };
@@ -195,6 +205,25 @@ impl Reading {
         self.0.enter(1, |books| {
             books.verdict.accepted += 1;
             books.duplicates += 1;
+        });
+    }
+
+    /// An event is answered as stored, and is not.
+    pub fn suppressed(&self) {
+        self.0.enter(1, |books| {
+            books.verdict.accepted += 1;
+            books.suppressed += 1;
+        });
+    }
+
+    /// An event that is taken does not fit its schema.
+    pub fn warn(&self, index: u32, violation: &Violation) {
+        self.0.enter(0, |books| {
+            books.verdict.warned += 1;
+            if books.verdict.warnings.len() < MAX_WARNINGS {
+                let Violation { field, message } = violation.clone();
+                books.verdict.warnings.push(EventWarning { index, field, message });
+            }
         });
     }
 

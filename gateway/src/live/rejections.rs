@@ -25,7 +25,7 @@ impl<'m> Rejections<'m> {
     }
 
     pub(super) fn count(&mut self, event_type: &'m [u8], invalid: &Invalid) {
-        let (field, reason) = (invalid.field.name(), invalid.problem.reason().label());
+        let (field, reason) = (invalid.place(), invalid.problem.reason().label());
         let full = self.causes.len() >= MAX_TOLD_APART;
         match self.causes.iter_mut().find(|cause| cause.reason == reason && cause.field == field) {
             Some(cause) => cause.count += 1,

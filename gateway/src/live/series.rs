@@ -23,6 +23,7 @@ struct Counts {
     unknown: u32,
     duplicates: u32,
     warned: u32,
+    suppressed: u32,
 }
 
 impl Curves {
@@ -86,6 +87,7 @@ impl Counts {
         add(&mut self.unknown, verdicts.unknown);
         add(&mut self.duplicates, verdicts.duplicates);
         add(&mut self.warned, verdicts.warned);
+        add(&mut self.suppressed, verdicts.suppressed);
     }
 
     fn show(&self, shown: &mut Verdicts) {
@@ -95,6 +97,7 @@ impl Counts {
         shown.unknown += u64::from(self.unknown);
         shown.duplicates += u64::from(self.duplicates);
         shown.warned += u64::from(self.warned);
+        shown.suppressed += u64::from(self.suppressed);
     }
 }
 

@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use headgate_proto::v1::Reason;
 use uuid::Uuid;
 
 use super::view::{TailEntry, TailVerdict};
 use crate::admission::refusal::Refusal;
 use crate::ingest::scan::RawEvent;
 use crate::ingest::validate::Invalid;
+use crate::registry::Violation;
 
 /// Bytes of `event_data` that are shown.
 const MAX_DATA: usize = 2 << 10;
@@ -33,7 +35,7 @@ pub(super) struct Tail {
 #[derive(Default)]
 struct Rings {
     accepted: Ring,
-    // Rejected and refused ones.
+    // Rejected and refused ones, and those that do not fit their schema.
     rejected: Ring,
 }
 
@@ -75,8 +77,28 @@ impl Tail {
         let entry = entry(wall_ms, application, TailVerdict::Rejected, &event, event.event_id);
         Some(TailEntry {
             reason: Some(invalid.problem.reason().label().to_owned()),
-            field: Some(invalid.field.name().to_owned()).filter(|field| !field.is_empty()),
+            field: Some(invalid.place().to_owned()).filter(|field| !field.is_empty()),
             message: Some(invalid.to_string()),
+            ..entry
+        })
+    }
+
+    /// An event that was taken and does not fit its schema, if there is room for it within this second.
+    pub(super) fn warned_entry(
+        &self,
+        wall_ms: i64,
+        application: Uuid,
+        event: &RawEvent<'_>,
+        violation: &Violation,
+    ) -> Option<TailEntry> {
+        if self.rejected.take(wall_ms, 1) == 0 {
+            return None;
+        }
+        let entry = entry(wall_ms, application, TailVerdict::Accepted, event, event.event_id);
+        Some(TailEntry {
+            reason: Some(Reason::Schema.label().to_owned()),
+            field: Some(violation.field.clone()),
+            message: Some(violation.to_string()),
             ..entry
         })
     }
@@ -107,8 +129,8 @@ impl Tail {
         for mut entry in entries {
             entry.serial = self.serials.fetch_add(1, Ordering::Relaxed) + 1;
             match entry.verdict {
-                TailVerdict::Accepted => rings.accepted.push(entry),
-                TailVerdict::Rejected | TailVerdict::Refused => rings.rejected.push(entry),
+                TailVerdict::Accepted if entry.message.is_none() => rings.accepted.push(entry),
+                TailVerdict::Accepted | TailVerdict::Rejected | TailVerdict::Refused => rings.rejected.push(entry),
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::gather::{BucketId, Witness};
 use crate::ingest::member::{member, scalar};
 use crate::ingest::scan::RawEvent;
 use crate::ingest::validate::Invalid;
+use crate::registry::Violation;
 
 /// Segments of a batch that are found again; a batch that goes on in one from before these knows it twice.
 const PARTS_SEARCHED: usize = 64;
@@ -181,6 +182,14 @@ impl<'m> Tally<'m> {
     pub fn rejected(&mut self, event: Option<&RawEvent<'m>>, invalid: &Invalid) {
         self.rejections.count(event.map_or(&b""[..], |event| event.event_type), invalid);
         if let Some(entry) = self.app.tail().rejected_entry(self.wall_ms, self.app.id(), event, invalid) {
+            self.samples.push(entry);
+        }
+    }
+
+    /// An event was taken that does not fit its schema.
+    #[cold]
+    pub fn warned(&mut self, event: &RawEvent<'m>, violation: &Violation) {
+        if let Some(entry) = self.app.tail().warned_entry(self.wall_ms, self.app.id(), event, violation) {
             self.samples.push(entry);
         }
     }

@@ -18,8 +18,10 @@ pub struct Verdicts {
     pub unknown: u64,
     /// Of the accepted ones, those whose id was seen before.
     pub duplicates: u64,
-    /// Of the accepted ones, those that do not fit their schema (mode `warn`).
+    /// Those that do not fit their schema and were taken all the same (mode `warn`).
     pub warned: u64,
+    /// Of players whose events are not to be kept: answered as accepted, not stored, and in no other count here.
+    pub suppressed: u64,
 }
 
 /// An application at a glance.

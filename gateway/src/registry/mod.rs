@@ -8,6 +8,7 @@ pub mod aws;
 mod books;
 pub mod demand;
 mod environment;
+mod json_schema;
 mod key_hash;
 pub(crate) mod private_file;
 mod route;
@@ -27,6 +28,7 @@ use crate::config::{RegistryKind, Settings};
 
 pub use books::{AuditEntry, AuditQuery, Books, Schema, SchemaMode, Suppression, UnknownSchemaMode};
 pub use environment::{Environment, UnknownEnvironment};
+pub use json_schema::{JsonSchema, Violation};
 pub use key_hash::{KeyHash, KeyHashError};
 pub use route::{Route, UnknownRoute};
 pub use scopes::{Purpose, Scopes, UnknownScopes};

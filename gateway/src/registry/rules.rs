@@ -1,6 +1,6 @@
 //! What applications, keys and books may hold, the same for every registry.
 
-use super::{Limits, NewApplication, NewAuthorization, RegistryError};
+use super::{JsonSchema, Limits, NewApplication, NewAuthorization, RegistryError};
 
 const NAME_CHARS: usize = 256;
 const DESCRIPTION_CHARS: usize = 1_024;
@@ -56,7 +56,7 @@ impl Limits {
     }
 }
 
-/// Whether a schema may be kept. Whether it is a good one is for whoever validates by it.
+/// Whether a schema may be kept.
 pub(super) fn check_schema(event_type: &str, schema: &str) -> Result<(), RegistryError> {
     if event_type.is_empty() || event_type.len() > EVENT_TYPE_BYTES || !event_type.bytes().all(is_of_event_type) {
         let problem = format!("must be 1 to {EVENT_TYPE_BYTES} of the characters A-Z a-z 0-9 - _ .");
@@ -65,10 +65,7 @@ pub(super) fn check_schema(event_type: &str, schema: &str) -> Result<(), Registr
     if schema.len() > SCHEMA_BYTES {
         return Err(invalid("schema", format!("holds {} bytes, at most {SCHEMA_BYTES} are allowed", schema.len())));
     }
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(schema) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(invalid("schema", format!("must be a JSON object: {error}"))),
-    }
+    JsonSchema::compile(schema).map(drop).map_err(|problem| invalid("schema", problem))
 }
 
 /// Whether a player may be called so.

@@ -127,7 +127,7 @@ mod tests {
         unknown: u32,
         not_accepted: Vec<EventVerdict>,
     ) -> BatchVerdict {
-        BatchVerdict { accepted, rejected, retry, unknown, not_accepted, assigned_ids: Vec::new() }
+        BatchVerdict { accepted, rejected, retry, unknown, not_accepted, ..BatchVerdict::default() }
     }
 
     #[test]

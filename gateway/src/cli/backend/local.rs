@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Backend, BackendError};
 use crate::admin::{Actor, Admin, HandedOut, KeyRequest, Rotation};
-use crate::registry::{Application, AuditEntry, AuditQuery, Authorization, NewApplication};
+use crate::registry::{Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode};
 
 /// What one look into the audit log brings at most.
 const PAGE: usize = 1_000;
@@ -72,6 +72,37 @@ impl Backend for Local {
 
     async fn delete_key(&self, id: Uuid) -> Result<bool, BackendError> {
         Ok(self.admin.delete_key(&self.actor, id).await?)
+    }
+
+    async fn schemas(&self, application: Uuid) -> Result<Vec<Schema>, BackendError> {
+        Ok(self.admin.schemas(Some(application)).await?)
+    }
+
+    async fn schema_versions(&self, application: Uuid, event_type: &str) -> Result<Vec<Schema>, BackendError> {
+        Ok(self.admin.schema_versions(application, event_type).await?)
+    }
+
+    async fn put_schema(
+        &self,
+        application: Uuid,
+        event_type: &str,
+        mode: Option<SchemaMode>,
+        schema: &str,
+    ) -> Result<Schema, BackendError> {
+        Ok(self.admin.put_schema(&self.actor, application, event_type, mode, schema).await?)
+    }
+
+    async fn set_schema_mode(
+        &self,
+        application: Uuid,
+        event_type: &str,
+        mode: SchemaMode,
+    ) -> Result<Schema, BackendError> {
+        Ok(self.admin.set_schema_mode(&self.actor, application, event_type, mode).await?)
+    }
+
+    async fn delete_schema(&self, application: Uuid, event_type: &str) -> Result<bool, BackendError> {
+        Ok(self.admin.delete_schema(&self.actor, application, event_type).await?)
     }
 
     async fn audit(&self, application: Option<Uuid>, at_most: usize) -> Result<Vec<AuditEntry>, BackendError> {

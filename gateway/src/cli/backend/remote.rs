@@ -20,8 +20,8 @@ use crate::admin::{AdminError, HandedOut, KeyRequest, Rotation};
 use crate::admission::key::ApiKey;
 use crate::cli::CliError;
 use crate::config::problem_of_secret;
-use crate::door::admin::wire as codec;
-use crate::registry::{Application, AuditEntry, Authorization, NewApplication, RegistryError};
+use crate::door::admin::{schemas, wire as codec};
+use crate::registry::{Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -160,6 +160,10 @@ fn authorization(message: Option<wire::Authorization>) -> Result<Authorization, 
     understood(codec::authorization(message.ok_or_else(|| BackendError::lacks("key's entry"))?))
 }
 
+fn schema(message: Option<wire::Schema>) -> Result<Schema, BackendError> {
+    understood(schemas::schema(message.ok_or_else(|| BackendError::lacks("schema"))?))
+}
+
 fn handed_out(key: &str, message: Option<wire::Authorization>) -> Result<HandedOut, BackendError> {
     let key = ApiKey::parse(key).map_err(|error| BackendError::Garbled(error.to_string()))?;
     Ok(HandedOut { key, authorization: authorization(message)? })
@@ -277,6 +281,79 @@ impl Backend for Remote {
     async fn delete_key(&self, id: Uuid) -> Result<bool, BackendError> {
         let asked = wire::DeleteAuthorizationRequest { application_id: String::new(), api_key_id: id.to_string() };
         Ok(answer(self.client().delete_authorization(self.request(asked)).await)?.deleted)
+    }
+
+    async fn schemas(&self, application: Uuid) -> Result<Vec<Schema>, BackendError> {
+        let mut found = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let asked = wire::ListSchemasRequest { application_id: application.to_string(), page_size: 0, page_token };
+            let page = answer(self.client().list_schemas(self.request(asked)).await)?;
+            for message in page.schemas {
+                found.push(understood(schemas::schema(message))?);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn schema_versions(&self, application: Uuid, event_type: &str) -> Result<Vec<Schema>, BackendError> {
+        let mut found = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let asked = wire::ListSchemaVersionsRequest {
+                application_id: application.to_string(),
+                event_type: event_type.to_owned(),
+                page_size: 0,
+                page_token,
+            };
+            let page = answer(self.client().list_schema_versions(self.request(asked)).await)?;
+            for message in page.schemas {
+                found.push(understood(schemas::schema(message))?);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn put_schema(
+        &self,
+        application: Uuid,
+        event_type: &str,
+        mode: Option<SchemaMode>,
+        text: &str,
+    ) -> Result<Schema, BackendError> {
+        let asked = wire::PutSchemaRequest {
+            application_id: application.to_string(),
+            event_type: event_type.to_owned(),
+            mode: schemas::mode_number(mode),
+            schema: text.to_owned(),
+        };
+        schema(answer(self.client().put_schema(self.request(asked)).await)?.schema)
+    }
+
+    async fn set_schema_mode(
+        &self,
+        application: Uuid,
+        event_type: &str,
+        mode: SchemaMode,
+    ) -> Result<Schema, BackendError> {
+        let asked = wire::UpdateSchemaRequest {
+            application_id: application.to_string(),
+            event_type: event_type.to_owned(),
+            mode: schemas::mode_number(Some(mode)),
+        };
+        schema(answer(self.client().update_schema(self.request(asked)).await)?.schema)
+    }
+
+    async fn delete_schema(&self, application: Uuid, event_type: &str) -> Result<bool, BackendError> {
+        let asked =
+            wire::DeleteSchemaRequest { application_id: application.to_string(), event_type: event_type.to_owned() };
+        Ok(answer(self.client().delete_schema(self.request(asked)).await)?.deleted)
     }
 
     async fn audit(&self, application: Option<Uuid>, at_most: usize) -> Result<Vec<AuditEntry>, BackendError> {

@@ -113,7 +113,7 @@ impl Rig {
                     request_id: "request".to_owned(),
                     index,
                     reason: "charset",
-                    field: "event_name",
+                    field: "event_name".to_owned(),
                     message: String::new(),
                     received_at_ms: 0,
                     event: prost::Message::encode_to_vec(&Event {

@@ -80,7 +80,7 @@ impl BadRowLine {
     pub(super) fn new(row: &BadRow) -> Self {
         Self {
             reason: row.reason.to_owned(),
-            field: row.field.to_owned(),
+            field: row.field.clone(),
             message: row.message.clone(),
             application_id: row.application_id.to_string(),
             received_at: iso_ms(row.received_at_ms),

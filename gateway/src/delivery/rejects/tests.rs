@@ -82,7 +82,7 @@ fn row(index: u32, event: Vec<u8>) -> BadRow {
         request_id: "request".to_owned(),
         index,
         reason: "not_a_uuid",
-        field: "event_id",
+        field: "event_id".to_owned(),
         message: "event_id must be a hyphenated UUID".to_owned(),
         received_at_ms: 1_700_000_000_123,
         event,

@@ -60,6 +60,7 @@ pub(super) async fn publish(
         envelope: Envelope::Publish,
         head,
         flaws: Vec::new(),
+        policy: shared.intake.policy(app),
         permit,
         arrived,
         reply: Arc::clone(&reply) as Arc<dyn Reply>,

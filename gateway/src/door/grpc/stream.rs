@@ -256,6 +256,7 @@ impl StreamBody {
                     envelope: Envelope::Stream,
                     head,
                     flaws: Vec::new(),
+                    policy: self.shared.intake.policy(app),
                     permit,
                     arrived,
                     reply: Arc::clone(&self.reply),

@@ -150,7 +150,7 @@ impl Batch {
         encode_varint(event.encoded_len() as u64, &mut self.message);
         event.encode(&mut self.message);
         if let Some(invalid) = event.flaw() {
-            self.flaws.push(Flaw { index, invalid });
+            self.flaws.push(Flaw { index, invalid: invalid.clone() });
             if self.unknown_field.is_none()
                 && let Some(name) = event.unknown_field()
             {

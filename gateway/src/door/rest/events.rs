@@ -103,8 +103,9 @@ async fn take(
     grant.check(Purpose::SendBatch)?;
     let message = Bytes::from(batch.message);
     let head = shared.intake.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
+    let policy = shared.intake.policy(app);
     if !is_partial(parts.uri.query()) {
-        let checked = shared.intake.check(app, &message, Envelope::Publish, &batch.flaws);
+        let checked = shared.intake.check(app, policy.as_deref(), &message, &batch.flaws);
         checked.map_err(|(index, invalid)| invalid_event(index, &invalid, batch.unknown_field.as_ref()))?;
     }
     let reply = Arc::new(OneReply::new());
@@ -114,6 +115,7 @@ async fn take(
         envelope: Envelope::Publish,
         head,
         flaws: batch.flaws,
+        policy,
         permit,
         arrived,
         reply: Arc::clone(&reply) as Arc<dyn Reply>,

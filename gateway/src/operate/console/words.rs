@@ -104,7 +104,7 @@ pub(super) fn reason(label: &str) -> &str {
         "not_a_json_object" => "is not one JSON object",
         "too_deep" => "is nested too deeply",
         "event_too_large" => "is too large as a whole",
-        "schema" | "schema_violation" => "does not fit its schema",
+        "schema" => "does not fit its schema",
         "key_missing" => "no API key came with the call",
         "key_malformed" => "the API key was not copied whole",
         "key_unknown" => "nobody has this API key",

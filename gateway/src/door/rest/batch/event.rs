@@ -30,8 +30,8 @@ pub(super) struct RestEvent<'a> {
 
 impl RestEvent<'_> {
     /// The first thing that is wrong with it, of those that protobuf can't show.
-    pub(super) fn flaw(&self) -> Option<Invalid> {
-        self.flaw
+    pub(super) fn flaw(&self) -> Option<&Invalid> {
+        self.flaw.as_ref()
     }
 
     /// The name of the field that is its flaw, where events have no such field.

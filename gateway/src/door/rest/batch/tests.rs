@@ -2,7 +2,7 @@ use headgate_proto::v1::{Event, PublishEventsRequest};
 use prost::Message;
 
 use super::*;
-use crate::ingest::validate::{Field, Problem};
+use crate::ingest::validate::{Field, Invalid, Problem};
 
 const ID: &str = "5f8e8e5c-6d1a-4c42-9f5a-0d4f4e1b2c3d";
 
@@ -21,7 +21,8 @@ fn event(fields: &str) -> String {
 fn only_flaw(event: &str) -> (Field, Problem) {
     let batch = read_all(&format!(r#"{{"events":[{event}]}}"#));
     assert_eq!((batch.events, batch.flaws.len()), (1, 1), "{event}: {:?}", batch.flaws);
-    (batch.flaws[0].invalid.field, batch.flaws[0].invalid.problem)
+    let Invalid { field, problem } = batch.flaws[0].invalid.clone();
+    (field, problem)
 }
 
 #[test]
@@ -66,15 +67,15 @@ fn timestamps_are_exact() {
 
 #[test]
 fn what_protobuf_cannot_show_is_noted_with_the_event() {
-    let string = Problem::WrongType { expected: "a string" };
+    let string = || Problem::WrongType { expected: "a string" };
     assert_eq!(only_flaw(r#"{"event_type":"t"}"#), (Field::EventId, Problem::Required));
-    assert_eq!(only_flaw(r#"{"event_id":7}"#), (Field::EventId, string));
+    assert_eq!(only_flaw(r#"{"event_id":7}"#), (Field::EventId, string()));
     assert_eq!(only_flaw(r#"{"event_id":""}"#), (Field::EventId, Problem::Empty));
-    assert_eq!(only_flaw(&event(r#","event_version":null"#)), (Field::EventVersion, string));
+    assert_eq!(only_flaw(&event(r#","event_version":null"#)), (Field::EventVersion, string()));
     assert_eq!(only_flaw(&event(r#","app_version":"""#)), (Field::AppVersion, Problem::Empty));
     assert_eq!(only_flaw(&event(r#","event_type":"\ud800""#)), (Field::EventType, Problem::Charset));
-    let number = Problem::WrongType { expected: "a number of epoch seconds" };
-    assert_eq!(only_flaw(&event(r#","event_timestamp":"1700000000""#)), (Field::EventTimestamp, number));
+    let number = || Problem::WrongType { expected: "a number of epoch seconds" };
+    assert_eq!(only_flaw(&event(r#","event_timestamp":"1700000000""#)), (Field::EventTimestamp, number()));
     assert_eq!(only_flaw(&event(r#","event_timestamp":1e400"#)), (Field::EventTimestamp, Problem::TimestampRange));
     assert_eq!(only_flaw(&event(r#","player":"p""#)), (Field::Event, Problem::UnknownField));
     // A field of gRPC's that AWS's API does not know.

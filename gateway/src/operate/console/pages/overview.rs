@@ -165,6 +165,7 @@ fn total(verdicts: impl Iterator<Item = Verdicts>) -> Verdicts {
         unknown: sum.unknown + one.unknown,
         duplicates: sum.duplicates + one.duplicates,
         warned: sum.warned + one.warned,
+        suppressed: sum.suppressed + one.suppressed,
     })
 }
 

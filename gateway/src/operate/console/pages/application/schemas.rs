@@ -184,7 +184,10 @@ pub(in crate::operate::console) async fn put(
 ) -> Answer {
     let put = async {
         let event_type = fields.optional("event_type").ok_or(Misfilled("Event type: give one".to_owned()))?;
-        Ok(console.admin.put_schema(session.actor(), id, event_type, mode(&fields)?, fields.raw("schema")).await?)
+        Ok(console
+            .admin
+            .put_schema(session.actor(), id, event_type, Some(mode(&fields)?), fields.raw("schema"))
+            .await?)
     };
     match put.await {
         Ok(schema) => {

@@ -1,0 +1,234 @@
+//! Reads one batch: each event is found, checked, held to its application's policy, deduped and written.
+
+use std::sync::Arc;
+
+use headgate_proto::record::{EventFields, RecordTail, write_record};
+use uuid::Uuid;
+
+use super::dedupe::{self, Dedupe};
+use super::policy::{Policy, Standing};
+use super::scan::{self, RawEvent};
+use super::validate::{Checked, Field, Flaw, Invalid, Problem, validate};
+use super::verdict::Reading;
+use super::{Ingest, json};
+use crate::admission::app::App;
+use crate::delivery::rejects::BadRow;
+use crate::gather::{EventRange, Fate, LaneWriter, Waiter, hash_key};
+use crate::live::Tally;
+use crate::registry::Violation;
+
+/// Events whose ids are looked at before the first of them is read.
+pub(super) const LOOK_AHEAD: usize = 16;
+
+/// What a look at an event's id told.
+#[derive(Clone, Copy)]
+pub(super) struct Peeked {
+    event_id: Uuid,
+    key: dedupe::Key,
+}
+
+/// A batch while it is read into one lane.
+pub(super) struct BatchReader<'a, 'm> {
+    pub(super) ingest: &'a Ingest,
+    pub(super) reading: Reading,
+    pub(super) waiter: Arc<dyn Waiter>,
+    pub(super) salt: u128,
+    pub(super) tail: RecordTail,
+    pub(super) request_id: String,
+    pub(super) wall_ms: i64,
+    pub(super) app: &'a App,
+    pub(super) flaws: &'a [Flaw],
+    pub(super) policy: Option<&'a Policy>,
+    // Events written to the open bucket one after the other and not yet attached to it.
+    pub(super) run: Option<EventRange>,
+    // Told in the batch's place of events that are in flight by another batch.
+    pub(super) resends: Option<Arc<dyn Waiter>>,
+    pub(super) tally: Tally<'m>,
+}
+
+impl<'m> BatchReader<'_, 'm> {
+    /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
+    #[inline]
+    pub(super) fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
+        let event_id = Uuid::try_parse_ascii(scan::leading_id(bytes)?).ok()?;
+        let key = Dedupe::key(self.salt, event_id);
+        self.ingest.dedupe.touch(key);
+        Some(Peeked { event_id, key })
+    }
+
+    #[inline]
+    pub(super) fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &'m [u8], peeked: Option<Peeked>) {
+        let checked = scanned(index, bytes, self.flaws).and_then(|event| {
+            // Of a field that is sent twice the last counts: then another id than the one that was looked at.
+            let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
+            let peeked = peeked.filter(|_| first);
+            let known_id = peeked.map(|peeked| peeked.event_id);
+            validate(&event, known_id, &self.ingest.limits).map(|checked| (event, checked, peeked))
+        });
+        match checked {
+            Ok((event, checked, peeked)) => {
+                let warning = match self.policy.map_or(Standing::Good, |policy| policy.standing(&event)) {
+                    Standing::Good => None,
+                    Standing::Warned(violation) => Some(violation),
+                    Standing::Unfit(violation) => return self.reject(index, bytes, &Invalid::unfit(violation)),
+                    Standing::Suppressed => return self.suppress(index, &checked),
+                };
+                match self.write(lane, index, &event, &checked, peeked) {
+                    Ok(()) => warning.iter().for_each(|violation| self.warn(index, &event, violation)),
+                    Err(invalid) => self.reject(index, bytes, &invalid),
+                }
+            }
+            Err(invalid) => self.reject(index, bytes, &invalid),
+        }
+    }
+
+    fn write(
+        &mut self,
+        lane: &mut LaneWriter<'_>,
+        index: u32,
+        event: &RawEvent<'m>,
+        checked: &Checked,
+        peeked: Option<Peeked>,
+    ) -> Result<(), Invalid> {
+        let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
+        let id_text = id_text(event_id);
+        let fields = fields(event, checked, &id_text);
+        let size = self.ingest.size(&fields, &self.tail)?;
+        if lane.is_keyed() && !event.partition_key.is_empty() {
+            let key = hash_key(event.partition_key);
+            if lane.must_move_to(key) {
+                self.end_run(lane);
+                lane.move_to(key);
+            }
+        }
+        if lane.must_turn_for(size) {
+            self.end_run(lane);
+            lane.turn(size);
+        }
+        let bucket = lane.bucket_id();
+        if let Some((witness, part)) = self.tally.enter(bucket) {
+            lane.witness(witness, part);
+        }
+        if checked.event_id.is_some() {
+            let key = peeked.map_or_else(|| Dedupe::key(self.salt, event_id), |peeked| peeked.key);
+            let mut seen = self.ingest.dedupe.claim(key, bucket);
+            while let Some(seen_in) = seen {
+                let range = EventRange { start: index, end: index + 1 };
+                let waiter = self.resends.get_or_insert_with(|| self.reading.resends());
+                match self.ingest.in_flight.share(seen_in, waiter, range) {
+                    Fate::Stored => {
+                        self.app.counters().duplicates.inc();
+                        self.reading.duplicate();
+                        return Ok(());
+                    }
+                    Fate::Shared => {
+                        self.app.counters().duplicates.inc();
+                        return Ok(());
+                    }
+                    Fate::Failed => seen = self.ingest.dedupe.reclaim(key, seen_in, bucket),
+                }
+            }
+        } else {
+            self.reading.assign(index, event_id);
+        }
+        write_record(lane.append(size), &fields, &self.tail);
+        self.tally.written(index, event, fields.event_id, checked.seconds);
+        match &mut self.run {
+            Some(run) if run.end == index => run.end += 1,
+            _ => {
+                self.end_run(lane);
+                self.run = Some(EventRange { start: index, end: index + 1 });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_run(&mut self, lane: &mut LaneWriter<'_>) {
+        if let Some(run) = self.run.take() {
+            lane.attach(&self.waiter, run);
+        }
+    }
+
+    /// Answers as for an event that was stored, and forgets it.
+    #[cold]
+    fn suppress(&mut self, index: u32, checked: &Checked) {
+        if checked.event_id.is_none() {
+            self.reading.assign(index, self.ingest.assign_id(self.wall_ms));
+        }
+        self.reading.suppressed();
+    }
+
+    #[cold]
+    fn warn(&mut self, index: u32, event: &RawEvent<'m>, violation: &Violation) {
+        self.app.counters().warned.inc();
+        self.reading.warn(index, violation);
+        self.tally.warned(event, violation);
+    }
+
+    /// Whether an event that breaks a rule is, as far as it can be read, of a player whose events are not to be kept.
+    fn is_suppressed(&self, event: Option<&RawEvent<'_>>) -> bool {
+        let (Some(policy), Some(event)) = (self.policy, event) else { return false };
+        let readable = json::check_object(event.event_data, self.ingest.limits.max_depth).is_ok();
+        readable && policy.is_suppressed(event.event_data)
+    }
+
+    #[cold]
+    fn reject(&mut self, index: u32, bytes: &'m [u8], invalid: &Invalid) {
+        let event = scan::event(bytes).ok();
+        let is_suppressed = self.is_suppressed(event.as_ref());
+        self.tally.rejected(event.as_ref().filter(|_| !is_suppressed), invalid);
+        self.reading.reject(index, invalid);
+        let reason = invalid.problem.reason();
+        if let Some((_, counter)) = self.ingest.rejected.iter().find(|(known, _)| *known == reason) {
+            counter.inc();
+        }
+        if let Some(rejects) = &self.ingest.rejects
+            && !is_suppressed
+        {
+            rejects.submit(BadRow {
+                application_id: self.app.id(),
+                request_id: self.request_id.clone(),
+                index,
+                reason: reason.label(),
+                field: invalid.place().to_owned(),
+                message: invalid.to_string(),
+                received_at_ms: self.wall_ms,
+                event: bytes.to_vec(),
+            });
+        }
+    }
+}
+
+/// An event's fields, unless the door has found it wrong.
+#[inline]
+pub(super) fn scanned<'a>(index: u32, bytes: &'a [u8], flaws: &[Flaw]) -> Result<RawEvent<'a>, Invalid> {
+    if let Ok(place) = flaws.binary_search_by_key(&index, |flaw| flaw.index) {
+        return Err(flaws[place].invalid.clone());
+    }
+    scan::event(bytes).map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
+}
+
+#[inline]
+pub(super) fn fields<'a>(event: &RawEvent<'a>, checked: &Checked, event_id: &'a IdText) -> EventFields<'a> {
+    EventFields {
+        event_id,
+        event_type: event.event_type,
+        event_name: event.event_name,
+        seconds: checked.seconds,
+        nanos: checked.nanos,
+        event_version: event.event_version,
+        app_version: event.app_version,
+        event_data: event.event_data,
+        data_has_line_breaks: checked.data_has_line_breaks,
+    }
+}
+
+/// An event's id as records carry it: hyphenated, in lower case.
+pub(super) type IdText = [u8; uuid::fmt::Hyphenated::LENGTH];
+
+#[inline]
+pub(super) fn id_text(id: Uuid) -> IdText {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    id.hyphenated().encode_lower(&mut text);
+    text
+}
