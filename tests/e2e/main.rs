@@ -14,6 +14,7 @@ mod dynamodb;
 mod keys;
 mod kinesis;
 mod loadtest;
+mod policies;
 mod power_cut;
 mod rest;
 mod shares;
