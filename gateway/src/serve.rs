@@ -194,7 +194,7 @@ impl Gateway {
         };
         let (health, others) = services::others(administration).await?;
         let grpc = doors.grpc(others).await?;
-        let rest = doors.rest(&admin, &authority).await?;
+        let rest = doors.rest(&admin, &authority, &live).await?;
         let operate = http::bind(settings.operate.listen).await.map_err(|source| ServeError::Listen {
             setting: "operate.listen",
             address: settings.operate.listen,

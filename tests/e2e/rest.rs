@@ -3,6 +3,7 @@
 mod events;
 mod hostile;
 mod limits;
+mod live;
 mod routes;
 mod signed;
 

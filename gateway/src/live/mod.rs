@@ -151,6 +151,19 @@ impl Live {
         apps
     }
 
+    /// An application at a glance, also if nothing has come from it.
+    #[must_use]
+    pub fn now(&self, id: Uuid) -> AppNow {
+        let known = self.chosen(Some(id)).first().and_then(|app| self.app_now(app, self.clock.wall_ms()));
+        known.unwrap_or_else(|| AppNow {
+            application_id: id,
+            name: self.names.name(id).map_or_else(|| id.to_string(), |name| name.to_string()),
+            events_per_second: 0.0,
+            last_hour: Verdicts::default(),
+            last_event_at_ms: None,
+        })
+    }
+
     /// `None`: nothing came from it but refused batches.
     fn app_now(&self, app: &AppLive, wall_ms: i64) -> Option<AppNow> {
         let (mut last_hour, mut last_event_at_ms) = (Verdicts::default(), None);

@@ -12,13 +12,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::http::Operated;
-use crate::live::view::TailVerdict;
+use crate::live::view::{DEFAULT_MINUTES, TailVerdict};
 
 /// Entries of the tail in one answer.
 const MAX_ENTRIES: usize = 1_000;
 const DEFAULT_ENTRIES: usize = 100;
-/// Minutes shown where the question names no number.
-const DEFAULT_MINUTES: u32 = 60;
 
 pub(super) fn routes() -> Router<Operated> {
     Router::new()

@@ -16,6 +16,7 @@ use crate::door::intake::Intake;
 use crate::door::listener::{Ends, Listener, Listening};
 use crate::door::rest::{self, RestServices};
 use crate::door::tls::{GRPC_PROTOCOLS, REST_PROTOCOLS, Tls};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::operate::tasks::Tasks;
 
@@ -60,6 +61,7 @@ impl Builder<'_> {
         &self,
         admin: &Arc<Admin>,
         authority: &Arc<Authority>,
+        live: &Arc<Live>,
     ) -> Result<Option<Arc<Listener<RestServices>>>, ServeError> {
         let settings = &self.settings.rest;
         if !settings.enabled {
@@ -69,6 +71,7 @@ impl Builder<'_> {
             intake: Arc::clone(self.intake),
             admin: Arc::clone(admin),
             authority: Arc::clone(authority),
+            live: Arc::clone(live),
             clock: self.clock.clone(),
             tasks: self.calls.clone(),
             draining: self.ends.draining.clone(),

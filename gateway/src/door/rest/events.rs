@@ -131,7 +131,7 @@ async fn take(
 
 /// The key in a request: bare in `Authorization`, as the AWS solution has it, or in `x-api-key`. A scheme word is passed
 /// over: a key holds no blank.
-fn presented_key(headers: &HeaderMap) -> Result<&str, Refusal> {
+pub(super) fn presented_key(headers: &HeaderMap) -> Result<&str, Refusal> {
     let value = headers.get(header::AUTHORIZATION).or_else(|| headers.get("x-api-key")).ok_or(Refusal::KeyMissing)?;
     let text = value.to_str().map_err(|_| Refusal::KeyMalformed)?.trim();
     match text.split_once(' ') {

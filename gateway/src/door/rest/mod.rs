@@ -12,6 +12,7 @@ pub mod batch;
 mod body;
 mod events;
 mod failure;
+mod live;
 mod shapes;
 mod signature;
 
@@ -43,6 +44,7 @@ use crate::admin::{Admin, AdminError};
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::RestSettings;
+use crate::live::Live;
 use crate::operate::tasks::Tasks;
 
 /// What the door needs from the rest of the house.
@@ -53,6 +55,8 @@ pub struct Parts {
     pub admin: Arc<Admin>,
     /// Says who is one.
     pub authority: Arc<Authority>,
+    /// What passes.
+    pub live: Arc<Live>,
     /// The clock.
     pub clock: Clock,
     /// For acts that go on without their client, and for counting panics.
@@ -66,6 +70,7 @@ pub struct Shared {
     intake: Arc<Intake>,
     admin: Arc<Admin>,
     authority: Arc<Authority>,
+    live: Arc<Live>,
     slow_readers: SlowReaders,
     clock: Clock,
     tasks: Tasks,
@@ -82,11 +87,12 @@ impl Shared {
     /// Puts the door together.
     #[must_use]
     pub fn new(parts: Parts, settings: &RestSettings) -> Arc<Self> {
-        let Parts { intake, admin, authority, clock, tasks, draining } = parts;
+        let Parts { intake, admin, authority, live, clock, tasks, draining } = parts;
         Arc::new(Self {
             intake,
             admin,
             authority,
+            live,
             slow_readers: SlowReaders::default(),
             clock,
             tasks,
@@ -145,6 +151,7 @@ fn api() -> Router<Arc<Shared>> {
             get(authorizations::show).put(authorizations::modify).delete(authorizations::delete).options(preflight),
         )
         .route("/applications/{application_id}/events", post(events::publish).options(preflight))
+        .merge(live::routes())
 }
 
 fn router(shared: &Arc<Shared>) -> Router {
