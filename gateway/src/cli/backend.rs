@@ -15,7 +15,7 @@ use super::find::refused;
 use super::{CliError, Context};
 use crate::admin::{Admin, AdminError, HandedOut, KeyRequest, Rotation};
 use crate::clock::Clock;
-use crate::registry::{self, Application, AuditEntry, Authorization, NewApplication, RegistryError};
+use crate::registry::{self, Application, AuditEntry, Authorization, NewApplication, RegistryError, Scopes};
 
 pub(super) use local::Local;
 use remote::Remote;
@@ -74,6 +74,7 @@ pub(super) trait Backend: Send + Sync {
     async fn key(&self, id: Uuid) -> Result<Authorization, BackendError>;
     async fn create_key(&self, request: KeyRequest) -> Result<HandedOut, BackendError>;
     async fn set_enabled(&self, id: Uuid, enabled: bool) -> Result<Authorization, BackendError>;
+    async fn set_scopes(&self, id: Uuid, scopes: Scopes) -> Result<Authorization, BackendError>;
     async fn rotate(&self, old: Uuid, rotation: Rotation) -> Result<HandedOut, BackendError>;
     async fn delete_key(&self, id: Uuid) -> Result<bool, BackendError>;
     /// The registry itself, where that is what is worked on.
