@@ -63,6 +63,8 @@ async fn the_command_line_does_through_a_running_gateway_what_it_does_on_the_reg
         let mut connection = Connection::open(&gateway.target(text(key, "api_key"))).await.expect("it listens");
         assert_eq!(connection.publish(vec![event()]).await.expect("both keys let in").accepted, 1);
     }
+    let rescoped = elsewhere.run(&["keys", "scopes", &old_id, "--scopes", "ingest-client,read"]);
+    assert_eq!((text(&rescoped, "scopes"), text(&rescoped, "state")), ("ingest-client,read", "enabled"));
     elsewhere.run(&["keys", "disable", &old_id]);
     for listed in ["apps", "keys"] {
         assert_eq!(elsewhere.run(&[listed, "list"]), binary::run_json(data.path(), &[listed, "list"]));
@@ -87,6 +89,7 @@ async fn the_command_line_does_through_a_running_gateway_what_it_does_on_the_reg
         "application.update",
         "key.create",
         "key.rotate",
+        "key.scopes",
         "key.disable",
         "key.delete",
         "application.delete",

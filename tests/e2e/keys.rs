@@ -9,6 +9,7 @@ use headgate_tests::client::Connection;
 use headgate_tests::events::login as event;
 use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::poll;
+use headgate_tests::rest::{RestClient, body};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -54,6 +55,44 @@ async fn a_key_disabled_while_its_stream_is_open_ends_that_stream_within_five_se
     assert!(neighbour_stream.answers.message().await.expect("the stream goes on").is_some());
     let _ = binary::run_json(data.path(), &["keys", "enable", &id]);
     poll::until("the key works again", PATIENCE, async || connection.publish(vec![event()]).await.ok()).await;
+}
+
+/// What a key may be used for is changed in another process: what is open and may no longer be ends, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_that_is_taken_away_ends_what_needs_it_within_five_seconds() {
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = GatewayProcess::start(data.path(), &[]).await;
+    let (application, target) = gateway.new_application("skyfall");
+    let keys = binary::run_json(data.path(), &["keys", "list", "skyfall"]);
+    let id = keys["keys"][0]["api_key_id"].as_str().expect("an id").to_owned();
+    let rescope = |scopes: &str| {
+        let changed = binary::run_json(data.path(), &["keys", "scopes", &id, "--scopes", scopes]);
+        assert_eq!(changed["scopes"], scopes);
+    };
+    let rest = RestClient::new(gateway.rest());
+    let path = format!("/applications/{application}/events");
+    let post = async || rest.post(&path, &target.key, body(&[event()])).await.status.as_u16();
+    let mut connection = Connection::open(&target).await.expect("it listens");
+    let mut stream = connection.stream(4).await.expect("the stream opens");
+    stream.requests.send(StreamEventsRequest { sequence: 1, events: vec![event()] }).await.expect("it is sent");
+    assert!(stream.answers.message().await.expect("the stream goes on").is_some());
+
+    rescope("ingest-client");
+    let changed = tokio::time::Instant::now();
+    let status = tokio::time::timeout(PATIENCE, stream.answers.message()).await.expect("it ends").expect_err("refused");
+    println!("ended {:?} after it was changed", changed.elapsed());
+    assert!(changed.elapsed() < REVOKED_WITHIN, "{:?}", changed.elapsed());
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(connection.publish(vec![event()]).await.expect("single batches go on").accepted, 1);
+    assert_eq!(post().await, 200);
+
+    rescope("read");
+    poll::until("it may send nothing any more", PATIENCE, async || (post().await == 403).then_some(())).await;
+    let status = connection.publish(vec![event()]).await.expect_err("by no way");
+    assert_eq!(status.code(), Code::PermissionDenied);
+    rescope("ingest-server");
+    poll::until("it may send again", PATIENCE, async || (post().await == 200).then_some(())).await;
+    connection.stream(4).await.expect("by every way");
 }
 
 #[tokio::test(flavor = "multi_thread")]

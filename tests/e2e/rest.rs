@@ -6,6 +6,9 @@ mod limits;
 mod live;
 mod routes;
 mod signed;
+mod table;
+mod walk;
+mod wire;
 
 use std::path::Path;
 
@@ -25,18 +28,16 @@ async fn gateway(data_dir: &Path, settings: &[&str]) -> GatewayProcess {
 /// Someone who sends the admin token.
 struct Administrator {
     client: RestClient,
-    /// Before every path: a stage, or nothing.
-    prefix: &'static str,
 }
 
 impl Administrator {
     fn of(gateway: &GatewayProcess) -> Self {
-        Self { client: RestClient::new(gateway.rest()), prefix: "" }
+        Self { client: RestClient::new(gateway.rest()) }
     }
 
     async fn ask(&self, method: Method, path: &str, body: &str) -> RestAnswer {
         let authorization = format!("Bearer {TOKEN}");
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
-        self.client.send(method, &format!("{}{path}", self.prefix), &headers, body.to_owned()).await
+        self.client.send(method, path, &headers, body.to_owned()).await
     }
 }

@@ -204,6 +204,16 @@ impl Admin {
         Ok(key)
     }
 
+    /// Changes what a key may be used for. A running gateway heeds it within `admission.key_refresh`, open streams
+    /// included.
+    pub async fn set_scopes(&self, actor: &Actor, id: Uuid, scopes: Scopes) -> Result<Authorization, AdminError> {
+        self.check_audit().await?;
+        let before = self.registry.get_authorization(id).await?.scopes;
+        let key = self.registry.set_scopes(id, scopes).await?;
+        self.note_key(actor, "key.scopes", &key, format!("{before} to {scopes}")).await?;
+        Ok(key)
+    }
+
     /// Makes a key that takes another's place.
     pub async fn rotate(&self, actor: &Actor, old: Uuid, rotation: Rotation) -> Result<HandedOut, AdminError> {
         self.check_audit().await?;

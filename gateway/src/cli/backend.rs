@@ -16,7 +16,7 @@ use super::{CliError, Context};
 use crate::admin::{Admin, AdminError, HandedOut, KeyRequest, Rotation};
 use crate::clock::Clock;
 use crate::registry::{
-    self, Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode,
+    self, Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes,
 };
 
 pub(super) use local::Local;
@@ -76,6 +76,7 @@ pub(super) trait Backend: Send + Sync {
     async fn key(&self, id: Uuid) -> Result<Authorization, BackendError>;
     async fn create_key(&self, request: KeyRequest) -> Result<HandedOut, BackendError>;
     async fn set_enabled(&self, id: Uuid, enabled: bool) -> Result<Authorization, BackendError>;
+    async fn set_scopes(&self, id: Uuid, scopes: Scopes) -> Result<Authorization, BackendError>;
     async fn rotate(&self, old: Uuid, rotation: Rotation) -> Result<HandedOut, BackendError>;
     async fn delete_key(&self, id: Uuid) -> Result<bool, BackendError>;
     async fn schemas(&self, application: Uuid) -> Result<Vec<Schema>, BackendError>;

@@ -47,6 +47,8 @@ pub enum KeysCommand {
     Disable(KeyArgs),
     /// Let a disabled key in again
     Enable(KeyArgs),
+    /// Change what a key may be used for; open streams that may no longer be end within 5 seconds
+    Scopes(ScopesArgs),
     /// Make a key that takes another's place, which is disabled at once or after an overlap
     Rotate(RotateArgs),
     /// Remove a key for good
@@ -79,6 +81,17 @@ pub struct CreateArgs {
 pub struct KeyArgs {
     /// The key's id, as `headgate keys list` shows it
     pub key: String,
+}
+
+/// Which key, and what for.
+#[derive(Debug, Args)]
+pub struct ScopesArgs {
+    /// The key's id, as `headgate keys list` shows it
+    pub key: String,
+    /// What it may be used for from now on: one or more of ingest-client (single batches), ingest-server (streams too)
+    /// and read
+    #[arg(long)]
+    pub scopes: Scopes,
 }
 
 /// Which key, and what is different about the new one.
@@ -161,6 +174,7 @@ async fn execute(command: KeysCommand, backend: &dyn Backend, clock: &Clock) -> 
         KeysCommand::List { app } => list(app.as_deref(), backend, now).await,
         KeysCommand::Disable(args) => set_enabled(key_id(&args.key)?, false, backend, now).await,
         KeysCommand::Enable(args) => set_enabled(key_id(&args.key)?, true, backend, now).await,
+        KeysCommand::Scopes(args) => set_scopes(key_id(&args.key)?, args.scopes, backend, now).await,
         KeysCommand::Rotate(args) => rotate(args, backend, now).await,
         KeysCommand::Delete(args) => delete(key_id(&args.key)?, backend).await,
         KeysCommand::Migrate(args) => migrate(&args, backend, clock).await?.report(),
@@ -282,6 +296,18 @@ async fn set_enabled(id: Uuid, enabled: bool, backend: &dyn Backend, now: i64) -
         _ => ("disabled", "a running gateway refuses it within 5 seconds, open streams included"),
     };
     let text = format!("{done} {} of {} ({id}): {effect}", printable(&key.name), printable(&application.name));
+    Report::new(text, &KeyView::of(&application, &key, now))
+}
+
+async fn set_scopes(id: Uuid, scopes: Scopes, backend: &dyn Backend, now: i64) -> Result<Report, CliError> {
+    let key = backend.set_scopes(id, scopes).await.map_err(refused)?;
+    let application = backend.application(key.application_id).await.map_err(refused)?;
+    let text = format!(
+        "{} of {} ({id}) may be used for {}: a running gateway heeds it within 5 seconds, open streams included",
+        printable(&key.name),
+        printable(&application.name),
+        key.scopes,
+    );
     Report::new(text, &KeyView::of(&application, &key, now))
 }
 

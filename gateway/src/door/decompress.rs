@@ -21,20 +21,24 @@ impl Encoding {
     /// What the gateway takes, as in `grpc-accept-encoding`.
     pub const ACCEPTED: &'static str = "identity,gzip,zstd";
 
-    /// Reads the header's value.
+    /// Reads the header's value; RFC 9110, 8.4.1: in any case, and `x-gzip` is gzip.
     ///
     /// # Errors
     /// [`Refusal::UnsupportedCompression`].
     pub fn parse(value: Option<&http::HeaderValue>) -> Result<Self, Refusal> {
-        match value.map(http::HeaderValue::as_bytes) {
-            None | Some(b"identity" | b"") => Ok(Self::Identity),
-            Some(b"gzip") => Ok(Self::Gzip),
-            Some(b"zstd") => Ok(Self::Zstd),
-            Some(other) => {
-                let encoding = String::from_utf8_lossy(&other[..other.len().min(32)]).into_owned();
-                Err(Refusal::UnsupportedCompression { encoding })
-            }
-        }
+        const NAMES: [(&[u8], Encoding); 5] = [
+            (b"", Encoding::Identity),
+            (b"identity", Encoding::Identity),
+            (b"gzip", Encoding::Gzip),
+            (b"x-gzip", Encoding::Gzip),
+            (b"zstd", Encoding::Zstd),
+        ];
+        let Some(value) = value.map(http::HeaderValue::as_bytes) else { return Ok(Self::Identity) };
+        let known = NAMES.iter().find(|(name, _)| value.eq_ignore_ascii_case(name));
+        known.map(|(_, encoding)| *encoding).ok_or_else(|| {
+            let encoding = String::from_utf8_lossy(&value[..value.len().min(32)]).into_owned();
+            Refusal::UnsupportedCompression { encoding }
+        })
     }
 }
 
@@ -187,6 +191,25 @@ mod tests {
                 gzip.finish().expect("finishes")
             }
             Encoding::Zstd => zstd::encode_all(data, 3).expect("compresses"),
+        }
+    }
+
+    #[test]
+    fn encodings_are_named_in_any_case() {
+        let parse = |name: &'static str| Encoding::parse(Some(&http::HeaderValue::from_static(name)));
+        for (name, encoding) in [
+            ("", Encoding::Identity),
+            ("Identity", Encoding::Identity),
+            ("gzip", Encoding::Gzip),
+            ("GZip", Encoding::Gzip),
+            ("x-gzip", Encoding::Gzip),
+            ("ZSTD", Encoding::Zstd),
+        ] {
+            assert_eq!(parse(name), Ok(encoding), "{name}");
+        }
+        assert_eq!(Encoding::parse(None), Ok(Encoding::Identity));
+        for name in ["br", "gzip, gzip", "deflate", "gz"] {
+            assert!(matches!(parse(name), Err(Refusal::UnsupportedCompression { .. })), "{name}");
         }
     }
 

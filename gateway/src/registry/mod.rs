@@ -262,6 +262,8 @@ pub trait Registry: Send + Sync {
     async fn get_authorization(&self, key: Uuid) -> Result<Authorization, RegistryError>;
     /// Enables or disables a key.
     async fn set_enabled(&self, key: Uuid, enabled: bool) -> Result<Authorization, RegistryError>;
+    /// Changes what a key may be used for.
+    async fn set_scopes(&self, key: Uuid, scopes: Scopes) -> Result<Authorization, RegistryError>;
     /// Replaces a key: adds `new`, and disables `old` or has it expire at an instant (never later than it would anyway),
     /// both or neither.
     async fn rotate(

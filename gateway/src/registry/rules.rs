@@ -1,6 +1,6 @@
 //! What applications, keys and books may hold, the same for every registry.
 
-use super::{JsonSchema, Limits, NewApplication, NewAuthorization, RegistryError};
+use super::{JsonSchema, Limits, NewApplication, NewAuthorization, RegistryError, Scopes};
 
 const NAME_CHARS: usize = 256;
 const DESCRIPTION_CHARS: usize = 1_024;
@@ -33,7 +33,17 @@ impl NewAuthorization {
     pub fn check(&self) -> Result<(), RegistryError> {
         check_name(&self.name)?;
         check_description(self.description.as_deref())?;
-        if self.scopes.is_empty() {
+        self.scopes.check()
+    }
+}
+
+impl Scopes {
+    /// Checks them against the rules: a key is good for something.
+    ///
+    /// # Errors
+    /// [`RegistryError::Invalid`] if there are none.
+    pub fn check(self) -> Result<(), RegistryError> {
+        if self.is_empty() {
             return Err(invalid("scopes", "must be one or more of ingest-client, ingest-server and read".to_owned()));
         }
         Ok(())

@@ -18,7 +18,7 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::{
-    Application, Authorization, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry, RegistryError,
+    Application, Authorization, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry, RegistryError, Scopes,
     private_file,
 };
 use crate::clock::Clock;
@@ -144,6 +144,20 @@ impl Registry for SqliteRegistry {
             .run(move |connection| {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 transaction.execute(rows::SET_ENABLED, params![enabled, now, key.to_string()])?;
+                let authorization = rows::find_key(&transaction, key)?;
+                transaction.commit()?;
+                Ok(authorization)
+            })
+            .await
+    }
+
+    async fn set_scopes(&self, key: Uuid, scopes: Scopes) -> Result<Authorization, RegistryError> {
+        scopes.check()?;
+        let now = self.clock.wall_ms();
+        self.pool
+            .run(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                transaction.execute(rows::SET_SCOPES, params![scopes.to_string(), now, key.to_string()])?;
                 let authorization = rows::find_key(&transaction, key)?;
                 transaction.commit()?;
                 Ok(authorization)

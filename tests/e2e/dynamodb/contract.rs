@@ -196,6 +196,7 @@ async fn what_is_not_there_can_not_be_changed() {
             registry.update_application(id, named("skyfall")).await.map(|_| ()),
             registry.create_authorization(nowhere.clone()).await.map(|_| ()),
             registry.set_enabled(id, true).await.map(|_| ()),
+            registry.set_scopes(id, Scopes::INGEST).await.map(|_| ()),
             registry.rotate(id, nowhere, None).await.map(|_| ()),
         ];
         for error in errors {
@@ -224,6 +225,8 @@ async fn a_name_that_breaks_a_rule_is_refused_by_every_way_in() {
         let useless =
             registry.create_authorization(NewAuthorization { scopes: nothing, ..key_of(&app, "key-3") }).await;
         assert!(matches!(useless, Err(RegistryError::Invalid { field: "scopes", .. })), "{useless:?}");
+        let useless = registry.set_scopes(key.api_key_id, nothing).await;
+        assert!(matches!(useless, Err(RegistryError::Invalid { field: "scopes", .. })), "{useless:?}");
     })
     .await;
 }
@@ -235,6 +238,21 @@ async fn a_disabled_key_is_found_as_such_and_can_be_enabled_again() {
         for enabled in [false, true] {
             let set = registry.set_enabled(key.api_key_id, enabled).await.expect("sets");
             assert_eq!((set.enabled, set.created_at_ms), (enabled, key.created_at_ms));
+            assert_eq!(look_up(registry, "key-1").await.expect("is there").authorization, set);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_key_may_be_used_for_can_be_changed() {
+    on_both(async |registry| {
+        let (_, key) = with_key(registry, "key-1").await;
+        registry.set_enabled(key.api_key_id, false).await.expect("sets");
+        for scopes in ["read", "ingest-client,read", "ingest-client,ingest-server"] {
+            let scopes: Scopes = scopes.parse().expect("scopes");
+            let set = registry.set_scopes(key.api_key_id, scopes).await.expect("changes");
+            assert_eq!((set.scopes, set.enabled, set.created_at_ms), (scopes, false, key.created_at_ms));
             assert_eq!(look_up(registry, "key-1").await.expect("is there").authorization, set);
         }
     })

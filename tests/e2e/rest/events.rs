@@ -1,5 +1,6 @@
 //! Events from REST clients: exactly the contract's answers, and the lake holds exactly what was answered Ok.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +9,16 @@ use headgate_proto::v1::{BatchVerdict, Event};
 use headgate_tests::events::login;
 use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::lake;
+use headgate_tests::ministack::{self, MiniStack};
 use headgate_tests::oracle::{Batch, Oracle};
 use headgate_tests::rest::{RestClient, body, event, verdict};
 use headgate_tests::seed::seed;
 use http::Method;
 use uuid::Uuid;
 
+use super::{Administrator, TOKEN};
 use crate::PATIENCE;
 
-const BATCHES: usize = 40;
 const BATCH: usize = 500;
 
 /// A gateway, its demo application's events route, and the key.
@@ -64,18 +66,47 @@ fn all_accepted(verdict: &BatchVerdict) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lake_holds_exactly_what_was_answered_ok() {
-    let seed = seed("rest");
     let data = tempfile::tempdir().expect("a folder");
-    let mut gateway = GatewayProcess::start(data.path(), &crate::NO_RATE_LIMIT).await;
+    let gateway = GatewayProcess::start(data.path(), &crate::NO_RATE_LIMIT).await;
     let (application, sender) = Sender::of(&gateway);
-    let oracle = Arc::new(Oracle::new(seed, &[application]));
+    send_and_judge(gateway, application, &sender, 40).await;
+}
+
+/// The same with the registry in DynamoDB, of an application and a key that were made over REST.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lake_holds_exactly_what_was_answered_ok_with_keys_in_dynamodb() {
+    let (emulator, _) = MiniStack::with_tables().await;
+    let data = tempfile::tempdir().expect("a folder");
+    let settings = [&crate::NO_RATE_LIMIT[..], &["registry.kind=dynamodb"]].concat();
+    let mut environment = ministack::environment(emulator.address());
+    environment.push(("HEADGATE_ADMIN__TOKEN".to_owned(), TOKEN.to_owned()));
+    let gateway = GatewayProcess::start_in(data.path(), &settings, &environment).await;
+    let administrator = Administrator::of(&gateway);
+    let made = administrator.ask(Method::POST, "/live/applications", r#"{"Name":"Skyfall"}"#).await.json();
+    let application: Uuid = made["ApplicationId"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let keys = format!("/live/applications/{application}/authorizations");
+    let made = administrator.ask(Method::POST, &keys, r#"{"Name":"server"}"#).await.json();
+    let sender = Sender {
+        client: RestClient::new(gateway.rest()),
+        path: format!("/live/applications/{application}/events"),
+        key: made["ApiKeyValue"].as_str().expect("a key").to_owned(),
+    };
+    send_and_judge(gateway, application, &sender, 10).await;
+}
+
+/// Sends everything that the contract has an answer for, then holds the lake to those answers.
+async fn send_and_judge(mut gateway: GatewayProcess, application: Uuid, sender: &Sender, batches: usize) {
+    let oracle = Arc::new(Oracle::new(seed("rest"), &[application]));
 
     // Batches of 500 back-dated events; every third in gzip, every fifth in zstd, every seventh sent twice.
-    for number in 0..BATCHES {
+    for number in 0..batches {
         let batch = good_batch(&oracle);
         let text = body(&oracle.send(&batch));
         let answer = match number {
-            number if number % 3 == 0 => sender.compressed("gzip", gzip(text.as_bytes())).await,
+            number if number % 3 == 0 => {
+                let name = ["gzip", "GZIP", "x-gzip"][number / 3 % 3];
+                sender.compressed(name, gzip(text.as_bytes())).await
+            }
             number if number % 5 == 0 => {
                 sender.compressed("zstd", zstd::encode_all(text.as_bytes(), 3).expect("compresses")).await
             }
@@ -90,6 +121,18 @@ async fn the_lake_holds_exactly_what_was_answered_ok() {
             assert_eq!(oracle.verdict(&batch, &again), None);
         }
     }
+
+    // The same events twice in one batch, the second time with their ids in upper case.
+    let batch = oracle.batch(0, BATCH / 4);
+    let batch =
+        Batch { serials: batch.serials.into_iter().filter(|it| !oracle.events().is_bad(*it)).collect(), ..batch };
+    let once = oracle.send(&batch);
+    let again = once.iter().map(|event| Event { event_id: event.event_id.to_uppercase(), ..event.clone() });
+    let twice: Vec<Event> = once.iter().cloned().chain(again).collect();
+    let settled = verdict(&sender.post(body(&twice)).await);
+    assert_eq!((settled.accepted as usize, settled.not_accepted.len()), (twice.len(), 0), "{settled:?}");
+    let accepted = BatchVerdict { accepted: u32::try_from(once.len()).expect("few"), ..BatchVerdict::default() };
+    assert_eq!(oracle.verdict(&batch, &accepted), None);
 
     // One bad event among 499 good ones: nothing of it is stored.
     let batch = good_batch(&oracle);
@@ -122,9 +165,12 @@ async fn the_lake_holds_exactly_what_was_answered_ok() {
     assert_eq!(scrape.sum("headgate_in_flight_bytes", &[]), 0.0);
     assert_eq!(scrape.sum("headgate_accounting_violations_total", &[]), 0.0);
     assert!(gateway.terminate(Duration::from_secs(25)).await.success());
-    let judgement = oracle.judge(&lake::rows(&gateway.lake()));
-    judgement.assert_kept((BATCHES * BATCH) as u64);
-    assert_eq!(judgement.unsettled, 0);
+    let rows = lake::rows(&gateway.lake());
+    let ids: HashSet<_> = rows.iter().map(|row| row.event_id.data()).collect();
+    assert_eq!(ids.len(), rows.len(), "stored once, however often it was sent");
+    let judgement = oracle.judge(&rows);
+    judgement.assert_kept((batches * BATCH) as u64);
+    assert_eq!(judgement.unsettled as usize, 2 * BATCH, "the two batches that were refused, and no other event");
 }
 
 /// What AWS's schema of an event says, row by row; and nothing of any of these batches is stored.

@@ -1,9 +1,9 @@
 """Signs requests with botocore and sends them with its own HTTP client.
 
 Reads one JSON object from standard input, {"url", "access_key_id", "calls": [...]}, and writes one list to standard
-output: {"status", "body"} for each call. A call is {"method", "path"} and, as wanted, "body" (text), "headers",
-"secret", "region", "service", "seconds_off" (of the signer's clock), and what is changed after signing: "send_body",
-"send_path", "send_headers".
+output: {"status", "body"} for each call. A call is {"method", "path", "secret"} and, as wanted, "access_key_id", "token"
+(a session's), "body" (text), "headers", "region", "service", "seconds_off" (of the signer's clock), and what is changed
+after signing: "send_body", "send_path", "send_headers", "send_authorization" (a text and what takes its place).
 """
 
 import datetime
@@ -33,7 +33,7 @@ def call(session, url, access_key_id, asked):
     body = asked.get("body", "")
     headers = dict(asked.get("headers", {}))
     request = AWSRequest(method=asked["method"], url=url + asked["path"], data=body.encode(), headers=headers)
-    credentials = Credentials(access_key_id, asked["secret"])
+    credentials = Credentials(asked.get("access_key_id", access_key_id), asked["secret"], asked.get("token"))
     region = asked.get("region", "eu-west-1")
     service = asked.get("service", "execute-api")
     Signer(credentials, service, region, asked.get("seconds_off", 0)).add_auth(request)
@@ -45,6 +45,12 @@ def call(session, url, access_key_id, asked):
         del request.headers[name]
         if value is not None:
             request.headers[name] = value
+    if "send_authorization" in asked:
+        signed = request.headers["Authorization"]
+        changed = signed.replace(*asked["send_authorization"])
+        assert changed != signed, signed
+        del request.headers["Authorization"]
+        request.headers["Authorization"] = changed
     response = session.send(request.prepare())
     return {"status": response.status_code, "body": response.content.decode()}
 

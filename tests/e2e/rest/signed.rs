@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use headgate_tests::gateway::GatewayProcess;
-use headgate_tests::python;
+use headgate_tests::{binary, python};
 use serde_json::{Value, json};
 
 const ID: &str = "AKIDHEADGATEADMIN001";
@@ -40,31 +40,46 @@ async fn gateway(data: &Path) -> GatewayProcess {
     GatewayProcess::start(data, &[&setting]).await
 }
 
+/// Botocore signs a path once more encoded than it is sent, and a query in the order of its names. (It signs a `;` in the
+/// last segment, too, and does not send it.)
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_that_botocore_signs_are_taken_with_a_body_and_without() {
+async fn requests_that_botocore_signs_are_taken_whatever_their_path_query_and_body() {
     let data = tempfile::tempdir().expect("a folder");
     let gateway = gateway(data.path()).await;
-    let json = json!({"content-type": "application/json"});
-    let answers = sign(
-        &gateway,
-        vec![
-            json!({"method": "POST", "path": "/applications", "body": r#"{"Name":"Skyfall ü"}"#, "secret": SECRET,
-                "headers": json}),
-            json!({"method": "GET", "path": "/applications", "secret": SECRET}),
-            json!({"method": "GET", "path": "/live/applications", "secret": SECRET, "region": "us-east-1"}),
-            json!({"method": "GET", "path": "/applications?b=2&a=%2Fx%20y&empty=", "secret": SECRET}),
-            json!({"method": "DELETE", "path": "/live/applications/an%20id", "secret": SECRET}),
-            json!({"method": "GET", "path": "/applications", "secret": SECRET, "seconds_off": -240}),
-            json!({"method": "GET", "path": "/applications", "secret": SECRET, "seconds_off": 240}),
-        ],
-    )
-    .await;
-    let statuses: Vec<_> = answers.iter().map(|(status, _)| *status).collect();
-    assert_eq!(statuses, [200; 7], "{answers:?}");
+    let get = |path: &str| json!({"method": "GET", "path": path, "secret": SECRET});
+    // Deleting what is not there succeeds, if whoever asks is let in.
+    let delete = |id: &str| json!({"method": "DELETE", "path": format!("/live/applications/{id}"), "secret": SECRET});
+    let with = |mut call: Value, member: &str, value: Value| {
+        call[member] = value;
+        call
+    };
+    let content_type = json!({"content-type": "application/json"});
+    let mut create =
+        json!({"method": "POST", "path": "/applications", "body": r#"{"Name":"Skyfall ü"}"#, "secret": SECRET});
+    create["headers"] = content_type;
+    let mut calls = vec![create.clone(), get("/applications"), get("/live/applications")];
+    calls.extend(
+        ["", "a=1", "b=2&a=%2Fx%20y&empty=", "flag", "a=2&a=1", "a=%C3%BC&%20=%2B"]
+            .map(|query| with(get(&format!("/applications?{query}")), "region", json!("us-east-1"))),
+    );
+    calls.extend(["an%20id", "a%2Fb", "%C3%BC", "a~b-c_d.e", "a%25b", "a:b@c", "$!'()*,=+", "%7E"].map(delete));
+    calls.push(with(get("/applications"), "token", json!("FwoGZXIvYXdzEBYaD//a+session=")));
+    calls.push(with(create.clone(), "token", json!("FwoGZXIvYXdzEBYaD//a+session=")));
+    calls.push(with(get("/applications"), "seconds_off", json!(-240)));
+    calls.push(with(get("/applications"), "seconds_off", json!(240)));
+    calls.push(with(get("/applications"), "headers", json!({"X-Amz-Meta": "  two   blanks  ", "X-Other": "a,b"})));
+    calls.push(with(create, "headers", json!({})));
+    let answers = sign(&gateway, calls.clone()).await;
+    for (call, (status, body)) in calls.iter().zip(&answers) {
+        assert_eq!(*status, 200, "{call}: {body}");
+    }
     let made: Value = serde_json::from_str(&answers[0].1).expect("JSON");
     assert_eq!(made["ApplicationName"], "Skyfall ü");
     let list: Value = serde_json::from_str(&answers[2].1).expect("JSON");
     assert!(list["Applications"].as_array().expect("a list").contains(&made), "{list}");
+    // Who it was is in the books, by the access key's id.
+    let audit = binary::run_json(gateway.data_dir(), &["audit"]).to_string();
+    assert!(audit.contains(ID) && !audit.contains(SECRET), "{audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,6 +111,22 @@ async fn a_wrong_secret_a_stale_date_and_whatever_was_tampered_with_are_denied()
         ("the hash of another body", json!({"headers": {"X-Amz-Content-SHA256": "0".repeat(64)}})),
         ("a body that is not signed", json!({"headers": {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}})),
         ("another service", json!({"service": "s3"})),
+        ("no service", json!({"send_authorization": ["/execute-api/", "/"]})),
+        ("a service that was not signed", json!({"service": "s3", "send_authorization": ["/s3/", "/execute-api/"]})),
+        ("a region that was not signed", json!({"send_authorization": ["/eu-west-1/", "/eu-west-2/"]})),
+        ("no region", json!({"send_authorization": ["/eu-west-1/", "//"]})),
+        ("another terminator", json!({"send_authorization": ["aws4_request", "aws5_request"]})),
+        ("an unknown access key", json!({"access_key_id": "AKIDNOBODY"})),
+        ("another's access key", json!({"send_authorization": [ID, "AKIDOTHER"]})),
+        ("no access key", json!({"access_key_id": ""})),
+        ("another algorithm", json!({"send_authorization": ["AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"]})),
+        ("a longer signature", json!({"send_authorization": ["Signature=", "Signature=0"]})),
+        ("no signature", json!({"send_authorization": [", Signature=", ", Signature=, Was="]})),
+        ("fewer signed headers", json!({"send_authorization": ["content-type;", ""]})),
+        ("another host", json!({"send_headers": {"Host": "elsewhere.example"}})),
+        ("another session", json!({"token": "one", "send_headers": {"X-Amz-Security-Token": "two"}})),
+        ("no session", json!({"token": "one", "send_headers": {"X-Amz-Security-Token": null}})),
+        ("another date", json!({"send_headers": {"X-Amz-Date": "20260101T000000Z"}})),
     ];
     let answers = sign(&gateway, cases.iter().map(|(_, more)| create(more.clone())).collect()).await;
     for ((case, _), (status, body)) in cases.iter().zip(&answers) {

@@ -120,6 +120,9 @@ impl Registry for Faulty {
     async fn set_enabled(&self, _: Uuid, _: bool) -> Result<Authorization, RegistryError> {
         not_asked()
     }
+    async fn set_scopes(&self, _: Uuid, _: Scopes) -> Result<Authorization, RegistryError> {
+        not_asked()
+    }
     async fn rotate(&self, _: Uuid, _: NewAuthorization, _: Option<i64>) -> Result<Authorization, RegistryError> {
         not_asked()
     }

@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::{Backend, BackendError};
 use crate::admin::{Actor, Admin, HandedOut, KeyRequest, Rotation};
-use crate::registry::{Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode};
+use crate::registry::{
+    Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode, Scopes,
+};
 
 /// What one look into the audit log brings at most.
 const PAGE: usize = 1_000;
@@ -64,6 +66,10 @@ impl Backend for Local {
 
     async fn set_enabled(&self, id: Uuid, enabled: bool) -> Result<Authorization, BackendError> {
         Ok(self.admin.set_enabled(&self.actor, id, enabled).await?)
+    }
+
+    async fn set_scopes(&self, id: Uuid, scopes: Scopes) -> Result<Authorization, BackendError> {
+        Ok(self.admin.set_scopes(&self.actor, id, scopes).await?)
     }
 
     async fn rotate(&self, old: Uuid, rotation: Rotation) -> Result<HandedOut, BackendError> {

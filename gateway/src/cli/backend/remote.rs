@@ -21,7 +21,9 @@ use crate::admission::key::ApiKey;
 use crate::cli::CliError;
 use crate::config::problem_of_secret;
 use crate::door::admin::{schemas, wire as codec};
-use crate::registry::{Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode};
+use crate::registry::{
+    Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,6 +53,17 @@ impl Remote {
 
     fn client(&self) -> AdminServiceClient<Channel> {
         self.client.clone()
+    }
+
+    async fn update_key(
+        &self,
+        id: Uuid,
+        enabled: Option<bool>,
+        scopes: Vec<i32>,
+    ) -> Result<Authorization, BackendError> {
+        let api_key_id = id.to_string();
+        let asked = wire::UpdateAuthorizationRequest { application_id: String::new(), api_key_id, enabled, scopes };
+        authorization(answer(self.client().update_authorization(self.request(asked)).await)?.authorization)
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -258,9 +271,11 @@ impl Backend for Remote {
     }
 
     async fn set_enabled(&self, id: Uuid, enabled: bool) -> Result<Authorization, BackendError> {
-        let asked =
-            wire::UpdateAuthorizationRequest { application_id: String::new(), api_key_id: id.to_string(), enabled };
-        authorization(answer(self.client().update_authorization(self.request(asked)).await)?.authorization)
+        self.update_key(id, Some(enabled), Vec::new()).await
+    }
+
+    async fn set_scopes(&self, id: Uuid, scopes: Scopes) -> Result<Authorization, BackendError> {
+        self.update_key(id, None, codec::scope_numbers(scopes)).await
     }
 
     async fn rotate(&self, old: Uuid, rotation: Rotation) -> Result<HandedOut, BackendError> {

@@ -141,6 +141,34 @@ async fn a_disabled_key_can_be_enabled_again() {
 }
 
 #[tokio::test]
+async fn what_a_key_may_be_used_for_can_be_changed() {
+    let shell = Shell::with_apps(&["Skyfall"]).await;
+    let created = shell.json(&["create", "Skyfall", "--name", "one"]).await;
+    let id = field(&created, "api_key_id");
+    assert_eq!(field(&created, "scopes"), "ingest-client,ingest-server");
+    let text = shell.text(&["scopes", id, "--scopes", "ingest-client,read"]).await;
+    assert!(text.starts_with("one of Skyfall") && text.contains("for ingest-client,read:"), "{text}");
+    let registered = shell.registered(field(&created, "api_key")).await;
+    assert_eq!((registered.scopes.to_string().as_str(), registered.enabled), ("ingest-client,read", true));
+    let query = AuditQuery { limit: 1, ..AuditQuery::default() };
+    let noted = shell.registry.audit(&query).await.expect("lists").remove(0);
+    assert_eq!((noted.act.as_str(), noted.subject.as_deref()), ("key.scopes", Some(id)));
+    assert_eq!(noted.detail, "ingest-client,ingest-server to ingest-client,read");
+
+    let nobody = Uuid::new_v4().to_string();
+    for (line, code) in [
+        (vec!["scopes", id], 2),
+        (vec!["scopes", id, "--scopes", ""], 2),
+        (vec!["scopes", id, "--scopes", "write"], 2),
+        (vec!["scopes", "no-id", "--scopes", "read"], 2),
+        (vec!["scopes", &nobody, "--scopes", "read"], 1),
+    ] {
+        assert_eq!(shell.error(&line).await.exit_code(), code, "{line:?}");
+    }
+    assert_eq!(shell.registered(field(&created, "api_key")).await.scopes, registered.scopes);
+}
+
+#[tokio::test]
 async fn rotating_shows_a_new_key_and_disables_the_old_one() {
     let shell = Shell::with_apps(&["Skyfall"]).await;
     let line = ["create", "Skyfall", "--name", "one", "--description", "eu", "--expires", "30d"];

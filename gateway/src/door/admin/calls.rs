@@ -124,8 +124,15 @@ pub(super) async fn update_authorization(
     actor: Actor,
     asked: UpdateAuthorizationRequest,
 ) -> Answer<UpdateAuthorizationResponse> {
-    let key = key(&admin, &asked.application_id, &asked.api_key_id).await?;
-    let key = admin.set_enabled(&actor, key.api_key_id, asked.enabled).await?;
+    let scopes = if asked.scopes.is_empty() { None } else { Some(wire::scopes(&asked.scopes)?) };
+    let mut key = key(&admin, &asked.application_id, &asked.api_key_id).await?;
+    // First what it may be used for: a key that is enabled never lets in for more than it should.
+    if let Some(scopes) = scopes {
+        key = admin.set_scopes(&actor, key.api_key_id, scopes).await?;
+    }
+    if let Some(enabled) = asked.enabled {
+        key = admin.set_enabled(&actor, key.api_key_id, enabled).await?;
+    }
     Ok(UpdateAuthorizationResponse { authorization: Some(wire::authorization_message(key)) })
 }
 

@@ -87,6 +87,14 @@ impl Office {
     }
 }
 
+fn update_of(application_id: &str, key: &Authorization) -> UpdateAuthorizationRequest {
+    UpdateAuthorizationRequest {
+        application_id: application_id.to_owned(),
+        api_key_id: key.api_key_id.clone(),
+        ..UpdateAuthorizationRequest::default()
+    }
+}
+
 fn with_authorization<T>(message: T, authorization: &str) -> Request<T> {
     let mut request = Request::new(message);
     let value: MetadataValue<Ascii> = authorization.parse().expect("ASCII");
@@ -168,12 +176,23 @@ async fn a_key_is_made_disabled_rotated_with_an_overlap_and_deleted() {
     assert!(created.api_key.starts_with("hg_") && !old.masked_key.contains(&created.api_key[3..40]));
 
     for enabled in [false, true] {
-        let asked =
-            UpdateAuthorizationRequest { application_id: id.clone(), api_key_id: old.api_key_id.clone(), enabled };
+        let asked = UpdateAuthorizationRequest { enabled: Some(enabled), ..update_of(&id, &old) };
         let answer = client.update_authorization(office.request(asked)).await.expect("changes").into_inner();
         assert_eq!(answer.authorization.expect("an authorization").enabled, enabled);
         assert_eq!(office.key(&old).await.enabled, enabled);
     }
+    let unchanged = client.update_authorization(office.request(update_of(&id, &old))).await.expect("nothing to do");
+    assert_eq!(unchanged.into_inner().authorization.expect("an authorization"), office.key(&old).await);
+    for scopes in [vec![Scope::IngestClient as i32], old.scopes.clone()] {
+        let asked = UpdateAuthorizationRequest { scopes: scopes.clone(), ..update_of("", &old) };
+        let answer = client.update_authorization(office.request(asked)).await.expect("changes").into_inner();
+        assert_eq!(answer.authorization.expect("an authorization"), office.key(&old).await);
+        assert_eq!((office.key(&old).await.scopes, office.key(&old).await.enabled), (scopes, true));
+    }
+    let asked = UpdateAuthorizationRequest { scopes: vec![0], enabled: Some(false), ..update_of(&id, &old) };
+    let status = client.update_authorization(office.request(asked)).await.expect_err("for nothing");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(office.key(&old).await.enabled, "all of it or nothing");
 
     let asked = RotateAuthorizationRequest {
         api_key_id: old.api_key_id.clone(),
@@ -196,7 +215,16 @@ async fn a_key_is_made_disabled_rotated_with_an_overlap_and_deleted() {
         assert_eq!(answer.deleted, deleted);
     }
     let entries = office.audit(&id).await;
-    let expected = ["application.create", "key.create", "key.disable", "key.enable", "key.rotate", "key.delete"];
+    let expected = [
+        "application.create",
+        "key.create",
+        "key.disable",
+        "key.enable",
+        "key.scopes",
+        "key.scopes",
+        "key.rotate",
+        "key.delete",
+    ];
     assert_eq!(acts(&entries), expected);
     assert_eq!(entries[0].subject, old.api_key_id);
     for entry in entries {
@@ -321,8 +349,7 @@ async fn what_can_not_be_done_says_why_in_googles_terms() {
     let asked = DeleteAuthorizationRequest { application_id: nobody.clone(), api_key_id: key.api_key_id.clone() };
     let answer = client.delete_authorization(office.request(asked)).await.expect("succeeds").into_inner();
     assert!(!answer.deleted);
-    let asked =
-        UpdateAuthorizationRequest { application_id: nobody, api_key_id: key.api_key_id.clone(), enabled: false };
+    let asked = UpdateAuthorizationRequest { enabled: Some(false), ..update_of(&nobody, &key) };
     let status = client.update_authorization(office.request(asked)).await.expect_err("is not there");
     assert_eq!(status.code(), Code::NotFound);
     assert!(office.key(&key).await.enabled);

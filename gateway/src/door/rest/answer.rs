@@ -43,6 +43,10 @@ pub(super) async fn preflight() -> Response {
 pub(super) fn complete(headers: &mut HeaderMap) {
     const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    if headers.contains_key(header::RETRY_AFTER) {
+        // A browser hides it from a page's script otherwise.
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
 }

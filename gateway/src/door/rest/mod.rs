@@ -7,6 +7,7 @@
 mod administrator;
 mod answer;
 mod applications;
+mod arrival;
 mod authorizations;
 pub mod batch;
 mod body;
@@ -26,13 +27,14 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::FutureExt;
-use http::Request;
+use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use uuid::Uuid;
 
 use self::answer::{RestBody, complete, preflight};
+use self::arrival::Arriving;
 use self::failure::Failure;
 use super::connection::{Answered, Answering, LeaveSignal};
 use super::intake::Intake;
@@ -173,7 +175,7 @@ pub struct ConnectionService {
 }
 
 impl ConnectionService {
-    async fn answer(mut self, request: Request<Incoming>) -> Response {
+    async fn answer(mut self, request: Request<Arriving>) -> Response {
         if self.shared.draining.is_cancelled() {
             return self.shared.refused(None, &Refusal::Draining).into_response();
         }
@@ -198,8 +200,15 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let call = self.calls.begin();
-        Box::pin(self.clone().answer(request).map(|mut response| {
+        let has_other_streams = request.version() == Version::HTTP_2;
+        let (head, body) = request.into_parts();
+        let (body, arrival) = Arriving::new(body);
+        let answer = self.clone().answer(Request::from_parts(head, body));
+        Box::pin(answer.map(move |mut response| {
             complete(response.headers_mut());
+            if !has_other_streams && !arrival.is_whole() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok(response.map(|body| RestBody::new(body, call)))
         }))
     }

@@ -25,13 +25,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::registry::{
     Application, Authorization, ClearKey, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry,
-    RegistryError, Schema, Suppression,
+    RegistryError, Schema, Scopes, Suppression,
 };
 use books::Cached;
 use errors::BadRows;
@@ -121,7 +122,12 @@ impl Registry for DynamoDbRegistry {
     }
 
     async fn set_enabled(&self, key: Uuid, enabled: bool) -> Result<Authorization, RegistryError> {
-        self.switch_key(key, enabled).await
+        self.change_key(key, "enabled", AttributeValue::Bool(enabled)).await
+    }
+
+    async fn set_scopes(&self, key: Uuid, scopes: Scopes) -> Result<Authorization, RegistryError> {
+        scopes.check()?;
+        self.change_key(key, "scopes", attributes::text(scopes)).await
     }
 
     async fn rotate(

@@ -34,6 +34,7 @@ pub(super) const DELETE_APPLICATION: &str = "DELETE FROM applications WHERE appl
 
 /// Enables or disables a key.
 pub(super) const SET_ENABLED: &str = "UPDATE authorizations SET enabled = ?1, updated_at_ms = ?2 WHERE api_key_id = ?3";
+pub(super) const SET_SCOPES: &str = "UPDATE authorizations SET scopes = ?1, updated_at_ms = ?2 WHERE api_key_id = ?3";
 
 /// Has a key expire at an instant, unless it does before.
 pub(super) const SHORTEN: &str = "

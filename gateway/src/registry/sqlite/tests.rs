@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::admission::key::ApiKey;
-use crate::registry::{Environment, KeyRecord, Limits, Route, Scopes};
+use crate::registry::{Environment, KeyRecord, Limits, Route};
 
 struct Folder(TempDir);
 

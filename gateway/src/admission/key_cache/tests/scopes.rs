@@ -1,15 +1,11 @@
 //! What a key may be used for, and that a change of it reaches what is open.
 
-use rusqlite::Connection;
-
 use super::*;
 use crate::registry::Purpose::{Read, SendBatch, SendStream};
 
-/// Nothing but whoever keeps the registry changes scopes, so the file it is.
-fn rescope(rig: &Rig, key: Uuid, scopes: &str) {
-    let disk = Connection::open(rig._folder.path().join("registry.sqlite")).expect("opens");
-    let update = "UPDATE authorizations SET scopes = ?1 WHERE api_key_id = ?2";
-    assert_eq!(disk.execute(update, [scopes, &key.to_string()]).expect("updates"), 1);
+async fn rescope(rig: &Rig, key: Uuid, scopes: &str) {
+    let scopes = scopes.parse().expect("scopes");
+    assert_eq!(rig.command_line.set_scopes(key, scopes).await.expect("changes").scopes, scopes);
 }
 
 #[tokio::test]
@@ -39,7 +35,7 @@ async fn a_scope_that_is_taken_away_ends_what_needs_it_and_nothing_else() {
     assert!(futures_util::poll!(streaming.as_mut()).is_pending());
     assert!(futures_util::poll!(sending.as_mut()).is_pending());
 
-    rescope(&rig, id, "ingest-client,read");
+    rescope(&rig, id, "ingest-client,read").await;
     rig.cache.refresh().await;
     within_seconds(streaming).await;
     assert_eq!(grant.check(SendStream), Err(Refusal::ScopeMissing { needed: SendStream }));
@@ -48,7 +44,7 @@ async fn a_scope_that_is_taken_away_ends_what_needs_it_and_nothing_else() {
     assert!(!grant.is_revoked(), "the key itself is good");
     assert_eq!(rig.counted(Counter::KeysRevoked, &[]), 0);
 
-    rescope(&rig, id, "ingest-server");
+    rescope(&rig, id, "ingest-server").await;
     rig.cache.refresh().await;
     assert!(futures_util::poll!(sending.as_mut()).is_pending());
     let again = rig.ask(&key).await.expect("let in");

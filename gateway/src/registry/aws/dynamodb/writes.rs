@@ -101,10 +101,16 @@ impl DynamoDbRegistry {
         }
     }
 
-    pub(super) async fn switch_key(&self, id: Uuid, enabled: bool) -> Result<Authorization, RegistryError> {
+    /// Sets one attribute of a key.
+    pub(super) async fn change_key(
+        &self,
+        id: Uuid,
+        attribute: &'static str,
+        value: AttributeValue,
+    ) -> Result<Authorization, RegistryError> {
         let missing = || RegistryError::NotFound { what: "key", id };
         let now = self.clock.wall_ms();
-        let mut switched = None;
+        let mut changed = None;
         for item in self.rows_of_key(id).await? {
             let row = rows::key_place(&item);
             let update = self
@@ -113,18 +119,19 @@ impl DynamoDbRegistry {
                 .table_name(&*self.authorizations)
                 .set_key(Some(row))
                 .condition_expression("attribute_exists(api_key_id)")
-                .update_expression("SET enabled = :enabled, updated_at = :at, updated_at_ms = :at_ms")
-                .expression_attribute_values(":enabled", AttributeValue::Bool(enabled))
+                .update_expression("SET #attribute = :value, updated_at = :at, updated_at_ms = :at_ms")
+                .expression_attribute_names("#attribute", attribute)
+                .expression_attribute_values(":value", value.clone())
                 .expression_attribute_values(":at", text(write_time(now)))
                 .expression_attribute_values(":at_ms", number(now))
                 .return_values(ReturnValue::AllNew);
             match update.send().await {
-                Ok(updated) => switched = Some(updated.attributes.unwrap_or_default()),
+                Ok(updated) => changed = Some(updated.attributes.unwrap_or_default()),
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(explain(&self.authorizations, &error)),
             }
         }
-        let item = switched.ok_or_else(missing)?;
+        let item = changed.ok_or_else(missing)?;
         rows::key(&item, &self.authorizations).map(|row| row.authorization)
     }
 

@@ -94,6 +94,7 @@ async fn what_is_not_there_can_not_be_changed() {
         registry.update_application(id, application("skyfall")).await.map(|_| ()),
         registry.create_authorization(nowhere.clone()).await.map(|_| ()),
         registry.set_enabled(id, true).await.map(|_| ()),
+        registry.set_scopes(id, Scopes::INGEST).await.map(|_| ()),
         registry.rotate(id, nowhere, None).await.map(|_| ()),
     ];
     for error in errors {
