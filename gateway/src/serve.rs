@@ -32,7 +32,7 @@ use crate::admission::app::Apps;
 use crate::admission::key_cache::KeyCache;
 use crate::admission::shares::Shares;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Loaded, Settings};
 use crate::delivery::Destination;
 use crate::delivery::lake::{FileLayer, OsFiles};
 use crate::delivery::rejects::Rejects;
@@ -105,6 +105,15 @@ impl Gateway {
     /// # Errors
     /// [`ServeError`] with what can't be used; nothing is left running.
     pub async fn start(settings: Settings, ground: Ground) -> Result<Self, ServeError> {
+        Self::start_loaded(settings.into(), ground).await
+    }
+
+    /// As [`Self::start`], with settings that know where they came from.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_loaded(loaded: Loaded, ground: Ground) -> Result<Self, ServeError> {
+        let Loaded { settings, sources } = loaded;
         let Ground { clock, files, destination } = ground;
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::new(&metrics);
@@ -219,8 +228,10 @@ impl Gateway {
                 routes: Arc::clone(&routes),
                 tasks: background.clone(),
                 settings: settings.clone(),
+                sources,
                 grpc: grpc_address,
                 rest: rest_address,
+                operate: operate_address,
                 clock: clock.clone(),
             })
         });

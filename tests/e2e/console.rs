@@ -29,6 +29,7 @@ async fn a_person_registers_a_game_and_sees_its_first_event_and_why_one_is_refus
     person.fills("token", "not the token at all");
     person.presses("Sign in");
     person.reads("This is not the admin token.");
+    person.picture("sign-in-wrong");
     person.signs_in();
     person.reads("From here to your first event");
     person.picture("overview-first");
@@ -52,6 +53,7 @@ async fn a_person_registers_a_game_and_sees_its_first_event_and_why_one_is_refus
     person.clicks("See it among the last events");
     person.waits_for("an accepted event", "document.querySelector('#tail').innerText.includes('first_login')");
     person.waits_for("its mark in the chart", "document.querySelector('#seconds path.line')?.getTotalLength() > 0");
+    person.picture("application-first-event");
 
     person.open(&format!("/console/test?application={application}"));
     person.fills("event_data", "{\"player_id\": ");
@@ -69,9 +71,14 @@ async fn a_person_registers_a_game_and_sees_its_first_event_and_why_one_is_refus
     person.open(&format!("/console/applications/{application}"));
     person.waits_for("a rejected event", "document.querySelector('#tail').innerText.includes('not_a_json_object')");
     person.waits_for("the field at fault", "document.querySelector('#fields').innerText.includes('event_data')");
+    person.waits_for("the refusal", "document.querySelector('#tail').innerText.includes('key_disabled')");
     person.picture("application");
     person.clicks("Rejected");
     assert!(!person.text_of("#tail").contains("accepted"));
+    person.clicks("Refused");
+    assert!(person.text_of("#tail").contains("the API key is disabled"), "{}", person.text_of("#tail"));
+    assert!(!person.text_of("#tail").contains("rejected"));
+    person.picture("application-refused");
 
     person.open("/console/audit");
     for act in ["application.create", "key.create", "key.disable"] {
@@ -96,16 +103,35 @@ fn refused(person: &mut Person, application: &str) {
     panic!("the disabled key was let in again and again: {}", person.page());
 }
 
-/// Every page, on a laptop and on a phone, in light and dark: nothing is wider than the window, hard to read, without a
-/// name for those who can't see it, or against the page's own policy.
+/// Every page, on a laptop and on a phone, in light and dark, empty and with something in it: nothing is wider than the
+/// window, hard to read, heavy, without a name for those who can't see it, or against the page's own policy.
 #[tokio::test]
 async fn every_page_can_be_read_everywhere() {
     let data = tempfile::tempdir().expect("a folder");
     let gateway = GatewayProcess::start(data.path(), &QUICK).await;
     let mut person = Person::at(&gateway, LAPTOP, "light");
+    looks_everywhere(&mut person, "", &[("sign-in", "/console/sign-in".to_owned())], Person::page_is_sound);
+    person.sits_at(LAPTOP, "light");
     person.signs_in();
     let (id, target) = gateway.demo();
     let application = format!("/console/applications/{id}");
+    let pages = [
+        ("overview", "/console".to_owned()),
+        ("applications", "/console/applications".to_owned()),
+        ("live", application.clone()),
+        ("keys", format!("{application}/keys")),
+        ("schemas", format!("{application}/schemas")),
+        ("players", format!("{application}/players")),
+        ("settings", format!("{application}/settings")),
+        ("test", "/console/test".to_owned()),
+        ("audit", "/console/audit".to_owned()),
+        ("system", "/console/system".to_owned()),
+    ];
+    looks_everywhere(&mut person, "-empty", &pages, Person::page_is_sound);
+    let errors = [("not-found", "/console/applications/none".to_owned())];
+    looks_everywhere(&mut person, "", &errors, Person::page_is_readable);
+    person.sits_at(LAPTOP, "light");
+
     person.open(&application);
     // A few seconds of play, so that a curve has a shape.
     for batches in [1, 4, 9, 6, 2] {
@@ -122,29 +148,51 @@ async fn every_page_can_be_read_everywhere() {
     person.open(&format!("{application}/players"));
     person.fills("player_id", "player-of-some-length");
     person.presses("Suppress");
+    looks_everywhere(&mut person, "", &pages, Person::page_is_sound);
+}
 
-    let pages = [
-        ("overview", "/console".to_owned()),
-        ("applications", "/console/applications".to_owned()),
-        ("live", application.clone()),
-        ("keys", format!("{application}/keys")),
-        ("schemas", format!("{application}/schemas")),
-        ("players", format!("{application}/players")),
-        ("settings", format!("{application}/settings")),
-        ("test", "/console/test".to_owned()),
-        ("audit", "/console/audit".to_owned()),
-        ("system", "/console/system".to_owned()),
-    ];
+fn looks_everywhere(person: &mut Person, state: &str, pages: &[(&str, String)], judge: fn(&mut Person)) {
     for (size, device) in [(LAPTOP, "laptop"), (PHONE, "phone")] {
         for scheme in ["light", "dark"] {
             person.sits_at(size, scheme);
-            for (name, path) in &pages {
+            for (name, path) in pages {
                 person.open(path);
-                person.page_is_sound();
-                person.picture(&format!("{name}-{device}-{scheme}"));
+                judge(person);
+                person.picture(&format!("{name}{state}-{device}-{scheme}"));
             }
         }
     }
+}
+
+/// Without a mouse: the first step is to skip the navigation, what has the focus is seen, and a game is registered with
+/// the keyboard alone.
+#[tokio::test]
+async fn a_person_without_a_mouse_gets_as_far() {
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = GatewayProcess::start(data.path(), &QUICK).await;
+    let mut person = Person::at(&gateway, LAPTOP, "light");
+    person.signs_in();
+    person.open("/console");
+    let navigation = [
+        "Skip to the content",
+        "Headgate",
+        "Overview",
+        "Applications",
+        "Test event",
+        "Audit log",
+        "System",
+        "Sign out",
+    ];
+    assert_eq!(person.tabs(navigation.len()), navigation);
+    person.open("/console");
+    assert_eq!(person.tabs(1), ["Skip to the content"]);
+    person.presses_enter();
+    assert_eq!(person.tabs(1), ["Name of the game"], "the form is the first step");
+    person.fills("name", "Typed");
+    assert_eq!(person.tabs(3).last().map(String::as_str), Some("Register"));
+    person.presses_enter();
+    person.waits_for("the new key", "document.readyState === 'complete' && !!document.querySelector('#key')");
+    person.reads("Typed is registered.");
 }
 
 /// Everything but what keeps live parts live works without a script.

@@ -1,8 +1,10 @@
 """The four metrics of each minute, counted over a lake by DuckDB: one JSON object.
 
-  windows.py --lake DIR --application ID
+  windows.py --lake DIR --application ID --grace SECONDS
 
-{"windows": [[minute_s, app_version, events, logins], …],
+Late is what came to the gateway later than so many seconds after the end of its minute.
+
+{"windows": [[minute_s, app_version, events, logins, late], …],
  "knockouts": [[minute_s, app_version, spell_id, events], …], "purchases": [[minute_s, app_version, currency_type, events], …],
  "rows": n}
 """
@@ -18,6 +20,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lake", required=True)
     parser.add_argument("--application", required=True)
+    parser.add_argument("--grace", required=True, type=int)
     args = parser.parse_args()
     lake = duckdb.connect()
     files = str(pathlib.Path(args.lake) / "raw_events" / "**" / "*.parquet").replace("'", "''")
@@ -25,7 +28,8 @@ def main():
     lake.execute("""
         CREATE TABLE events AS
         SELECT DISTINCT ON (event_id) event_id, event_type, event_timestamp // 60 * 60 AS minute_s,
-               coalesce(app_version, '') AS app_version, event_data::JSON AS event_data
+               coalesce(app_version, '') AS app_version, event_data::JSON AS event_data,
+               (metadata::JSON->'api'->>'request_time_epoch')::BIGINT AS came_ms
         FROM raw_events WHERE application_id = ?""", [args.application])
 
     def rows(query):
@@ -37,9 +41,10 @@ def main():
             FROM events WHERE event_type = '{event_type}' GROUP BY ALL ORDER BY ALL""")
 
     print(json.dumps({
-        "windows": rows("""
+        "windows": rows(f"""
             SELECT minute_s, app_version, count(DISTINCT event_id),
-                   count(DISTINCT event_id) FILTER (WHERE event_type = 'login')
+                   count(DISTINCT event_id) FILTER (WHERE event_type = 'login'),
+                   count(DISTINCT event_id) FILTER (WHERE came_ms >= (minute_s + 60 + {args.grace}) * 1000)
             FROM events GROUP BY ALL ORDER BY ALL"""),
         "knockouts": by("user_knockout", "spell_id"),
         "purchases": by("iap_transaction", "currency_type"),

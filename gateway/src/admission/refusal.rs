@@ -305,7 +305,7 @@ pub fn reference() -> String {
 }
 
 /// A code as the gRPC specification writes it.
-fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -14,13 +14,13 @@ use crate::serve::{Gateway, Ground, Stopped};
 /// # Errors
 /// If the gateway can't start, or calls had to be cut off at the end of the drain.
 pub async fn run(loaded: Loaded) -> Result<(), CliError> {
-    let settings = loaded.settings;
+    let settings = loaded.settings.clone();
     log::start(&settings.operate).map_err(|error| CliError::configuration(format!("operate.log: {error}")))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::failed)?;
 
     let gateway = tokio::select! {
-        started = Gateway::start(settings.clone(), Ground::default()) => started.map_err(CliError::failed)?,
+        started = Gateway::start_loaded(loaded, Ground::default()) => started.map_err(CliError::failed)?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
@@ -71,11 +71,12 @@ fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String
     let mut screen = format!(
         "\nHeadgate {} takes events\n\n  \
          game servers   {scheme}://{}   (gRPC, headgate.v1.IngestService)\n  \
-         operators      http://{}   (/metrics /healthz /readyz)\n  \
+         operators      http://{}   ({}/metrics /healthz /readyz)\n  \
          events         {destination}\n",
         env!("CARGO_PKG_VERSION"),
         gateway.grpc_address(),
         gateway.operate_address(),
+        if settings.console.enabled { "console, " } else { "" },
     );
     if let Some(rest) = gateway.rest_address() {
         let scheme = if settings.rest.tls.is_some() { "https" } else { "http" };
@@ -91,11 +92,19 @@ fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String
         let made = if token.is_new() { "   (made now)" } else { "" };
         screen.push_str(&format!("  admin token    {}{made}\n", token.path().display()));
     }
+    screen.push_str("\nNext\n");
+    if settings.console.enabled {
+        let token = match gateway.made_admin_token() {
+            Some(token) => format!("cat {}", token.path().display()),
+            None => "your admin token".to_owned(),
+        };
+        let operate = gateway.operate_address();
+        screen.push_str(&format!("  in a browser   http://{operate}   leads to a first event; to sign in: {token}\n"));
+    }
     screen.push_str(
-        "\nNext\n  \
-         headgate apps create my-game        register a game\n  \
-         headgate keys create my-game --name server   hand out a key\n  \
-         headgate check-config               every setting and its source\n\n",
+        "  in a shell     headgate apps create my-game                 register a game\n                 \
+         headgate keys create my-game --name server   hand out a key\n                 \
+         headgate check-config                        every setting and its source\n\n",
     );
     screen
 }

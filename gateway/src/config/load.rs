@@ -9,6 +9,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::Settings;
 use super::check;
+use super::sources::{self, Source};
 
 /// Environment variables that speak to the command line and are no settings.
 const NOT_SETTINGS: [&str; 3] = ["config", "output", "admin_token"];
@@ -25,15 +26,17 @@ pub struct Loaded {
     pub sources: Vec<Source>,
 }
 
-/// One setting.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Source {
-    /// Its name, such as `grpc.listen`.
-    pub setting: String,
-    /// Its value, as it would be written in the file.
-    pub value: String,
-    /// `default`, the file, the environment variable or the flag.
-    pub source: String,
+impl From<Settings> for Loaded {
+    /// Settings that a program made: whatever is no default is its own doing.
+    fn from(settings: Settings) -> Self {
+        let defaults = sources::of(&Settings::default(), |_, _| String::new());
+        let is_default =
+            |setting: &str, value: &str| defaults.iter().any(|known| known.setting == setting && known.value == value);
+        let sources = sources::of(&settings, |setting, value| {
+            if is_default(setting, value) { sources::DEFAULT.to_owned() } else { "program".to_owned() }
+        });
+        Self { settings, sources }
+    }
 }
 
 /// Settings that can't be used. Shows every problem, not only the first.
@@ -80,7 +83,7 @@ fn load_on(platform: Option<Platform>, file: Option<&Path>, flags: &[(String, St
     let settings: Settings = figment
         .extract()
         .map_err(|error| ConfigError { problems: error.into_iter().map(|error| describe(&error)).collect() })?;
-    let sources = sources(&figment, &settings);
+    let sources = sources::of(&settings, |setting, _| layer(&figment, setting));
     let problems: Vec<_> = check::problems(&settings)
         .into_iter()
         .map(|(setting, problem)| match sources.iter().find(|known| known.setting == setting) {
@@ -164,69 +167,14 @@ fn source_name(metadata: &Metadata) -> String {
     }
 }
 
-fn sources(figment: &Figment, settings: &Settings) -> Vec<Source> {
-    let mut found = Vec::new();
-    if let Ok(value) = Value::serialize(settings) {
-        collect(figment, String::new(), &value, &mut found);
-    }
-    found.sort_by(|one, other| one.setting.cmp(&other.setting));
-    found
-}
-
-fn collect(figment: &Figment, path: String, value: &Value, found: &mut Vec<Source>) {
-    if let Value::Dict(_, dict) = value {
-        for (key, value) in dict {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            collect(figment, path, value, found);
-        }
-        return;
-    }
-    let source = match figment.find_metadata(&path) {
+/// The layer that a setting's value came from.
+fn layer(figment: &Figment, setting: &str) -> String {
+    match figment.find_metadata(setting) {
         Some(metadata) if metadata.name.contains("environment") => {
-            format!("environment HEADGATE_{}", path.to_uppercase().replace('.', "__"))
+            format!("environment HEADGATE_{}", setting.to_uppercase().replace('.', "__"))
         }
         Some(metadata) => source_name(metadata),
-        None => "default".to_owned(),
-    };
-    found.push(Source { setting: path, value: shown(value), source });
-}
-
-/// Every setting's name and its value as it would be written in the file, in the order of their names. Secrets are not
-/// among the values.
-#[must_use]
-pub fn in_effect(settings: &Settings) -> Vec<(String, String)> {
-    fn collect(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
-        match value {
-            Value::Dict(_, dict) => {
-                for (key, value) in dict {
-                    let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                    collect(&path, value, found);
-                }
-            }
-            value => found.push((path.to_owned(), shown(value))),
-        }
-    }
-    let mut found = Vec::new();
-    if let Ok(value) = Value::serialize(settings) {
-        collect("", &value, &mut found);
-    }
-    found.sort();
-    found
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(_, text) => format!("{text:?}"),
-        Value::Bool(_, truth) => truth.to_string(),
-        Value::Num(_, number) => number
-            .to_u128()
-            .map(|whole| whole.to_string())
-            .or_else(|| number.to_i128().map(|whole| whole.to_string()))
-            .or_else(|| number.to_f64().map(|real| real.to_string()))
-            .unwrap_or_default(),
-        Value::Empty(..) => "unset".to_owned(),
-        Value::Array(_, values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        Value::Char(..) | Value::Dict(..) => String::new(),
+        None => sources::DEFAULT.to_owned(),
     }
 }
 
@@ -263,6 +211,16 @@ mod tests {
         assert_eq!(source("grpc.listen"), "flag");
         assert!(source("grpc.max_message").starts_with("file "));
         assert_eq!(source("grpc.max_frame"), "default");
+    }
+
+    #[test]
+    fn what_a_program_sets_is_told_from_the_defaults() {
+        let mut settings = Settings::default();
+        settings.grpc.listen.set_port(1);
+        let loaded = Loaded::from(settings);
+        let of_program: Vec<_> = loaded.sources.iter().filter(|known| known.source != sources::DEFAULT).collect();
+        assert_eq!(of_program.len(), 1, "{of_program:?}");
+        assert_eq!((of_program[0].setting.as_str(), of_program[0].source.as_str()), ("grpc.listen", "program"));
     }
 
     #[test]

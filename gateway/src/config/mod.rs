@@ -21,6 +21,7 @@ mod operate;
 mod registry;
 mod rest;
 mod secret;
+mod sources;
 pub mod units;
 
 use std::path::PathBuf;
@@ -42,11 +43,12 @@ pub use kinesis::{Aggregation, KinesisSettings, Routing};
 pub use lake::LakeSettings;
 pub use lifecycle::LifecycleSettings;
 pub use live::LiveSettings;
-pub use load::{ConfigError, Loaded, Source, in_effect, load};
+pub use load::{ConfigError, Loaded, load};
 pub use operate::{LogFormat, OperateSettings};
 pub use registry::{DynamoDbSettings, RegistryKind, RegistrySettings};
 pub use rest::RestSettings;
 pub use secret::Secret;
+pub use sources::Source;
 pub use units::Size;
 
 /// Every setting of the gateway. The defaults run it on one machine with nothing else.

@@ -169,6 +169,23 @@ impl Browser {
         requests.filter_map(|event| event["params"]["request"]["url"].as_str().map(str::to_owned)).collect()
     }
 
+    /// Bytes that came for the page.
+    #[allow(dead_code, reason = "the report comes from a file")]
+    pub(crate) fn weight(&self) -> u64 {
+        let ends = self.events.iter().filter(|event| event["method"] == "Network.loadingFinished");
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of bytes")]
+        ends.filter_map(|event| event["params"]["encodedDataLength"].as_f64()).map(|bytes| bytes as u64).sum()
+    }
+
+    /// Presses a key.
+    #[allow(dead_code, reason = "the report has no forms")]
+    pub(crate) fn press(&mut self, key: &str, code: u32) {
+        for (kind, text) in [("keyDown", if key == "Enter" { "\r" } else { "" }), ("keyUp", "")] {
+            let event = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+            self.call("Input.dispatchKeyEvent", &event);
+        }
+    }
+
     /// What the page complained of: exceptions, console messages, violations of its policy.
     pub(crate) fn complaints(&self) -> Vec<String> {
         const METHODS: [&str; 3] = ["Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"];

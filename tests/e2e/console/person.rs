@@ -11,6 +11,9 @@ use crate::browser::Browser;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Bytes of a page with all that belongs to it, as transferred without a cache.
+const MAX_WEIGHT: u64 = 160 << 10;
+
 /// What is wrong with a page for somebody who can't see it or has no mouse.
 const UNNAMED: &str = "(() => { const wrong = []; const named = (one) => one.labels?.length || one.getAttribute('aria-label') \
     || one.getAttribute('aria-labelledby') || one.textContent.trim(); \
@@ -40,6 +43,7 @@ impl Person {
         let address = format!("http://{}", gateway.operate_address());
         let mut person = Self { browser: Browser::start(), address, token: token.trim().to_owned() };
         person.sits_at(size, scheme);
+        person.browser.call("Network.setCacheDisabled", &json!({"cacheDisabled": true}));
         person
     }
 
@@ -127,15 +131,42 @@ impl Person {
         }
     }
 
+    /// Presses the tabulator so often; what has the focus after each time. It has to be told from the rest.
+    pub(super) fn tabs(&mut self, times: usize) -> Vec<String> {
+        let mut focused = Vec::new();
+        for _ in 0..times {
+            self.browser.press("Tab", 9);
+            assert_ne!(self.text("getComputedStyle(document.activeElement).outlineStyle"), "none", "{focused:?}");
+            focused.push(self.text(
+                "(document.activeElement.labels?.[0] ?? document.activeElement).textContent.replace(/\\s+/g, ' ').trim()",
+            ));
+        }
+        focused
+    }
+
+    /// Presses Enter on what has the focus.
+    pub(super) fn presses_enter(&mut self) {
+        self.browser.press("Enter", 13);
+    }
+
     /// What the browser complained of since the page was opened.
     pub(super) fn complaints(&self) -> Vec<String> {
         self.browser.complaints()
     }
 
-    /// Nothing about the page is broken, too wide, too faint or without a name.
+    /// Nothing about the page is broken, too heavy, too wide, too faint or without a name.
     pub(super) fn page_is_sound(&mut self) {
         let path = self.path();
         assert_eq!(self.browser.complaints(), Vec::<String>::new(), "{path}");
+        let weight = self.browser.weight();
+        assert!((1..=MAX_WEIGHT).contains(&weight), "{path} weighs {weight} bytes");
+        self.page_is_readable();
+    }
+
+    /// Nothing about it is too wide, too faint or without a name. A page that says what went wrong is this, too; the
+    /// browser complains of its status.
+    pub(super) fn page_is_readable(&mut self) {
+        let path = self.path();
         assert_eq!(self.browser.overhang(), 0, "{path} scrolls sideways");
         let faint: Value = self.browser.evaluate(include_str!("../../../loadtest/tests/browser/contrast.js"));
         assert_eq!(faint, json!([]), "{path}: texts that are hard to read");

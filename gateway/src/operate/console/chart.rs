@@ -34,6 +34,8 @@ pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
     /// What a value is, such as `events/s`.
     pub(super) unit: &'a str,
+    /// Whether values are counts, which have no parts.
+    pub(super) whole: bool,
     /// How long a step is, seconds.
     pub(super) step_s: u32,
     pub(super) rows: Vec<Row>,
@@ -43,9 +45,20 @@ pub(super) struct Chart<'a> {
 
 const HEIGHT: u32 = 170;
 
+/// The last minutes by second and the last hour by minute, side by side.
+pub(super) fn pair_of_verdicts(seconds: &Series, minutes: &Series) -> [Markup; 2] {
+    let any = seconds.steps.iter().any(|step| step.accepted + step.rejected + step.retry + step.unknown > 0);
+    let none = if any { "Shown once the first minute is over." } else { "No events in the last hour." };
+    [
+        Chart::of_verdicts("seconds-chart", "Last five minutes", seconds, "No events in the last five minutes."),
+        Chart::of_verdicts("minutes-chart", "Last hour", minutes, none),
+    ]
+    .map(|chart| chart.draw())
+}
+
 impl Chart<'_> {
     /// Events a second by verdict.
-    pub(super) fn of_verdicts<'a>(id: &'a str, title: &'a str, series: &Series, empty: &'a str) -> Chart<'a> {
+    fn of_verdicts<'a>(id: &'a str, title: &'a str, series: &Series, empty: &'a str) -> Chart<'a> {
         let per_second = 1.0 / f64::from(series.step_s.max(1));
         #[allow(clippy::cast_precision_loss, reason = "a drawing")]
         let row = |name: &str, class, seldom, of: fn(&crate::live::view::Verdicts) -> u64| Row {
@@ -59,7 +72,7 @@ impl Chart<'_> {
             row("rejected", "c2", true, |step| step.rejected),
             row("to be sent again", "c6", true, |step| step.retry + step.unknown),
         ];
-        Chart { id, title, unit: "events/s", step_s: series.step_s, rows, empty }
+        Chart { id, title, unit: "events a second", whole: false, step_s: series.step_s, rows, empty }
     }
 
     fn steps(&self) -> usize {
@@ -95,7 +108,7 @@ impl Chart<'_> {
                     li .key {
                         svg .swatch .(row.class) width="22" height="12" aria-hidden="true" { path .line d="M0 6H22" {} }
                         (row.name) " "
-                        @if let Some(last) = row.values.last() { b { (words::rate(*last)) } }
+                        @if let Some(last) = row.values.last() { b { (self.figure(*last)) } }
                     }
                 }
             }
@@ -104,7 +117,7 @@ impl Chart<'_> {
 
     fn picture(&self) -> Markup {
         let height = f64::from(HEIGHT);
-        let scale = Scale::linear(self.highest());
+        let scale = Scale::linear(self.highest(), if self.whole { 1.0 } else { 0.0 });
         let y = |value: f64| (1.0 - scale.place(value)) * height;
         let percent = |place: f64| format!("{:.2}%", place * 100.0);
         let span_s = self.steps() as f64 * f64::from(self.step_s);
@@ -114,6 +127,7 @@ impl Chart<'_> {
                     title id={ (self.id) "-t" } { (self.title) }
                     desc id={ (self.id) "-d" } { (self.describes()) }
                     g .grid aria-hidden="true" {
+                        text .unit x="-46" y="-12" { (self.unit) }
                         @for mark in scale.marks() {
                             line x1="0" x2="100%" y1=(format!("{:.1}", y(mark))) y2=(format!("{:.1}", y(mark))) {}
                             text .y x="-8" y=(format!("{:.1}", y(mark))) dy="4" { (words::short(mark)) }
@@ -142,6 +156,11 @@ impl Chart<'_> {
         }
     }
 
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    fn figure(&self, value: f64) -> String {
+        if self.whole { words::count(value.max(0.0) as u64) } else { words::rate(value) }
+    }
+
     /// What it shows, for those who can't see it.
     fn describes(&self) -> String {
         let mut text = format!(
@@ -155,9 +174,9 @@ impl Chart<'_> {
                 text,
                 "; {}: {} {} now, {} at most",
                 row.name,
-                words::rate(last),
+                self.figure(last),
                 self.unit,
-                words::rate(highest)
+                self.figure(highest)
             );
         }
         text
@@ -208,7 +227,7 @@ mod tests {
         let chart = Chart::of_verdicts("hour", "Last hour", &series(&[0, 600, 60], &[0, 0, 120]), "nothing");
         let drawn = chart.draw().into_string();
         assert!(
-            drawn.contains("Over the last 3m; accepted: 1.00 events/s now, 10.0 at most; rejected: 2.00"),
+            drawn.contains("Over the last 3m; accepted: 1.00 events a second now, 10.0 at most; rejected: 2.00"),
             "{drawn}"
         );
         assert!(!drawn.contains("to be sent again"), "what never happened has no place in the legend");

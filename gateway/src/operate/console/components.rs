@@ -71,10 +71,19 @@ pub(super) struct Input<'a> {
 
 impl Input<'_> {
     pub(super) fn show(&self) -> Markup {
+        self.marked(!self.required)
+    }
+
+    /// Without a word on whether it may be left empty: where a person may try what happens.
+    pub(super) fn show_bare(&self) -> Markup {
+        self.marked(false)
+    }
+
+    fn marked(&self, optional: bool) -> Markup {
         let hint = (!self.hint.is_empty()).then(|| format!("{}-hint", self.name));
         html! {
             div .field {
-                label for=(self.name) { (self.label) @if !self.required { span .optional { " optional" } } }
+                label for=(self.name) { (self.label) @if optional { span .optional { " optional" } } }
                 input type="text" id=(self.name) name=(self.name) value=(self.value) required[self.required]
                     autocomplete="off" aria-describedby=[hint.as_deref()];
                 @if let Some(hint) = &hint { p .hint id=(hint) { (self.hint) } }

@@ -28,9 +28,21 @@ pub(super) const COOKIE: &str = "headgate_console";
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src \
                                  'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Puts on every answer what a browser is to heed.
+/// Puts on every answer what a browser is to heed, and a page in the place of the bare line that an address gets which
+/// can't be read.
 pub(super) async fn with_headers(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_page = !path.starts_with("/console/api/") && !path.starts_with("/console/assets/");
     let mut response = next.run(request).await;
+    if is_page && response.status().is_client_error() && !is_html(&response) {
+        response = match response.status() {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                let words = "This address takes a form of the console's pages, and is no page itself.";
+                layout::problem(StatusCode::METHOD_NOT_ALLOWED, words).into_response()
+            }
+            _ => pages::not_found().await,
+        };
+    }
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -44,6 +56,10 @@ pub(super) async fn with_headers(request: Request, next: Next) -> Response {
     set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     set(header::CACHE_CONTROL, "no-store");
     response
+}
+
+fn is_html(response: &Response) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 /// Lets in whoever is signed in; of forms, only our own. Handlers find the [`Session`] and the [`Fields`].

@@ -97,7 +97,7 @@ pub(super) fn bare(title: &str, content: &Markup) -> Html<String> {
 /// A page that says what went wrong.
 pub(super) fn problem(status: StatusCode, words: &str) -> (StatusCode, Html<String>) {
     let title = match status {
-        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => "Not found",
         StatusCode::FORBIDDEN => "Nothing was done",
         StatusCode::SERVICE_UNAVAILABLE => "Not now",
         _ => "Something went wrong",

@@ -36,7 +36,7 @@ use self::slow_down::SlowDown;
 use crate::admin::Admin;
 use crate::admin::authority::Authority;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Settings, Source};
 use crate::delivery::route::Routes;
 use crate::door::direct::Direct;
 use crate::live::Live;
@@ -65,10 +65,14 @@ pub struct Parts {
     pub tasks: Tasks,
     /// The settings in effect.
     pub settings: Settings,
+    /// The same one by one, with where each came from.
+    pub sources: Vec<Source>,
     /// Where game servers connect.
     pub grpc: SocketAddr,
     /// Where the REST API is, if it is.
     pub rest: Option<SocketAddr>,
+    /// Where this is.
+    pub operate: SocketAddr,
     /// The clock.
     pub clock: Clock,
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::guard::{COOKIE, POLICY};
-use crate::config::{DestinationKind, Settings};
+use crate::config::{DestinationKind, Loaded, Settings, load};
 use crate::registry::{Application, NewApplication};
 use crate::serve::{Gateway, Ground};
 
@@ -34,23 +34,32 @@ struct Answer {
 impl House {
     async fn open() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        Self::open_with(folder, settings.into()).await
+    }
+
+    async fn open_with(folder: TempDir, mut loaded: Loaded) -> Self {
+        let settings = &mut loaded.settings;
         settings.delivery.destination = DestinationKind::Discard;
         for listen in [&mut settings.grpc.listen, &mut settings.rest.listen, &mut settings.operate.listen] {
             listen.set_port(0);
         }
-        let gateway = Gateway::start(settings, Ground::default()).await.expect("it starts");
+        let gateway = Gateway::start_loaded(loaded, Ground::default()).await.expect("it starts");
         Self { gateway, folder, cookie: None }
     }
 
     async fn signed_in() -> Self {
         let mut house = Self::open().await;
         let token = house.token();
-        let answer = house.form("/console/sign-in", &[("token", &token)]).await;
+        house.sign_in(&token).await;
+        house
+    }
+
+    async fn sign_in(&mut self, token: &str) {
+        let answer = self.form("/console/sign-in", &[("token", token)]).await;
         assert_eq!((answer.status, answer.to.as_str()), (StatusCode::SEE_OTHER, "/console"));
         let cookie = answer.headers[header::SET_COOKIE].to_str().expect("a text").to_owned();
-        house.cookie = cookie.split(';').next().map(str::to_owned);
-        house
+        self.cookie = cookie.split(';').next().map(str::to_owned);
     }
 
     fn token(&self) -> String {
@@ -237,7 +246,12 @@ async fn every_page_carries_the_policy_and_shows_names_as_text() {
         is("cache-control", "no-store");
         is("x-frame-options", "DENY");
     }
-    assert_eq!(house.get(&pages[11]).await.status, StatusCode::NOT_FOUND);
+    for path in [&pages[10], &pages[11], &pages[12], "/console/test?application=1"] {
+        let answer = house.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.page.contains("<h1>Not found</h1>") && answer.page.contains("href=\"/console\""), "{path}");
+    }
+    assert_eq!(house.get("/console/sign-out").await.status, StatusCode::METHOD_NOT_ALLOWED);
     for path in ["/console/api/overview", "/console/api/system", &format!("/console/api/applications/{id}")] {
         let answer = house.get(path).await;
         assert_eq!(answer.status, StatusCode::OK);
@@ -309,5 +323,31 @@ async fn an_application_is_deleted_only_by_its_name_and_settings_that_make_no_se
     let answer = house.own_form(&format!("{address}/delete"), &[("confirm", "Skyfall 2")]).await;
     assert_eq!(answer.to, "/console/applications");
     assert!(house.gateway.registry().get_application(id).await.is_err());
+    house.end().await;
+}
+
+#[tokio::test]
+async fn the_system_page_says_where_each_setting_comes_from_and_shows_no_secret() {
+    const TOKEN: &str = "open-sesame-open-sesame";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("headgate.toml");
+    std::fs::write(&file, "[lake]\nsegment_age = \"7s\"\n").expect("writes");
+    let data = folder.path().join("data").display().to_string();
+    let flags = [("data_dir", data.as_str()), ("admin.token", TOKEN)];
+    let flags = flags.map(|(setting, value)| (setting.to_owned(), value.to_owned()));
+    let loaded = load(Some(&file), &flags).expect("good settings");
+    let mut house = House::open_with(folder, loaded).await;
+    house.sign_in(TOKEN).await;
+    let page = house.get("/console/system").await.page;
+    let row = |setting: &str| {
+        let (_, row) = page.split_once(&format!("<code>{setting}</code>")).expect("is listed");
+        row.split("</tr>").next().expect("ends").to_owned()
+    };
+    assert!(
+        row("lake.segment_age").contains("7s") && row("lake.segment_age").contains(&format!("file {}", file.display()))
+    );
+    assert!(row("admin.token").contains("(hidden)") && row("admin.token").contains("flag"));
+    assert!(row("grpc.max_frame").contains("default"));
+    assert!(!page.contains("sesame"));
     house.end().await;
 }

@@ -124,6 +124,39 @@ pub(super) fn reason(label: &str) -> &str {
     }
 }
 
+/// What would mend it, for whoever runs the game; `None` where only waiting or a look at the message helps.
+pub(super) fn mend(label: &str) -> Option<&'static str> {
+    Some(match label {
+        "key_missing" => "Send the key as x-api-key or as Authorization.",
+        "key_malformed" => "Copy it again, whole: a key begins with hg_.",
+        "key_unknown" => "Use a key that was made here: an application's page Keys makes one.",
+        "key_disabled" => "Enable it on the application's page Keys, or use another one.",
+        "key_expired" => "Make another one on the application's page Keys.",
+        "scope_missing" => "Use a key that may, or make one on the application's page Keys.",
+        "other_application" => "Use a key of this application, or the application's own address.",
+        "over_rate" => "Clients send it again after the hint. The application's page Settings raises its limits.",
+        "over_burst" => "Send smaller batches, or raise what may be sent at once on the application's page Settings.",
+        "over_budget" => "Clients send it again after the hint.",
+        "message_too_large" | "decompressed_too_large" | "batch_too_large" => "Send fewer events in one batch.",
+        "event_too_large" => "Send less in its event_data.",
+        "undecodable" | "malformed" => "Build the message from the published headgate.v1 proto.",
+        "empty_batch" => "Put at least one event into it.",
+        "required" => "Fill it in.",
+        "charset" => "Use letters, digits, - _ and . only.",
+        "too_long" => "Make it shorter.",
+        "not_a_uuid" => "Send a UUID, or leave it empty: then the gateway makes one.",
+        "timestamp_range" => "Send the time at which the event happened.",
+        "not_a_json_object" => "Send one JSON object, such as {\"level\": 1}.",
+        "too_deep" => "Put less inside of each other.",
+        "schema" | "schema_violation" => "Change the event, or its schema on the application's page Schemas.",
+        "destination_down" | "destination_unavailable" => {
+            "The page System shows what the destination says; clients keep the event and send it again."
+        }
+        "draining" => "Clients send it again, to another gateway or to this one once it is back.",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use headgate_proto::v1::Reason;
@@ -152,10 +185,12 @@ mod tests {
             let Ok(known) = Reason::try_from(code) else { continue };
             let label = known.label();
             assert!(silent.contains(&known) || reason(label) != label, "{label} has no words");
+            assert!(silent.contains(&known) || mend(label).is_some(), "{label} has no mend");
         }
         let about_keys = Refusal::examples().into_iter().map(|refusal| refusal.row().label);
         for label in about_keys.filter(|label| label.starts_with("key_") && *label != "key_store_unavailable") {
             assert_ne!(reason(label), label);
+            assert!(mend(label).is_some(), "{label}");
         }
     }
 }

@@ -16,10 +16,10 @@ pub(super) struct Mark {
 }
 
 impl Scale {
-    /// From zero to a round value at or above the highest.
-    pub(super) fn linear(highest: f64) -> Self {
+    /// From zero to a round value at or above the highest, with marks that are at least so far apart.
+    pub(super) fn linear(highest: f64, least_step: f64) -> Self {
         let highest = if highest.is_finite() && highest > 0.0 { highest } else { 1.0 };
-        let step = round_above(highest / 4.0);
+        let step = round_above(highest / 4.0).max(least_step);
         Self { step, top: (highest / step).ceil() * step }
     }
 
@@ -69,10 +69,11 @@ mod tests {
 
     #[test]
     fn marks_are_round_and_reach_the_highest_value() {
-        assert_eq!(Scale::linear(43.0).marks(), [0.0, 20.0, 40.0, 60.0]);
-        assert_eq!(Scale::linear(4.0).marks(), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(Scale::linear(43.0, 0.0).marks(), [0.0, 20.0, 40.0, 60.0]);
+        assert_eq!(Scale::linear(4.0, 0.0).marks(), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(Scale::linear(1.0, 1.0).marks(), [0.0, 1.0], "there is no half of an event");
         for highest in [0.0, f64::NAN, 1e-3, 7.0, 123_456.0] {
-            let scale = Scale::linear(highest);
+            let scale = Scale::linear(highest, 0.0);
             assert!((3..=6).contains(&scale.marks().len()), "{highest}");
             assert!(scale.place(highest).is_nan() || scale.place(highest) <= 1.0);
         }

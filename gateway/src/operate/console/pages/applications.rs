@@ -45,8 +45,8 @@ pub(super) fn table(now_ms: i64, applications: &[Application], now: &[AppNow]) -
     components::table("Applications", &columns, &rows)
 }
 
-/// The form that registers a game.
-pub(super) fn register_form(session: &Session, filled: Option<&Fields>, problem: Option<&str>) -> Markup {
+/// The form that registers a game; brief, it asks for no more than is needed.
+pub(super) fn register_form(session: &Session, brief: bool, filled: Option<&Fields>, problem: Option<&str>) -> Markup {
     let text = |name| filled.map_or("", |fields| fields.raw(name));
     let environment = text("environment").parse().unwrap_or(Environment::Dev);
     let with_key = filled.is_none_or(|fields| fields.ticked("with_key"));
@@ -55,7 +55,10 @@ pub(super) fn register_form(session: &Session, filled: Option<&Fields>, problem:
         form .form method="post" action="/console/applications" {
             (form_token(session))
             (Input { name: "name", label: "Name of the game", value: text("name"), hint: "", required: true }.show())
-            (Input { name: "description", label: "Description", value: text("description"), hint: "", required: false }.show())
+            @if !brief {
+                (Input { name: "description", label: "Description", value: text("description"), hint: "", required: false }
+                    .show())
+            }
             (components::environments(environment))
             (components::tick("with_key", "Make a key for it at once", with_key))
             button .primary { "Register" }
@@ -69,7 +72,7 @@ async fn show(console: &Console, session: &Session, filled: Option<&Fields>, pro
         (live("table", &table(console.now_ms(), &applications, &console.live.apps_now())))
         section .card aria-labelledby="register" {
             h2 #register { "Register a game" }
-            (register_form(session, filled, problem))
+            (register_form(session, false, filled, problem))
         }
     };
     let live = Some("/console/api/applications".to_owned());

@@ -34,5 +34,6 @@ impl Refresh {
 
 /// Where nothing is.
 pub(super) async fn not_found() -> Response {
-    layout::problem(StatusCode::NOT_FOUND, "There is no such page.").into_response()
+    layout::problem(StatusCode::NOT_FOUND, "There is no such page. Its address may have been cut off or mistyped.")
+        .into_response()
 }

@@ -11,7 +11,7 @@ use super::application::live::why;
 use super::{Refresh, applications};
 use crate::delivery::Health;
 use crate::live::view::{AppNow, Series, TailEntry, TailVerdict, Verdicts};
-use crate::operate::console::chart::Chart;
+use crate::operate::console::chart::pair_of_verdicts;
 use crate::operate::console::components::{self, badge, live};
 use crate::operate::console::failure::{Answer, Failure};
 use crate::operate::console::guard::Signed;
@@ -61,14 +61,8 @@ impl View {
         }
     }
 
-    fn seconds(&self) -> Markup {
-        Chart::of_verdicts("seconds-chart", "Events a second, now", &self.seconds, "No events in the last minutes.")
-            .draw()
-    }
-
-    fn minutes(&self) -> Markup {
-        Chart::of_verdicts("minutes-chart", "Events a second, last hour", &self.minutes, "No events in the last hour.")
-            .draw()
+    fn charts(&self) -> [Markup; 2] {
+        pair_of_verdicts(&self.seconds, &self.minutes)
     }
 
     fn table(&self) -> Markup {
@@ -114,7 +108,7 @@ impl View {
                             h3 { "Register your game" }
                             @match own {
                                 Some(own) => p { (own.name) " is registered. " a href="/console/applications" { "Register another" } },
-                                None => (applications::register_form(session, None, None)),
+                                None => (applications::register_form(session, true, None, None)),
                             }
                         }
                         li {
@@ -171,11 +165,15 @@ fn total(verdicts: impl Iterator<Item = Verdicts>) -> Verdicts {
 
 pub(in super::super) async fn page(State(console): State<Arc<Console>>, session: Signed) -> Answer {
     let view = View::of(&console, console.applications().await?);
+    let [seconds, minutes] = view.charts();
     let content = html! {
         (live("health", &view.health()))
         (view.first_steps(&session))
         (live("tiles", &view.tiles()))
-        div .plots { (live("seconds", &view.seconds())) (live("minutes", &view.minutes())) }
+        section aria-labelledby="rate-title" {
+            h2 #rate-title { "Events a second" }
+            div .plots { (live("seconds", &seconds)) (live("minutes", &minutes)) }
+        }
         section aria-labelledby="apps" {
             h2 #apps { "Applications" }
             (live("table", &view.table()))
@@ -189,11 +187,12 @@ pub(in super::super) async fn page(State(console): State<Arc<Console>>, session:
 
 pub(in super::super) async fn refresh(State(console): State<Arc<Console>>) -> Result<Response, Failure> {
     let view = View::of(&console, console.applications_lately().await?);
+    let [seconds, minutes] = view.charts();
     let parts = [
         ("health", view.health()),
         ("tiles", view.tiles()),
-        ("seconds", view.seconds()),
-        ("minutes", view.minutes()),
+        ("seconds", seconds),
+        ("minutes", minutes),
         ("table", view.table()),
         ("refused", view.refused()),
     ];

@@ -63,13 +63,16 @@ fn form(console: &Console, next: &str, problem: Option<&str>) -> Markup {
         (components::form_problem(problem))
         form .card method="post" action="/console/sign-in" {
             input type="hidden" name="next" value=(safe(next));
+            // For those who keep passwords: they keep them by name.
+            input type="text" name="username" value="admin" autocomplete="username" aria-label="User name" hidden readonly;
             div .field {
                 label for="token" { "Admin token" }
                 input type="password" id="token" name="token" required autofocus autocomplete="current-password"
                     aria-describedby="token-hint";
                 p .hint #token-hint {
                     @if let Some(made) = made {
-                        "This gateway made one at its first start. Show it with " code { "cat " (made.path().display()) }
+                        "This gateway made one at its first start. Where it runs, show it with "
+                        code { "cat " (made.path().display()) }
                     } @else {
                         "What the setting " code { "admin.token" } " or " code { "admin.token_file" } " says."
                     }
@@ -104,7 +107,10 @@ pub(in super::super) async fn sign_in(
     let Some(actor) = console.authority.bearer(fields.text("token"), Via::Console) else {
         console.slow_down.failed(peer);
         tracing::warn!(%peer, "a sign-in to the console with a wrong token");
-        return again(StatusCode::FORBIDDEN, "This is not the admin token.");
+        return again(
+            StatusCode::FORBIDDEN,
+            "This is not the admin token. Copy it again, whole, from where it says below.",
+        );
     };
     console.slow_down.succeeded(peer);
     let id = match console.sessions.open(actor) {

@@ -1,5 +1,7 @@
 //! The gateway itself: where events go and what that costs, its shards, its settings.
 
+use std::env::consts::{ARCH, OS};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,7 +9,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::Refresh;
-use crate::config::in_effect;
+use crate::config::{RegistryKind, Source};
 use crate::delivery::Health;
 use crate::operate::console::components::{self, badge, live, tile};
 use crate::operate::console::failure::{Answer, Failure};
@@ -136,28 +138,61 @@ fn shards(figures: &Figures) -> Markup {
     }
 }
 
-fn settings(console: &Console) -> Markup {
-    let rows = html! {
-        @for (setting, value) in in_effect(&console.settings) {
-            tr { th scope="row" { code { (setting) } } td .words { code { (value) } } }
-        }
+/// Where it is found, what it is made of and what it keeps.
+fn facts(console: &Console) -> Markup {
+    let settings = &console.settings;
+    let registry = match settings.registry.kind {
+        RegistryKind::Sqlite => format!("SQLite in {}", settings.data_dir.display()),
+        RegistryKind::Dynamodb => "DynamoDB".to_owned(),
     };
+    let listens = |address: SocketAddr, tls: bool| format!("{address}{}", if tls { ", TLS" } else { "" });
+    let facts = [
+        ("gRPC, for game servers", Some(listens(console.grpc, settings.grpc.tls.is_some()))),
+        ("REST", console.rest.map(|address| listens(address, settings.rest.tls.is_some()))),
+        ("Operators: this console, /metrics, /healthz, /readyz", Some(console.operate.to_string())),
+        ("Headgate", Some(format!("{} for {} on {}", env!("CARGO_PKG_VERSION"), ARCH, OS))),
+        ("Speaks", Some("headgate.v1 over gRPC; the REST API of AWS's Game Analytics Pipeline".to_owned())),
+        ("Applications and keys", Some(registry)),
+    ];
     html! {
-        p .says { "Where each value comes from: " code { "headgate check-config" } ". Secrets are not shown." }
-        details {
-            summary { "Every setting in effect" }
-            (components::table("Settings in effect", &["Setting", "Value"], &rows))
+        dl .facts .card {
+            @for (name, value) in &facts {
+                @if let Some(value) = value { div { dt { (name) } dd { (value) } } }
+            }
         }
+    }
+}
+
+fn settings(sources: &[Source]) -> Markup {
+    let table = |caption: &str, shown: &[&Source]| {
+        let rows = html! {
+            @for known in shown {
+                tr {
+                    th scope="row" { code { (known.setting) } }
+                    td .words { code { (known.value) } }
+                    td .words { @if known.is_default() { span .quiet { (known.source) } } @else { (known.source) } }
+                }
+            }
+        };
+        components::table(caption, &["Setting", "Value", "Where it comes from"], &rows)
+    };
+    let (defaults, set): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|known| known.is_default());
+    html! {
+        @if set.is_empty() {
+            p .empty { "Nothing is set: every setting is at its default." }
+        } @else {
+            (table("What is set here", &set))
+        }
+        details {
+            summary { (words::count(defaults.len() as u64)) " settings are at their defaults" }
+            (table("Settings at their defaults", &defaults))
+        }
+        p .says { "The same on the command line: " code { "headgate check-config" } ". Secrets are shown neither there nor here." }
     }
 }
 
 pub(in super::super) async fn page(State(console): State<Arc<Console>>, session: Signed) -> Answer {
     let figures = Figures::of(&console.metrics);
-    let listeners = [
-        ("gRPC, for game servers", Some(console.grpc.to_string())),
-        ("REST", console.rest.map(|address| address.to_string())),
-        ("Operators: this console, /metrics, /healthz, /readyz", Some(console.settings.operate.listen.to_string())),
-    ];
     let content = html! {
         (live("tiles", &tiles(&console, &figures)))
         section aria-labelledby="destinations-title" {
@@ -173,16 +208,12 @@ pub(in super::super) async fn page(State(console): State<Arc<Console>>, session:
             (live("shards", &shards(&figures)))
         }
         section aria-labelledby="listeners-title" {
-            h2 #listeners-title { "Listeners" }
-            dl .facts {
-                @for (name, address) in &listeners {
-                    @if let Some(address) = address { div { dt { (name) } dd { code { (address) } } } }
-                }
-            }
+            h2 #listeners-title { "Listeners and versions" }
+            (facts(&console))
         }
         section aria-labelledby="settings-title" {
             h2 #settings-title { "Settings" }
-            (settings(&console))
+            (settings(&console.sources))
         }
     };
     let live = Some("/console/api/system".to_owned());

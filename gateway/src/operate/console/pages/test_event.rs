@@ -11,7 +11,7 @@ use prost::Message;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::admission::refusal::Refusal;
+use crate::admission::refusal::{Refusal, code_name};
 use crate::door::direct::Sent;
 use crate::operate::console::components::{Input, application_address, form_problem};
 use crate::operate::console::failure::Answer;
@@ -85,9 +85,9 @@ fn form(console: &Console, session: &Session, from: Option<Uuid>, filled: Option
                     "."
                 }
             }
-            (Input { name: "event_type", label: "event_type", value: text("event_type", "login"), hint: "", required: false }.show())
+            (Input { name: "event_type", label: "event_type", value: text("event_type", "login"), hint: "", required: false }.show_bare())
             (Input { name: "event_name", label: "event_name", value: text("event_name", "first_login"), hint: "",
-                required: false }.show())
+                required: false }.show_bare())
             (Input { name: "app_version", label: "app_version", value: text("app_version", ""), hint: "", required: false }.show())
             div .field {
                 label for="event_data" { "event_data" }
@@ -118,17 +118,29 @@ fn outcome(sent: &Sent, from: Option<Uuid>) -> Markup {
                     Err(refusal) => (of_refusal(refusal)),
                 }
                 @if let Some(id) = application {
-                    p { a href={ (application_address(id)) "#tail-title" } { "See it among the last events" } }
+                    p {
+                        a href={ (application_address(id)) "#tail-title" } { "See it among the last events" }
+                        @if is_about_keys(&sent.outcome) { " · " a href={ (application_address(id)) "/keys" } { "To its keys" } }
+                    }
                 }
             }
         }
     }
 }
 
+/// Whether another key, or another state of this one, is the mend.
+fn is_about_keys(outcome: &Result<BatchVerdict, Refusal>) -> bool {
+    outcome.as_ref().is_err_and(|refusal| {
+        let label = refusal.row().label;
+        label.starts_with("key_") || matches!(label, "scope_missing" | "other_application")
+    })
+}
+
 fn of_verdict(verdict: &BatchVerdict) -> Markup {
     html! {
         @for event in &verdict.not_accepted {
             p { (capital(&event.message)) "." }
+            @if let Some(mend) = words::mend(event.reason().label()) { p { (mend) } }
             p .exit { code { (event.reason().label()) } @if !event.field.is_empty() { " in " code { (event.field) } } }
         }
         @if verdict.accepted > 0 {
@@ -142,8 +154,9 @@ fn of_refusal(refusal: &Refusal) -> Markup {
     let row = refusal.row();
     html! {
         p { (capital(&refusal.to_string())) "." }
+        @if let Some(mend) = words::mend(row.label) { p { (mend) } }
         p .exit {
-            code { (row.label) } ": gRPC " (row.grpc) ", HTTP " (row.http)
+            code { (row.label) } ". Clients are told " (code_name(row.grpc)) " by gRPC and " (row.http) " by HTTP"
             @if let Some(after) = refusal.retry_after() { ", again in " (words::span(after.max(std::time::Duration::from_secs(1)))) }
         }
     }

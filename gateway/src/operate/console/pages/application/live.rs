@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Shown, Tab};
 use crate::live::view::{AppNow, FieldCount, Series, TailEntry, TailVerdict, TypeCount};
-use crate::operate::console::chart::Chart;
+use crate::operate::console::chart::pair_of_verdicts;
 use crate::operate::console::components::{self, application_address, badge, live};
 use crate::operate::console::failure::{Answer, Failure};
 use crate::operate::console::guard::Signed;
@@ -89,14 +89,8 @@ impl View {
         components::verdict_tiles(self.now.as_ref().map_or(0.0, |now| now.events_per_second), hour)
     }
 
-    fn seconds(&self) -> Markup {
-        Chart::of_verdicts("seconds-chart", "Events a second, now", &self.seconds, "No events in the last minutes.")
-            .draw()
-    }
-
-    fn minutes(&self) -> Markup {
-        Chart::of_verdicts("minutes-chart", "Events a second, last hour", &self.minutes, "No events in the last hour.")
-            .draw()
+    fn charts(&self) -> [Markup; 2] {
+        pair_of_verdicts(&self.seconds, &self.minutes)
     }
 
     fn types(&self) -> Markup {
@@ -126,7 +120,10 @@ impl View {
                     th scope="row" {
                         @if one.field.is_empty() { "the event as a whole" } @else { code { (one.field) } }
                     }
-                    td .words { (words::reason(&one.reason)) }
+                    td .words {
+                        (words::reason(&one.reason))
+                        @if let Some(mend) = words::mend(&one.reason) { span .sub { (mend) } }
+                    }
                     td .n { (words::count(one.count)) }
                 }
             }
@@ -177,7 +174,13 @@ pub(in crate::operate::console::pages) fn why(entry: &TailEntry) -> Markup {
     let said = entry.message.as_deref().or(reason);
     html! {
         @if let Some(said) = said { p { (said) } }
-        @if let Some(reason) = &entry.reason { span .sub { code { (reason) } @if let Some(field) = &entry.field { @if !field.is_empty() { " in " code { (field) } } } } }
+        @if let Some(reason) = &entry.reason {
+            span .sub {
+                code { (reason) }
+                @if let Some(field) = entry.field.as_deref().filter(|field| !field.is_empty()) { " in " code { (field) } }
+                @if let Some(mend) = words::mend(reason) { ". " (mend) }
+            }
+        }
     }
 }
 
@@ -192,9 +195,13 @@ pub(in crate::operate::console) async fn page(
     let entries = tail(&console, id, &which);
     let newest = entries.iter().map(|entry| entry.serial).max().unwrap_or(0);
     let address = application_address(id);
+    let [seconds, minutes] = view.charts();
     let content = html! {
         (live("tiles", &view.tiles()))
-        div .plots { (live("seconds", &view.seconds())) (live("minutes", &view.minutes())) }
+        section aria-labelledby="rate-title" {
+            h2 #rate-title { "Events a second" }
+            div .plots { (live("seconds", &seconds)) (live("minutes", &minutes)) }
+        }
         section aria-labelledby="tail-title" {
             div .title {
                 h2 #tail-title { "Last events" }
@@ -232,7 +239,7 @@ pub(in crate::operate::console) async fn page(
             }
         }
         section aria-labelledby="metrics-title" {
-            h2 #metrics-title { "The game, by minute of event time" }
+            h2 #metrics-title { "The game, by minute of event time, last hour" }
             (live("metrics", &view.metrics))
         }
     };
@@ -246,10 +253,11 @@ pub(in crate::operate::console) async fn refresh(
     Path(id): Path<Uuid>,
 ) -> Result<Response, Failure> {
     let view = View::of(&console, id);
+    let [seconds, minutes] = view.charts();
     let parts = [
         ("tiles", view.tiles()),
-        ("seconds", view.seconds()),
-        ("minutes", view.minutes()),
+        ("seconds", seconds),
+        ("minutes", minutes),
         ("types", view.types()),
         ("fields", view.fields()),
         ("metrics", view.metrics),

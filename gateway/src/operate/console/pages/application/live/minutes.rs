@@ -100,16 +100,16 @@ pub(super) fn charts(windows: &[Window], now_ms: i64) -> Markup {
         minutes.row("late", "c2", true, |window| window.late_events),
     ];
     let charts = [
-        ("totals", "TotalEvents and TotalLogins a minute", totals, "No event happened in the last hour."),
+        ("totals", "TotalEvents and TotalLogins", totals, "No event happened in the last hour."),
         (
             "knockouts",
-            "KnockoutsBySpell a minute",
+            "KnockoutsBySpell",
             minutes.by_name(|window| &window.knockouts_by_spell),
             "No user_knockout event in the last hour.",
         ),
         (
             "purchases",
-            "Purchases a minute, by currency",
+            "Purchases, by currency",
             minutes.by_name(|window| &window.purchases),
             "No iap_transaction event in the last hour.",
         ),
@@ -117,7 +117,7 @@ pub(super) fn charts(windows: &[Window], now_ms: i64) -> Markup {
     html! {
         div .plots .three {
             @for (id, title, rows, empty) in charts {
-                (Chart { id, title, unit: "a minute", step_s: 60, rows, empty }.draw())
+                (Chart { id, title, unit: "events a minute", whole: true, step_s: 60, rows, empty }.draw())
             }
         }
         (minutes.versions())
