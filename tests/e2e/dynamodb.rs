@@ -6,6 +6,7 @@ mod books;
 mod contract;
 mod foreign_rows;
 mod migrate;
+mod policies;
 mod running;
 
 use std::net::SocketAddr;
