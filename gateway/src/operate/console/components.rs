@@ -27,6 +27,9 @@ pub(super) fn verdict_tiles(rate: f64, hour: Verdicts) -> Markup {
             @if hour.warned > 0 {
                 (tile("Do not fit", &words::count(hour.warned), "their schema, accepted; last hour", "warn"))
             }
+            @if hour.suppressed > 0 {
+                (tile("Not kept", &words::count(hour.suppressed), "of suppressed players; last hour", ""))
+            }
         }
     }
 }
