@@ -5,7 +5,10 @@ mod person;
 
 use std::time::Duration;
 
+use headgate_tests::aws::kinesis::StreamSettings;
+use headgate_tests::aws::{Settings, StandIn};
 use headgate_tests::gateway::GatewayProcess;
+use headgate_tests::ministack;
 
 use person::Person;
 
@@ -65,7 +68,11 @@ async fn a_person_registers_a_game_and_sees_its_first_event_and_why_one_is_refus
     person.open(&keys);
     person.presses("Disable first key");
     person.reads("first key is disabled");
-    refused(&mut person, &application);
+    // A gateway heeds a disabled key a moment later.
+    sends_until(&mut person, &format!("/console/test?application={application}"), None, "key_disabled");
+    person.reads("Refused");
+    person.reads("The API key is disabled.");
+    person.reads("Enable it on the application's page Keys, or use another one.");
     person.picture("test-refused");
 
     person.open(&format!("/console/applications/{application}"));
@@ -88,19 +95,20 @@ async fn a_person_registers_a_game_and_sees_its_first_event_and_why_one_is_refus
     assert_eq!(person.complaints(), Vec::<String>::new());
 }
 
-/// Sends until the key is refused: a gateway heeds a disabled key a moment later.
-fn refused(person: &mut Person, application: &str) {
+/// Sends a test event, with this key or the one that was just made, until the page says so.
+fn sends_until(person: &mut Person, page: &str, key: Option<&str>, words: &str) {
     for _ in 0..100 {
-        person.open(&format!("/console/test?application={application}"));
+        person.open(page);
+        if let Some(key) = key {
+            person.fills("key", key);
+        }
         person.presses("Send");
-        if person.page().contains("key_disabled") {
-            person.reads("Refused");
-            person.reads("The API key is disabled.");
+        if person.page().contains(words) {
             return;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("the disabled key was let in again and again: {}", person.page());
+    panic!("it was never {words}: {}", person.page());
 }
 
 /// Every page, on a laptop and on a phone, in light and dark, empty and with something in it: nothing is wider than the
@@ -162,6 +170,58 @@ fn looks_everywhere(person: &mut Person, state: &str, pages: &[(&str, String)], 
             }
         }
     }
+}
+
+/// The system page shows what a stream costs and how its shards do, and that a setting came from a flag. While the stream
+/// can't be reached, a test event and the overview say so, and what the destination says.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_shows_what_a_stream_costs_and_when_it_is_away() {
+    let stand_in = StandIn::start(Settings { throttle: None, ..Settings::default() }).await;
+    stand_in.create_stream(StreamSettings::new("events", 4));
+    let data = tempfile::tempdir().expect("a folder");
+    let settings = ["delivery.destination=kinesis", "kinesis.stream=events", "delivery.spill=0"];
+    let environment = ministack::environment(stand_in.address());
+    let gateway = GatewayProcess::start_in(data.path(), &settings, &environment).await;
+    let (id, target) = gateway.demo();
+    game::plays(&target, 8).await;
+    let mut person = Person::at(&gateway, LAPTOP, "light");
+    person.signs_in();
+    let system = [("system-kinesis", "/console/system".to_owned())];
+    looks_everywhere(&mut person, "", &system, Person::page_is_sound);
+    person.reads("4 open shards");
+    person.reads("full rate");
+    let costs = person.text_of("#efficiency");
+    for part in ["kinesis", "envelope", "rounding", "duplication", "$"] {
+        assert!(costs.contains(part), "no {part} in {costs}");
+    }
+    assert!(person.text_of("#settings tr:has(th[data-label]) td:last-child").contains("flag"));
+
+    stand_in.refuse_connections().await;
+    let _ = stand_in.reset_connections();
+    person.sits_at(LAPTOP, "light");
+    let key = target.key.clone();
+    let test = format!("/console/test?application={id}");
+    person.open(&test);
+    person.fills("key", &key);
+    person.presses("Send");
+    person.picture("test-away");
+    assert!(!person.page().contains("Stored"), "{}", person.page());
+    person.open("/console");
+    let trouble = ["down", "in trouble"];
+    person.waits_for("the state", "!document.querySelector('#health').innerText.startsWith('up')");
+    let state = person.text_of("#health");
+    assert!(trouble.iter().any(|word| state.starts_with(word)) && state.contains("kinesis"), "{state}");
+    person.picture("overview-away");
+    // Long after the last call, nobody knows that it is well again.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    person.open("/console/system");
+    person.reads("in trouble");
+    person.picture("system-away");
+
+    stand_in.accept_connections().await;
+    sends_until(&mut person, &test, Some(&key), "Stored");
+    person.open("/console");
+    assert!(person.text_of("#health").starts_with("up"), "{}", person.text_of("#health"));
 }
 
 /// Without a mouse: the first step is to skip the navigation, what has the focus is seen, and a game is registered with

@@ -34,6 +34,15 @@ pub trait Destination: BucketSink {
     /// Whether it takes events now. Asked for every batch, so it must be cheap.
     fn health(&self) -> Health;
 
+    /// Why what was tried last failed, for an operator; `None` where it went well. A destination in trouble may be up:
+    /// somebody's batch has to try whether it is well again.
+    fn trouble(&self) -> Option<String> {
+        match self.health() {
+            Health::Up => None,
+            Health::Down { reason, .. } => Some(reason),
+        }
+    }
+
     /// Settles every bucket submitted before and gives up what it holds. Buckets submitted later are settled as not
     /// stored.
     async fn close(&self);

@@ -143,6 +143,10 @@ impl Destination for Fallback {
         }
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.first.trouble().or_else(|| self.second.trouble())
+    }
+
     async fn close(&self) {}
 }
 
@@ -184,6 +188,10 @@ impl Destination for Both {
             Health::Up => self.second.health(),
             down @ Health::Down { .. } => down,
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.first.trouble().or_else(|| self.second.trouble())
     }
 
     async fn close(&self) {}

@@ -98,6 +98,14 @@ impl Breaker {
         matches!(self.0, State::Open { .. })
     }
 
+    /// Why it is open.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match &self.0 {
+            State::Open { reason, .. } => Some(reason),
+            State::Closed { .. } => None,
+        }
+    }
+
     /// Why it is open and how long nothing goes out; `None` while something may.
     pub(super) fn down(&self, now: Instant) -> Option<(&str, Duration)> {
         match &self.0 {
@@ -131,6 +139,7 @@ mod tests {
         assert_eq!(breaker.down(now).expect("down").0, "500");
         let later = now + LONGEST_PAUSE;
         assert_eq!(breaker.down(later), None, "someone has to be let in to try");
+        assert_eq!(breaker.reason(), Some("500"), "which does not make it well");
         assert_eq!(breaker.leave(later), Leave::Probe);
         breaker.called();
         assert_eq!(breaker.leave(later), Leave::WaitForProbe);

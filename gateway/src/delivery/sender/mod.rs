@@ -344,6 +344,10 @@ impl Destination for Sender {
         }
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.books().trouble().map(|reason| format!("{}: {reason}", self.name))
+    }
+
     async fn close(&self) {
         self.books().close(self.clock.now());
         self.changed.notify_one();

@@ -1,6 +1,6 @@
 //! The pieces that pages are made of.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use uuid::Uuid;
 
 use super::words;
@@ -56,10 +56,37 @@ pub(super) fn table(caption: &str, columns: &[&str], rows: &Markup) -> Markup {
             table {
                 caption .unseen { (caption) }
                 thead { tr { @for column in columns { th scope="col" { (column) } } } }
-                tbody { (rows) }
+                tbody { (labelled(columns, rows)) }
             }
         }
     }
+}
+
+/// Rows whose cells carry the names of their columns, for a phone, where a row is a card. Whatever people wrote in them
+/// is escaped, so what looks like a cell is one.
+fn labelled(columns: &[&str], rows: &Markup) -> Markup {
+    let mut markup = String::with_capacity(rows.0.len() * 2);
+    let (mut rest, mut column) = (rows.0.as_str(), 0);
+    while let Some(at) = rest.find("<t") {
+        let tag = rest[at..].split([' ', '>']).next().unwrap_or_default();
+        let (before, after) = rest.split_at(at + tag.len());
+        markup.push_str(before);
+        match tag {
+            "<tr" => column = 0,
+            "<td" | "<th" => {
+                if let Some(name) = columns.get(column) {
+                    markup.push_str(" data-label=\"");
+                    markup.push_str(&html! { (name) }.into_string());
+                    markup.push('"');
+                }
+                column += 1;
+            }
+            _ => {}
+        }
+        rest = after;
+    }
+    markup.push_str(rest);
+    PreEscaped(markup)
 }
 
 /// A line to type in.
@@ -174,6 +201,18 @@ mod tests {
         for markup in shown {
             assert!(!markup.contains("<script") && markup.contains("&lt;script&gt;"), "{markup}");
         }
+    }
+
+    #[test]
+    fn every_cell_knows_its_column() {
+        let rows = html! {
+            @for name in ["<td>", "b"] { tr { th scope="row" { (name) } td .n { time { "1" } } td { textarea {} } } }
+        };
+        let table = table("Things", &["Name", "How \"many\"", "Note"], &rows).into_string();
+        assert_eq!(table.matches("<th data-label=\"Name\" scope=\"row\">").count(), 2, "{table}");
+        assert_eq!(table.matches("<td data-label=\"How &quot;many&quot;\" class=\"n\"><time>1</time>").count(), 2);
+        assert_eq!(table.matches("<td data-label=\"Note\"><textarea>").count(), 2);
+        assert!(table.contains("&lt;td&gt;"));
     }
 
     #[test]

@@ -57,7 +57,13 @@ impl Page<'_> {
                     nav aria-label="Console" {
                         ul {
                             @for (place, address, name) in Place::ALL {
-                                li { a href=(address) aria-current=[(place == self.place).then_some("page")] { (name) } }
+                                // On a phone the first word says it.
+                                @let (short, rest) = name.split_at(name.find(' ').unwrap_or(name.len()));
+                                li {
+                                    a href=(address) aria-current=[(place == self.place).then_some("page")] {
+                                        (short) @if !rest.is_empty() { span .roomy { (rest) } }
+                                    }
+                                }
                             }
                         }
                     }

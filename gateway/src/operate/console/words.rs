@@ -54,6 +54,16 @@ pub(super) fn bytes(value: u64) -> String {
     format!("{scaled:.1} TiB")
 }
 
+/// A price: `$12.50`, `$0.0042`.
+pub(super) fn dollars(value: f64) -> String {
+    match value {
+        _ if value >= 0.995 => format!("${value:.2}"),
+        _ if value >= 0.000_05 => format!("${value:.4}"),
+        _ if value > 0.0 => "< $0.0001".to_owned(),
+        _ => "$0".to_owned(),
+    }
+}
+
 /// A moment, as people and programs read it.
 pub(super) fn moment(at_ms: i64) -> Markup {
     let text = utc(at_ms);
@@ -97,7 +107,7 @@ pub(super) fn reason(label: &str) -> &str {
     match label {
         "malformed" => "is no valid protobuf message",
         "required" => "is missing or empty",
-        "charset" => "holds a character that is not allowed (letters, digits, - _ . are)",
+        "charset" => "holds a character that is not allowed",
         "too_long" => "is too long",
         "not_a_uuid" => "is not a UUID such as 0190b3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b",
         "timestamp_range" => "lies outside the years 1 to 9999",
@@ -170,6 +180,7 @@ mod tests {
         assert_eq!([0.0, 0.001, 0.25, 12.34, 1234.5].map(rate), ["0", "< 0.01", "0.25", "12.3", "1,235"]);
         assert_eq!([0.0, 0.5, 1_500.0, 20e6].map(short), ["0", "0.5", "1.5 k", "20 M"]);
         assert_eq!([38, 3 << 20].map(bytes), ["38 B", "3.0 MiB"]);
+        assert_eq!([0.0, 0.000_01, 0.004_21, 12.5].map(dollars), ["$0", "< $0.0001", "$0.0042", "$12.50"]);
         assert_eq!(utc(i64::MAX), "9999-12-31T23:59:59Z");
         assert_eq!(utc(-5), "1970-01-01T00:00:00Z");
         assert_eq!(

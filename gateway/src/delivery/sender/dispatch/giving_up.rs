@@ -16,6 +16,11 @@ impl Dispatcher {
         step
     }
 
+    /// Why the last call failed, though one may be out or let out to find out whether the service is well again.
+    pub(in crate::delivery::sender) fn trouble(&self) -> Option<String> {
+        self.breaker.reason().map(str::to_owned)
+    }
+
     /// Why nothing is taken, and when to try again.
     pub(in crate::delivery::sender) fn down(&self, now: Instant) -> Option<(String, Duration)> {
         if let Some((reason, retry_after)) = self.breaker.down(now) {

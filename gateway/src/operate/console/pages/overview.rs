@@ -28,7 +28,15 @@ struct View {
     seconds: Series,
     minutes: Series,
     refused: Vec<TailEntry>,
-    down: Option<String>,
+    taking: Taking,
+}
+
+/// Whether events are taken, as a person is told.
+enum Taking {
+    Up,
+    /// What was tried last failed; the next event tries again.
+    Trouble(String),
+    Down(String),
 }
 
 /// Refused calls that are shown.
@@ -43,7 +51,7 @@ impl View {
             seconds: console.live.seconds(None),
             minutes: console.live.minutes(None),
             refused: console.live.tail(None, Some(TailVerdict::Refused), 0, REFUSED),
-            down: down(console),
+            taking: Taking::of(console),
         }
     }
 
@@ -54,9 +62,14 @@ impl View {
 
     fn health(&self) -> Markup {
         html! {
-            @match &self.down {
-                None => p .state { (badge("good", "up")) " Events are taken." },
-                Some(reason) => p .state { (badge("bad", "down")) " " (reason) },
+            @match &self.taking {
+                Taking::Up => p .state { (badge("good", "up")) " Events are taken." },
+                Taking::Trouble(reason) => p .state {
+                    (badge("warn", "in trouble")) " " (reason) ". The next event tries again."
+                },
+                Taking::Down(reason) => p .state {
+                    (badge("bad", "down")) " " (reason) ". Clients are told to keep their events and to try again."
+                },
             }
         }
     }
@@ -137,18 +150,25 @@ impl View {
     }
 }
 
-/// What hinders events from being taken, in words.
-fn down(console: &Console) -> Option<String> {
-    let phase = console.lifecycle.phase();
-    if phase != Phase::Ready {
-        return Some(format!("The gateway is {phase}."));
+impl Taking {
+    fn of(console: &Console) -> Self {
+        let phase = console.lifecycle.phase();
+        if phase != Phase::Ready {
+            return Self::Down(format!("The gateway is {phase}"));
+        }
+        let down = console.routes.outlets().filter_map(|outlet| match outlet.destination.health() {
+            Health::Up => None,
+            Health::Down { reason, .. } if reason.starts_with(outlet.destination.name()) => Some(reason),
+            Health::Down { reason, .. } => Some(format!("{}: {reason}", outlet.destination.name())),
+        });
+        let down: Vec<String> = down.collect();
+        let trouble = || console.routes.outlets().find_map(|outlet| outlet.destination.trouble());
+        match (down.is_empty(), trouble()) {
+            (false, _) => Self::Down(down.join("; ")),
+            (true, Some(reason)) => Self::Trouble(reason),
+            (true, None) => Self::Up,
+        }
     }
-    let reasons = console.routes.outlets().filter_map(|outlet| match outlet.destination.health() {
-        Health::Up => None,
-        Health::Down { reason, .. } => Some(format!("{}: {reason}", outlet.destination.name())),
-    });
-    let reasons: Vec<String> = reasons.collect();
-    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 fn total(verdicts: impl Iterator<Item = Verdicts>) -> Verdicts {

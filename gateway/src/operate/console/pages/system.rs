@@ -57,9 +57,13 @@ fn destinations(console: &Console) -> Markup {
         @for outlet in console.routes.outlets() {
             tr {
                 th scope="row" { (outlet.destination.name()) }
-                @match outlet.destination.health() {
-                    Health::Up => { td { (badge("good", "up")) } td .words { "takes events" } },
-                    Health::Down { reason, retry_after } => {
+                @match (outlet.destination.health(), outlet.destination.trouble()) {
+                    (Health::Up, None) => { td { (badge("good", "up")) } td .words { "takes events" } },
+                    (Health::Up, Some(reason)) => {
+                        td { (badge("warn", "in trouble")) }
+                        td .words { (reason) "; the next event tries again" }
+                    },
+                    (Health::Down { reason, retry_after }, _) => {
                         td { (badge("bad", "down")) }
                         td .words { (reason) "; clients are told to try again in " (format!("{retry_after:?}")) }
                     },
@@ -100,8 +104,9 @@ fn efficiency(figures: &Figures) -> Markup {
                     span .sub { "envelope " (part(destination, "envelope")) ", rounding " (part(destination, "rounding"))
                         ", duplication " (part(destination, "duplication")) }
                 }
-                td .n { "$" (format!("{:.2}",
-                    counted("headgate_delivery_dollars_per_million_events", destination).unwrap_or(0.0))) }
+                td .n {
+                    (words::dollars(counted("headgate_delivery_dollars_per_million_events", destination).unwrap_or(0.0)))
+                }
             }
         }
     };
@@ -121,7 +126,7 @@ fn shards(figures: &Figures) -> Markup {
         .map(|figure| (figure.label("shard"), figure.value))
         .collect();
     // Those that were throttled first.
-    rates.sort_by(|one, other| one.1.total_cmp(&other.1));
+    rates.sort_by(|one, other| one.1.total_cmp(&other.1).then_with(|| one.0.cmp(other.0)));
     let rows = html! {
         @for (shard, rate) in rates.iter().take(50) {
             tr {
@@ -169,8 +174,8 @@ fn settings(sources: &[Source]) -> Markup {
             @for known in shown {
                 tr {
                     th scope="row" { code { (known.setting) } }
-                    td .words { code { (known.value) } }
-                    td .words { @if known.is_default() { span .quiet { (known.source) } } @else { (known.source) } }
+                    td .wrap { code { (known.value) } }
+                    td .wrap { @if known.is_default() { span .quiet { (known.source) } } @else { (known.source) } }
                 }
             }
         };
@@ -178,6 +183,7 @@ fn settings(sources: &[Source]) -> Markup {
     };
     let (defaults, set): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|known| known.is_default());
     html! {
+        p .says { "What is set, and where. On the command line: " code { "headgate check-config" } ". Secrets are shown nowhere." }
         @if set.is_empty() {
             p .empty { "Nothing is set: every setting is at its default." }
         } @else {
@@ -187,7 +193,6 @@ fn settings(sources: &[Source]) -> Markup {
             summary { (words::count(defaults.len() as u64)) " settings are at their defaults" }
             (table("Settings at their defaults", &defaults))
         }
-        p .says { "The same on the command line: " code { "headgate check-config" } ". Secrets are shown neither there nor here." }
     }
 }
 
@@ -211,7 +216,7 @@ pub(in super::super) async fn page(State(console): State<Arc<Console>>, session:
             h2 #listeners-title { "Listeners and versions" }
             (facts(&console))
         }
-        section aria-labelledby="settings-title" {
+        section #settings aria-labelledby="settings-title" {
             h2 #settings-title { "Settings" }
             (settings(&console.sources))
         }

@@ -120,7 +120,13 @@ fn outcome(sent: &Sent, from: Option<Uuid>) -> Markup {
                 @if let Some(id) = application {
                     p {
                         a href={ (application_address(id)) "#tail-title" } { "See it among the last events" }
-                        @if is_about_keys(&sent.outcome) { " · " a href={ (application_address(id)) "/keys" } { "To its keys" } }
+                        @match sent.outcome.as_ref().err().map(|refusal| refusal.row().label) {
+                            Some(label) if is_about_keys(label) => {
+                                " · " a href={ (application_address(id)) "/keys" } { "To its keys" }
+                            },
+                            Some("destination_down") => { " · " a href="/console/system" { "What the destination says" } },
+                            _ => {},
+                        }
                     }
                 }
             }
@@ -129,11 +135,9 @@ fn outcome(sent: &Sent, from: Option<Uuid>) -> Markup {
 }
 
 /// Whether another key, or another state of this one, is the mend.
-fn is_about_keys(outcome: &Result<BatchVerdict, Refusal>) -> bool {
-    outcome.as_ref().is_err_and(|refusal| {
-        let label = refusal.row().label;
-        label.starts_with("key_") || matches!(label, "scope_missing" | "other_application")
-    })
+fn is_about_keys(label: &str) -> bool {
+    label.starts_with("key_") && label != "key_store_unavailable"
+        || matches!(label, "scope_missing" | "other_application")
 }
 
 fn of_verdict(verdict: &BatchVerdict) -> Markup {
@@ -157,7 +161,7 @@ fn of_refusal(refusal: &Refusal) -> Markup {
         @if let Some(mend) = words::mend(row.label) { p { (mend) } }
         p .exit {
             code { (row.label) } ". Clients are told " (code_name(row.grpc)) " by gRPC and " (row.http) " by HTTP"
-            @if let Some(after) = refusal.retry_after() { ", again in " (words::span(after.max(std::time::Duration::from_secs(1)))) }
+            @if let Some(after) = refusal.retry_after() { ", and to try again in " (words::span(after.max(std::time::Duration::from_secs(1)))) }
         }
     }
 }

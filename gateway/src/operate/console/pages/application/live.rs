@@ -214,11 +214,15 @@ pub(in crate::operate::console) async fn page(
                 button #pause type="button" aria-pressed="false" hidden { "Pause" }
             }
             p .empty #tail-empty hidden[!entries.is_empty()] {
-                "No event has arrived since this gateway started. "
-                a href={ "/console/test?application=" (id) } { "Send a test event" }
-                ", or use a command beside " a href={ (address) "/keys" } { "a new key" } "."
+                @if which.verdict().is_some() {
+                    "Nothing of this kind has come lately. " a href={ (address) "#tail-title" } { "Show all" }
+                } @else {
+                    "No event has arrived since this gateway started. "
+                    a href={ "/console/test?application=" (id) } { "Send a test event" }
+                    ", or use a command beside " a href={ (address) "/keys" } { "a new key" } "."
+                }
             }
-            div .scroll #tail-box tabindex="0" role="region" aria-labelledby="tail-title" hidden[entries.is_empty()] {
+            div .scroll .tail #tail-box tabindex="0" role="region" aria-labelledby="tail-title" hidden[entries.is_empty()] {
                 table {
                     caption .unseen { "The last events, newest first" }
                     thead { tr { th scope="col" { "Time, UTC" } th scope="col" { "Verdict" } th scope="col" { "Event" } th scope="col" { "Why, and what it holds" } } }

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::{Shown, Tab, status_of};
 use crate::config::Size;
-use crate::operate::console::Console;
 use crate::operate::console::components::{self, Input, application_address, form_problem};
 use crate::operate::console::failure::{Answer, Refused};
 use crate::operate::console::fields::{Fields, Misfilled};
 use crate::operate::console::guard::Signed;
 use crate::operate::console::layout::form_token;
 use crate::operate::console::session::Session;
+use crate::operate::console::{Console, words};
 use crate::registry::{Application, Environment, Limits, NewApplication, Route};
 
 fn show(
@@ -59,17 +59,17 @@ fn inputs(console: &Console, application: &Application, filled: Option<&Fields>)
     let Limits { events_per_second, events_burst, bytes_per_second, bytes_burst } = application.limits;
     let of = |name: &str, saved: String| filled.map_or(saved, |fields| fields.raw(name).to_owned());
     let admission = &console.settings.admission;
-    let default = |value: &dyn std::fmt::Display| format!("Empty: the gateway's own, {value}.");
+    let default = |value: String| format!("Empty: the gateway's own, {value}.");
     let rows = [
-        ("events_per_second", "Events a second", number(events_per_second), default(&admission.events_per_second)),
-        ("events_burst", "Events at once", number(events_burst), default(&admission.events_burst)),
         (
-            "bytes_per_second",
-            "Bytes a second, such as 16MiB",
-            size(bytes_per_second),
-            default(&admission.bytes_per_second),
+            "events_per_second",
+            "Events a second",
+            number(events_per_second),
+            default(words::count(admission.events_per_second.into())),
         ),
-        ("bytes_burst", "Bytes at once", size(bytes_burst), default(&admission.bytes_burst)),
+        ("events_burst", "Events at once", number(events_burst), default(words::count(admission.events_burst.into()))),
+        ("bytes_per_second", "Bytes a second", size(bytes_per_second), default(admission.bytes_per_second.to_string())),
+        ("bytes_burst", "Bytes at once", size(bytes_burst), default(admission.bytes_burst.to_string())),
     ];
     let name = of("name", application.name.clone());
     let description = of("description", application.description.clone().unwrap_or_default());
@@ -80,7 +80,7 @@ fn inputs(console: &Console, application: &Application, filled: Option<&Fields>)
         (Input { name: "description", label: "Description", value: &description, hint: "", required: false }.show())
         (components::environments(environment.unwrap_or(application.environment)))
         (components::routes(route))
-        fieldset {
+        fieldset .limits {
             legend { "What it may send" }
             @for (name, label, saved, hint) in rows {
                 @let value = of(name, saved);
