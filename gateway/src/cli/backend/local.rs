@@ -7,9 +7,7 @@ use uuid::Uuid;
 
 use super::{Backend, BackendError};
 use crate::admin::{Actor, Admin, HandedOut, KeyRequest, Rotation};
-use crate::registry::{
-    Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode, Scopes,
-};
+use crate::registry::{Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode, Scopes};
 
 /// What one look into the audit log brings at most.
 const PAGE: usize = 1_000;
