@@ -74,6 +74,7 @@ impl Builder<'_> {
             live: Arc::clone(live),
             clock: self.clock.clone(),
             tasks: self.calls.clone(),
+            metrics: Arc::clone(self.metrics),
             draining: self.ends.draining.clone(),
         };
         let shared = rest::Shared::new(parts, settings);

@@ -128,6 +128,8 @@ async fn a_gateway_that_was_given_no_admin_credential_denies_every_administrator
             assert_eq!((answer.status.as_u16(), answer.text.as_str()), (403, r#"{"error":"AccessDenied"}"#));
         }
     }
+    let counted = gateway.metrics().await.sum("headgate_admin_refusals_total", &["reason=\"admin_closed\""]);
+    assert_eq!(counted, 10.0);
 }
 
 /// The embedded default makes a token, which its owner finds in a file.
@@ -174,11 +176,11 @@ async fn whoever_is_no_administrator_is_denied_and_told_nothing() {
         "AWS4-HMAC-SHA256".to_owned(),
         "AWS4-HMAC-SHA256 Credential=A/20260101/r/execute-api/aws4_request, SignedHeaders=host, Signature=0".to_owned(),
     ];
-    for (method, path) in routes {
+    for (method, path) in &routes {
         for authorization in &wrong {
             let headers: &[(&str, &str)] =
                 if authorization.is_empty() { &[] } else { &[("authorization", authorization)] };
-            let answer = client.send(method.clone(), &path, headers, r#"{"Name":"x"}"#).await;
+            let answer = client.send(method.clone(), path, headers, r#"{"Name":"x"}"#).await;
             assert_common(&answer);
             let denied = (answer.status.as_u16(), answer.text.as_str());
             assert_eq!(denied, (403, r#"{"error":"AccessDenied"}"#), "{method} {path} {authorization}");
@@ -186,4 +188,12 @@ async fn whoever_is_no_administrator_is_denied_and_told_nothing() {
     }
     let list = Administrator::of(&gateway).ask(Method::GET, "/applications", "").await;
     assert_eq!(list.json()["Count"], 1, "nothing was done");
+    // And each is counted, with why.
+    let scrape = gateway.metrics().await;
+    let counted = |reason: &str| {
+        let reason = format!("reason=\"{reason}\"");
+        scrape.sum("headgate_admin_refusals_total", &["door=\"rest\"", &reason]) / routes.len() as f64
+    };
+    let reasons = ["admin_token_missing", "admin_token_wrong", "admin_token_malformed", "admin_signature_wrong"];
+    assert_eq!(reasons.map(counted), [1.0, 3.0, 6.0, 1.0]);
 }

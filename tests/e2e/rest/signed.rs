@@ -126,12 +126,19 @@ async fn a_wrong_secret_a_stale_date_and_whatever_was_tampered_with_are_denied()
         ("another host", json!({"send_headers": {"Host": "elsewhere.example"}})),
         ("another session", json!({"token": "one", "send_headers": {"X-Amz-Security-Token": "two"}})),
         ("no session", json!({"token": "one", "send_headers": {"X-Amz-Security-Token": null}})),
+        ("another day", json!({"send_authorization": ["/20", "/19"]})),
         ("another date", json!({"send_headers": {"X-Amz-Date": "20260101T000000Z"}})),
     ];
     let answers = sign(&gateway, cases.iter().map(|(_, more)| create(more.clone())).collect()).await;
     for ((case, _), (status, body)) in cases.iter().zip(&answers) {
         assert_eq!((*status, body.as_str()), (403, DENIED), "{case}");
     }
+    let scrape = gateway.metrics().await;
+    let counted = |reason: &str| {
+        scrape.sum("headgate_admin_refusals_total", &["door=\"rest\"", &format!("reason=\"{reason}\"")]) as usize
+    };
+    assert_eq!(counted("admin_access_key_unknown"), 1);
+    assert!(counted("admin_signature_wrong") + counted("admin_token_malformed") == cases.len() - 1);
     let list = sign(&gateway, vec![json!({"method": "GET", "path": "/applications", "secret": SECRET})]).await;
     let list: Value = serde_json::from_str(&list[0].1).expect("JSON");
     assert_eq!(list["Count"], 1, "only the demo application is there: {list}");

@@ -47,6 +47,7 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::RestSettings;
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::operate::tasks::Tasks;
 
 /// What the door needs from the rest of the house.
@@ -63,6 +64,8 @@ pub struct Parts {
     pub clock: Clock,
     /// For acts that go on without their client, and for counting panics.
     pub tasks: Tasks,
+    /// Where administrators who are refused are counted.
+    pub metrics: Arc<Metrics>,
     /// Cancelled when the gateway drains.
     pub draining: CancellationToken,
 }
@@ -76,6 +79,7 @@ pub struct Shared {
     slow_readers: SlowReaders,
     clock: Clock,
     tasks: Tasks,
+    metrics: Arc<Metrics>,
     draining: CancellationToken,
     is_encrypted: bool,
     max_body: usize,
@@ -89,7 +93,7 @@ impl Shared {
     /// Puts the door together.
     #[must_use]
     pub fn new(parts: Parts, settings: &RestSettings) -> Arc<Self> {
-        let Parts { intake, admin, authority, live, clock, tasks, draining } = parts;
+        let Parts { intake, admin, authority, live, clock, tasks, metrics, draining } = parts;
         Arc::new(Self {
             intake,
             admin,
@@ -98,6 +102,7 @@ impl Shared {
             slow_readers: SlowReaders::default(),
             clock,
             tasks,
+            metrics,
             draining,
             is_encrypted: settings.tls.is_some(),
             max_body: settings.max_body.as_usize(),
