@@ -9,8 +9,9 @@ use super::apps::AppsArgs;
 use super::audit::AuditArgs;
 use super::keys::KeysArgs;
 use super::lake::LakeCommand;
+use super::players::PlayersArgs;
 use super::replay::ReplayArgs;
-use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, replay, serve};
+use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, players, replay, serve};
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
 use crate::metrics;
@@ -59,6 +60,8 @@ enum Command {
     Apps(AppsArgs),
     /// Hand out, rotate and disable API keys
     Keys(KeysArgs),
+    /// Forget players: keep none of their events any more, and delete what is stored of them
+    Players(PlayersArgs),
     /// Show who changed what, newest first
     Audit(AuditArgs),
     /// Look after the local lake
@@ -135,6 +138,7 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
         Command::CheckConfig(_) => check_config::run(&loaded, output),
         Command::Apps(args) => apps::run(args, &context(loaded)).await,
         Command::Keys(args) => keys::run(args, &context(loaded)).await,
+        Command::Players(args) => players::run(args, &context(loaded)).await,
         Command::Audit(args) => audit::run(args, &context(loaded)).await,
         Command::Lake(command) => lake::run(command, &context(loaded)).await,
         Command::Replay(args) => replay::run(args, &context(loaded)).await,

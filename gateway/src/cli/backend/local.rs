@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Backend, BackendError};
 use crate::admin::{Actor, Admin, HandedOut, KeyRequest, Rotation};
-use crate::registry::{Application, AuditEntry, AuditQuery, Authorization, NewApplication};
+use crate::registry::{Application, AuditEntry, AuditQuery, Authorization, NewApplication, Suppression};
 
 /// What one look into the audit log brings at most.
 const PAGE: usize = 1_000;
@@ -72,6 +72,18 @@ impl Backend for Local {
 
     async fn delete_key(&self, id: Uuid) -> Result<bool, BackendError> {
         Ok(self.admin.delete_key(&self.actor, id).await?)
+    }
+
+    async fn suppress(&self, application: Uuid, player_id: &str) -> Result<Suppression, BackendError> {
+        Ok(self.admin.suppress(&self.actor, application, player_id).await?)
+    }
+
+    async fn unsuppress(&self, application: Uuid, player_id: &str) -> Result<bool, BackendError> {
+        Ok(self.admin.unsuppress(&self.actor, application, player_id).await?)
+    }
+
+    async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, BackendError> {
+        Ok(self.admin.suppressions(application).await?)
     }
 
     async fn audit(&self, application: Option<Uuid>, at_most: usize) -> Result<Vec<AuditEntry>, BackendError> {
