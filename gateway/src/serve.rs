@@ -6,6 +6,7 @@
 mod data_dir;
 mod demo;
 mod doors;
+mod erasures;
 mod error;
 mod key_tasks;
 mod names;
@@ -143,7 +144,7 @@ impl Gateway {
         let outlets = outlets::Builder {
             settings: &settings,
             files: &files,
-            names,
+            names: Arc::clone(&names),
             clock: &clock,
             metrics: &metrics,
             background: &background,
@@ -195,8 +196,19 @@ impl Gateway {
             stop: &stop,
         };
         let admin = Admin::new(Arc::clone(&registry), Arc::clone(&books), clock.clone());
+        let deleting = erasures::Builder {
+            settings: &settings,
+            files: &files,
+            names,
+            lake: lake.clone(),
+            rejects: &rejects,
+            clock: &clock,
+            metrics: &metrics,
+        };
+        let erasures = deleting.open(&admin).await?;
         let administration = admin::Parts {
             admin: Arc::clone(&admin),
+            erasures: Arc::clone(&erasures),
             authority: Arc::clone(&authority),
             tasks: calls.clone(),
             metrics: Arc::clone(&metrics),
@@ -215,11 +227,13 @@ impl Gateway {
         let operate_address = address(operate.local_addr())?;
 
         key_tasks::start(&keys, &settings.admission, &background, &stop);
+        erasures::run(&erasures, &background, &stop);
         let showing = Arc::clone(&live);
         background.supervise("live", &stop, move || Arc::clone(&showing).run());
         let console = settings.console.enabled.then(|| {
             Console::new(console::Parts {
                 admin: Arc::clone(&admin),
+                erasures: Arc::clone(&erasures),
                 authority: Arc::clone(&authority),
                 live: Arc::clone(&live),
                 direct: Direct::new(&intake, &clock),

@@ -97,7 +97,7 @@ impl Admin {
 
 /// What the audit log keeps of a player's id: enough to tell two acts apart, not enough to tell who it is. Whoever asked
 /// to be forgotten is not to be kept there for good.
-fn masked(player_id: &str) -> String {
+pub(super) fn masked(player_id: &str) -> String {
     let characters = player_id.chars().count();
     if characters < MASKABLE_CHARS {
         return "****".to_owned();

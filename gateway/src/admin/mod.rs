@@ -3,10 +3,12 @@
 
 pub mod authority;
 mod books;
+pub mod erasures;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::admission::key::{ApiKey, NoRandomness};
@@ -34,7 +36,8 @@ impl Actor {
 }
 
 /// The doors that administrators come through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Via {
     /// The REST API.
     Rest,
@@ -47,6 +50,9 @@ pub enum Via {
 }
 
 impl Via {
+    /// Every door.
+    pub const ALL: [Self; 4] = [Self::Rest, Self::Grpc, Self::Console, Self::CommandLine];
+
     /// Its name in the audit log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -68,6 +74,9 @@ pub enum AdminError {
     /// No key could be made.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// A deletion can't be written down in the data folder, so it is not begun.
+    #[error("can't keep the deletion in the data folder: {0}")]
+    Erasures(std::io::Error),
 }
 
 /// A key to be made.

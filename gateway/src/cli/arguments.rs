@@ -9,9 +9,10 @@ use super::apps::AppsArgs;
 use super::audit::AuditArgs;
 use super::keys::KeysArgs;
 use super::lake::LakeCommand;
+use super::players::PlayersArgs;
 use super::replay::ReplayArgs;
 use super::schemas::SchemasArgs;
-use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, replay, schemas, serve};
+use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, players, replay, schemas, serve};
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
 use crate::metrics;
@@ -62,6 +63,8 @@ enum Command {
     Keys(KeysArgs),
     /// Say how the event_data of event types is to look
     Schemas(SchemasArgs),
+    /// Forget players: keep none of their events any more, and delete what is stored of them
+    Players(PlayersArgs),
     /// Show who changed what, newest first
     Audit(AuditArgs),
     /// Look after the local lake
@@ -139,6 +142,7 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
         Command::Apps(args) => apps::run(args, &context(loaded)).await,
         Command::Keys(args) => keys::run(args, &context(loaded)).await,
         Command::Schemas(args) => schemas::run(args, &context(loaded)).await,
+        Command::Players(args) => players::run(args, &context(loaded)).await,
         Command::Audit(args) => audit::run(args, &context(loaded)).await,
         Command::Lake(command) => lake::run(command, &context(loaded)).await,
         Command::Replay(args) => replay::run(args, &context(loaded)).await,

@@ -1,4 +1,4 @@
-//! What the commands for applications, keys and the audit log work on: the registry itself, with gateways running or
+//! What the commands for applications, keys, players and the audit log work on: the registry itself, with gateways running or
 //! stopped, or a running gateway, by its `AdminService`.
 
 mod local;
@@ -17,10 +17,11 @@ use crate::admin::{Admin, AdminError, HandedOut, KeyRequest, Rotation};
 use crate::clock::Clock;
 use crate::registry::{
     self, Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes,
+    Suppression,
 };
 
 pub(super) use local::Local;
-use remote::Remote;
+pub(super) use remote::Remote;
 
 /// A running gateway to work through, and how to get in.
 #[derive(Debug, Default, Args)]
@@ -96,6 +97,9 @@ pub(super) trait Backend: Send + Sync {
         mode: SchemaMode,
     ) -> Result<Schema, BackendError>;
     async fn delete_schema(&self, application: Uuid, event_type: &str) -> Result<bool, BackendError>;
+    async fn suppress(&self, application: Uuid, player_id: &str) -> Result<Suppression, BackendError>;
+    async fn unsuppress(&self, application: Uuid, player_id: &str) -> Result<bool, BackendError>;
+    async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, BackendError>;
     /// The registry itself, where that is what is worked on.
     fn registry(&self) -> Option<&Admin> {
         None

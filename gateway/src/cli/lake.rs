@@ -1,8 +1,6 @@
 //! `headgate lake`: looks after the local lake. A gateway that runs is asked; otherwise the command does the work itself,
 //! holding the data folder's lock so that no gateway starts meanwhile.
 
-mod lock;
-
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use self::lock::Lock;
+use super::lock::Lock;
 use super::progress::ProgressLine;
 use super::report::{Report, properties, table};
 use super::{CliError, Context};
@@ -26,7 +24,7 @@ use crate::delivery::lake::{
     ApplicationNames, CompactReport, LakeParts, OsFiles, VerifyReport, compact_offline, verify,
 };
 use crate::metrics::Metrics;
-use crate::registry;
+use crate::registry::{self, Registry};
 
 /// What to do with the lake.
 #[derive(Debug, Subcommand)]
@@ -51,7 +49,7 @@ pub async fn run(command: LakeCommand, context: &Context) -> Result<(), CliError
 async fn compact(context: &Context) -> Result<(), CliError> {
     let report = match Lock::take(&context.settings.data_dir)? {
         Lock::Ours(_lock) => compact_here(context).await?,
-        Lock::Gateway(operate) => ask(operate).await?,
+        Lock::Gateway(running) => ask(running.operate).await?,
     };
     compact_shown(&report)?.show(context.output)?;
     match report.failed.len() {
@@ -63,14 +61,7 @@ async fn compact(context: &Context) -> Result<(), CliError> {
 async fn compact_here(context: &Context) -> Result<CompactReport, CliError> {
     let clock = Clock::system();
     let registry = registry::open(&context.settings, &clock).await.map_err(CliError::failed)?.registry;
-    let applications = registry.list_applications().await.map_err(CliError::failed)?;
-    let names = applications.into_iter().map(|app| (app.application_id.to_string(), app.name)).collect();
-    let parts = LakeParts {
-        files: Arc::new(OsFiles),
-        names: Arc::new(Names(names)),
-        metrics: Metrics::new(),
-        clock: clock.clone(),
-    };
+    let parts = lake_parts(&*registry, &clock).await?;
     let mut line = ProgressLine::new(clock);
     compact_offline(&context.settings.data_dir, &context.settings.lake, &parts, |progress| {
         line.show(|| {
@@ -79,6 +70,18 @@ async fn compact_here(context: &Context) -> Result<CompactReport, CliError> {
         });
     })
     .map_err(CliError::failed)
+}
+
+/// What working on the lake takes where no gateway does.
+pub(super) async fn lake_parts(registry: &dyn Registry, clock: &Clock) -> Result<LakeParts, CliError> {
+    let applications = registry.list_applications().await.map_err(CliError::failed)?;
+    let names = applications.into_iter().map(|app| (app.application_id.to_string(), app.name)).collect();
+    Ok(LakeParts {
+        files: Arc::new(OsFiles),
+        names: Arc::new(Names(names)),
+        metrics: Metrics::new(),
+        clock: clock.clone(),
+    })
 }
 
 struct Names(HashMap<String, String>);

@@ -9,6 +9,8 @@ mod find;
 pub mod keys;
 pub mod lake;
 mod limits;
+mod lock;
+pub mod players;
 mod progress;
 pub mod replay;
 mod report;

@@ -7,6 +7,7 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 mod discard;
+pub mod erase;
 pub mod lake;
 pub mod packing;
 pub mod rejects;

@@ -5,12 +5,13 @@
 //! bytes, the files in all; when the queue is full, or the disk or Firehose refuses, rows are dropped and counted, and no
 //! event that is accepted ever waits for them.
 
+mod erase;
 mod firehose;
 mod queue;
 mod row;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use crate::config::{FirehoseSettings, LakeSettings};
 use crate::metrics::{Counter, CounterHandle, Metrics};
 use crate::operate::tasks::Tasks;
 
+pub use erase::erase_bad_rows;
 pub use row::{BadRowEvent, BadRowLine, BadRowTime};
 pub use writer::RejectsError;
 
@@ -140,6 +142,14 @@ impl Rejects {
     pub fn submit(&self, row: BadRow) {
         if !self.queue.push(row) {
             self.dropped.inc();
+        }
+    }
+
+    /// The files that get no more rows, with all that was submitted before. `None` where this keeps no files, or is closed.
+    pub async fn settled_files(&self) -> Option<std::io::Result<Vec<PathBuf>>> {
+        match &self.worker {
+            Worker::Thread(_) => self.queue.settle().await.ok(),
+            Worker::Task(_) => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! `AdminService`: applications, keys and the audit log over gRPC, for whoever has the admin token.
+//! `AdminService`: applications, keys, players who want to be forgotten and the audit log over gRPC, for whoever has the admin token.
 //!
 //! It translates: what is done, and that it is written to the audit log, is [`Admin`]'s. A call runs to its end even if
 //! its client leaves, because a change and its line in the audit log belong together.
@@ -6,6 +6,7 @@
 mod calls;
 mod guard;
 mod page;
+mod players;
 pub(crate) mod schemas;
 mod status;
 pub(crate) mod wire;
@@ -21,6 +22,7 @@ use tonic::{Request, Response, Status};
 
 use self::guard::Guard;
 use crate::admin::authority::Authority;
+use crate::admin::erasures::Erasures;
 use crate::admin::{Actor, Admin, AdminError};
 use crate::metrics::Metrics;
 use crate::operate::tasks::Tasks;
@@ -36,6 +38,8 @@ const MAX_MESSAGE: usize = 80 << 10;
 pub struct Parts {
     /// Does what is asked.
     pub admin: Arc<Admin>,
+    /// Deletes what is stored of players.
+    pub erasures: Arc<Erasures>,
     /// Says who may ask.
     pub authority: Arc<Authority>,
     /// Where calls run to their end.
@@ -47,13 +51,14 @@ pub struct Parts {
 /// The service, behind its guard.
 #[must_use]
 pub fn service(parts: Parts) -> InterceptedService<AdminServiceServer<impl AdminService>, impl Interceptor + Clone> {
-    let Parts { admin, authority, tasks, metrics } = parts;
-    let server = AdminServiceServer::new(Door { admin, tasks }).max_decoding_message_size(MAX_MESSAGE);
+    let Parts { admin, erasures, authority, tasks, metrics } = parts;
+    let server = AdminServiceServer::new(Door { admin, erasures, tasks }).max_decoding_message_size(MAX_MESSAGE);
     InterceptedService::new(server, Guard::new(authority, metrics))
 }
 
 struct Door {
     admin: Arc<Admin>,
+    erasures: Arc<Erasures>,
     tasks: Tasks,
 }
 
@@ -195,6 +200,51 @@ impl AdminService for Door {
         request: Request<ListAuditEntriesRequest>,
     ) -> Result<Response<ListAuditEntriesResponse>, Status> {
         self.answer(request, calls::list_audit_entries).await
+    }
+
+    async fn suppress_player(
+        &self,
+        request: Request<SuppressPlayerRequest>,
+    ) -> Result<Response<SuppressPlayerResponse>, Status> {
+        self.answer(request, players::suppress).await
+    }
+
+    async fn unsuppress_player(
+        &self,
+        request: Request<UnsuppressPlayerRequest>,
+    ) -> Result<Response<UnsuppressPlayerResponse>, Status> {
+        self.answer(request, players::unsuppress).await
+    }
+
+    async fn list_suppressed_players(
+        &self,
+        request: Request<ListSuppressedPlayersRequest>,
+    ) -> Result<Response<ListSuppressedPlayersResponse>, Status> {
+        self.answer(request, players::list_suppressed).await
+    }
+
+    async fn delete_player_data(
+        &self,
+        request: Request<DeletePlayerDataRequest>,
+    ) -> Result<Response<DeletePlayerDataResponse>, Status> {
+        let erasures = Arc::clone(&self.erasures);
+        self.answer(request, |_, actor, asked| players::delete_data(erasures, actor, asked)).await
+    }
+
+    async fn get_player_deletion(
+        &self,
+        request: Request<GetPlayerDeletionRequest>,
+    ) -> Result<Response<GetPlayerDeletionResponse>, Status> {
+        let erasures = Arc::clone(&self.erasures);
+        self.answer(request, |_, _, asked| players::get_deletion(erasures, asked)).await
+    }
+
+    async fn list_player_deletions(
+        &self,
+        request: Request<ListPlayerDeletionsRequest>,
+    ) -> Result<Response<ListPlayerDeletionsResponse>, Status> {
+        let erasures = Arc::clone(&self.erasures);
+        self.answer(request, |_, _, asked| players::list_deletions(erasures, asked)).await
     }
 }
 

@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::{Backend, BackendError};
 use crate::admin::{Actor, Admin, HandedOut, KeyRequest, Rotation};
-use crate::registry::{Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode, Scopes};
+use crate::registry::{
+    Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode, Scopes, Suppression,
+};
 
 /// What one look into the audit log brings at most.
 const PAGE: usize = 1_000;
@@ -107,6 +109,18 @@ impl Backend for Local {
 
     async fn delete_schema(&self, application: Uuid, event_type: &str) -> Result<bool, BackendError> {
         Ok(self.admin.delete_schema(&self.actor, application, event_type).await?)
+    }
+
+    async fn suppress(&self, application: Uuid, player_id: &str) -> Result<Suppression, BackendError> {
+        Ok(self.admin.suppress(&self.actor, application, player_id).await?)
+    }
+
+    async fn unsuppress(&self, application: Uuid, player_id: &str) -> Result<bool, BackendError> {
+        Ok(self.admin.unsuppress(&self.actor, application, player_id).await?)
+    }
+
+    async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, BackendError> {
+        Ok(self.admin.suppressions(application).await?)
     }
 
     async fn audit(&self, application: Option<Uuid>, at_most: usize) -> Result<Vec<AuditEntry>, BackendError> {

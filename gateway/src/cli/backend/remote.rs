@@ -1,5 +1,7 @@
 //! A running gateway, by its `AdminService`.
 
+mod deletions;
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
@@ -22,7 +24,7 @@ use crate::cli::CliError;
 use crate::config::problem_of_secret;
 use crate::door::admin::{schemas, wire as codec};
 use crate::registry::{
-    Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes,
+    Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes, Suppression,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,13 +37,13 @@ const TOKEN_VARIABLE: &str = "HEADGATE_ADMIN_TOKEN";
 const MADE_TOKEN: &str = "admin-token";
 
 /// Asks a gateway. Connects with its first call.
-pub(super) struct Remote {
+pub(in crate::cli) struct Remote {
     client: AdminServiceClient<Channel>,
     authorization: MetadataValue<Ascii>,
 }
 
 impl Remote {
-    pub(super) fn new(url: &str, args: &GatewayArgs, data_dir: &Path) -> Result<Self, CliError> {
+    pub(in crate::cli) fn new(url: &str, args: &GatewayArgs, data_dir: &Path) -> Result<Self, CliError> {
         let endpoint = endpoint(url, args.ca_file.as_deref())?;
         let is_here = endpoint.uri().host().is_some_and(is_this_machine);
         let token = token(args.admin_token_file.as_deref(), is_here.then_some(data_dir))?;
@@ -143,7 +145,11 @@ impl BackendError {
     fn of(status: Status) -> Self {
         let missing = || {
             let info = status.get_details_resource_info()?;
-            let what = if info.resource_type == "key" { "key" } else { "application" };
+            let what = match info.resource_type.as_str() {
+                "key" => "key",
+                "deletion" => "deletion",
+                _ => "application",
+            };
             Some(RegistryError::NotFound { what, id: Uuid::parse_str(&info.resource_name).ok()? })
         };
         match (status.code(), missing()) {
@@ -306,6 +312,36 @@ impl Backend for Remote {
             let page = answer(self.client().list_schemas(self.request(asked)).await)?;
             for message in page.schemas {
                 found.push(understood(schemas::schema(message))?);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn suppress(&self, application: Uuid, player_id: &str) -> Result<Suppression, BackendError> {
+        let application_id = application.to_string();
+        let asked = wire::SuppressPlayerRequest { application_id, player_id: player_id.to_owned() };
+        let player = answer(self.client().suppress_player(self.request(asked)).await)?.player;
+        understood(codec::suppression(player.ok_or_else(|| BackendError::lacks("player"))?))
+    }
+
+    async fn unsuppress(&self, application: Uuid, player_id: &str) -> Result<bool, BackendError> {
+        let application_id = application.to_string();
+        let asked = wire::UnsuppressPlayerRequest { application_id, player_id: player_id.to_owned() };
+        Ok(answer(self.client().unsuppress_player(self.request(asked)).await)?.unsuppressed)
+    }
+
+    async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, BackendError> {
+        let mut found = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let application_id = application.map(|id| id.to_string()).unwrap_or_default();
+            let asked = wire::ListSuppressedPlayersRequest { application_id, page_size: PAGE, page_token };
+            let page = answer(self.client().list_suppressed_players(self.request(asked)).await)?;
+            for message in page.players {
+                found.push(understood(codec::suppression(message))?);
             }
             page_token = page.next_page_token;
             if page_token.is_empty() {

@@ -84,7 +84,8 @@ async fn a_running_gateway_is_asked() {
     let held = Lock::take(dir.path()).expect("is free");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
     let operate = listener.local_addr().expect("has an address");
-    fs::write(dir.path().join("lock"), format!(r#"{{"pid":1,"operate":"{operate}"}}"#)).expect("writes");
+    let running = format!(r#"{{"pid":1,"grpc":"127.0.0.1:1","operate":"{operate}"}}"#);
+    fs::write(dir.path().join("lock"), running).expect("writes");
     let report = Arc::new(Mutex::new(CompactReport { segments: 3, rows: 7, ..CompactReport::default() }));
     let answer = Arc::clone(&report);
     let handler = move || async move { Json(answer.lock().expect("is not poisoned").clone()) };

@@ -101,6 +101,7 @@ impl Compaction {
             events: read.lines,
             files: manifest_files,
             set_aside,
+            erased: Vec::new(),
         };
         manifest.write(&*self.files, &self.layout)?;
         self.remove(segment.number)?;

@@ -128,6 +128,18 @@ impl Compactor {
         answer
     }
 
+    /// Whether a segment waits to be turned into Parquet or is being, so that its files are the compactor's alone. One of
+    /// which this is not true, and which has a manifest, never becomes so again.
+    pub(super) fn holds(&self, number: SegmentNumber) -> bool {
+        let state = self.lock();
+        state.running == Some(number) || state.waiting.contains_key(&number)
+    }
+
+    /// What it works with.
+    pub(super) fn compaction(&self) -> &Compaction {
+        &self.compaction
+    }
+
     /// Ends the thread soon; what is not yet in Parquet waits for the next start.
     pub(super) fn close(&self) {
         self.compaction.stop();

@@ -4,6 +4,7 @@
 //! lake/log/NUMBER.log                 events as they were acknowledged, not yet in Parquet
 //! lake/raw_events/year=…/month=…/day=…/NUMBER-PART.parquet
 //! lake/manifest/NUMBER.json           a segment's Parquet files: written last, it makes them count
+//! lake/manifest/NUMBER.erasing        the manifest that is to be, while rows are being deleted from its files
 //! lake/damaged/                       what could not be read, set aside for a look
 //! ```
 
@@ -85,6 +86,11 @@ impl Layout {
         self.manifest.join(format!("{number}.json"))
     }
 
+    /// Where a manifest waits until the files are as it says; see `erase::pending`.
+    pub(crate) fn pending_manifest(&self, number: SegmentNumber) -> PathBuf {
+        self.manifest.join(format!("{number}.erasing"))
+    }
+
     /// A Parquet file's path below [`Self::root`], with `/` between its parts on every system.
     pub(crate) fn parquet(number: SegmentNumber, day: Day, part: usize) -> PathBuf {
         Path::new("raw_events").join(day.partition()).join(format!("{number}-{part:02}.parquet"))
@@ -98,6 +104,11 @@ impl Layout {
     /// The segments that have a manifest, in order.
     pub(crate) fn manifests(&self, files: &dyn FileLayer) -> Result<Vec<SegmentNumber>, LakeError> {
         Ok(self.numbered(files, &self.manifest, ".json")?.into_iter().map(|(number, _)| number).collect())
+    }
+
+    /// The segments from whose files rows are being deleted, in order.
+    pub(crate) fn pending_manifests(&self, files: &dyn FileLayer) -> Result<Vec<SegmentNumber>, LakeError> {
+        Ok(self.numbered(files, &self.manifest, ".erasing")?.into_iter().map(|(number, _)| number).collect())
     }
 
     fn numbered(

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tracing::warn;
+use uuid::Uuid;
 
 use super::LakeError;
 use super::files::{self, FileLayer};
@@ -28,6 +29,31 @@ pub struct Manifest {
     /// Lines that are no stream records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<SetAside>,
+    /// What was deleted since, by each erasure that found something here. `events`, `files` and `set_aside` are what is
+    /// left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erased: Vec<Erased>,
+}
+
+/// What an erasure has deleted of a segment. It is written together with what is left, so an erasure that is done again
+/// after a crash still counts everything once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Erased {
+    /// The erasure's id; whose rows they were is not written here.
+    pub erasure: Uuid,
+    /// Rows deleted.
+    pub rows: u64,
+    /// Files written again without them.
+    pub files_rewritten: u64,
+    /// Files of which nothing was left.
+    pub files_removed: u64,
+    /// The length of these files before, bytes.
+    pub bytes_before: u64,
+    /// Their length after, bytes.
+    pub bytes_after: u64,
+    /// Lines deleted of those that were set aside.
+    #[serde(default)]
+    pub set_aside_lines: u64,
 }
 
 /// A Parquet file as its writer knows it.
@@ -87,7 +113,10 @@ impl<'de> Deserialize<'de> for Checksum {
 impl Manifest {
     /// Writes it, durably.
     pub(super) fn write(&self, files: &dyn FileLayer, layout: &Layout) -> Result<(), LakeError> {
-        let path = layout.manifest_file(SegmentNumber(self.segment));
+        self.write_at(files, layout.manifest_file(SegmentNumber(self.segment)))
+    }
+
+    pub(super) fn write_at(&self, files: &dyn FileLayer, path: PathBuf) -> Result<(), LakeError> {
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|source| LakeError::Manifest { path: path.clone(), source })?;
         text.push(b'\n');
@@ -96,7 +125,10 @@ impl Manifest {
 
     /// Reads a segment's manifest.
     pub(super) fn read(files: &dyn FileLayer, layout: &Layout, number: SegmentNumber) -> Result<Self, LakeError> {
-        let path = layout.manifest_file(number);
+        Self::read_at(files, layout.manifest_file(number))
+    }
+
+    pub(super) fn read_at(files: &dyn FileLayer, path: PathBuf) -> Result<Self, LakeError> {
         let mut text = Vec::new();
         files
             .open_read(&path)
@@ -149,6 +181,7 @@ mod tests {
                 max_event_time_ms: 1,
             }],
             set_aside: Some(SetAside { path: PathBuf::from("damaged/x.jsonl"), lines: 1 }),
+            erased: Vec::new(),
         };
         manifest.write(&OsFiles, &layout).expect("writes");
         assert_eq!(Manifest::read(&OsFiles, &layout, SegmentNumber(9)).expect("reads"), manifest);

@@ -3,12 +3,14 @@
 //! A bucket is stored once its frame is in the log and the log is fsynced; one fsync serves all buckets that wait for
 //! it. Segments of the log are turned into Parquet in the background and then removed. When the disk fails or fills up,
 //! nothing is acknowledged that is not there, [`Destination::health`] says so, and the lake finds by itself when the disk
-//! works again. A kill or a power cut at any point loses no acknowledged event and doubles no row.
+//! works again. A kill or a power cut at any point loses no acknowledged event and doubles no row. Rows leave it only by
+//! an erasure ([`Lake::erase`]).
 
 mod backoff;
 mod compact;
 mod compactor;
 pub mod day;
+mod erase;
 mod error;
 pub mod files;
 mod health;
@@ -59,8 +61,8 @@ use writer::{Writer, WriterParts};
 pub use compactor::{CompactReport, FailedSegment};
 pub use error::LakeError;
 pub use files::{FileLayer, OsFiles};
-pub use manifest::{Checksum, Manifest, ManifestFile, SetAside};
-pub use offline::{Progress, compact_offline};
+pub use manifest::{Checksum, Erased, Manifest, ManifestFile, SetAside};
+pub use offline::{Progress, compact_offline, erase_offline};
 pub use read_rows::{EventRow, LakeFiles, read_rows};
 pub use recover::RecoveryReport;
 pub use verify::{Problem, VerifyReport, WaitingSegment, verify};
@@ -98,6 +100,8 @@ pub struct Lake {
     recovery: RecoveryReport,
     ended: Sender<usize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held by the erasure that is going on.
+    erasing: tokio::sync::Mutex<()>,
 }
 
 impl Lake {
@@ -152,6 +156,7 @@ impl Lake {
             recovery: recovered.report,
             ended: channel(0).0,
             threads: Mutex::default(),
+            erasing: tokio::sync::Mutex::default(),
         };
         let given_up = Arc::clone(&queue);
         lake.start("lake-watch", move || watch::run(&queue, &health, &clock, &watch_metrics))

@@ -1,15 +1,19 @@
-//! Compaction without a gateway: for a lake that nobody has open. The caller holds the data folder's lock.
+//! Compaction and erasures without a gateway: for a lake that nobody has open. The caller holds the data folder's lock.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::compact::Compaction;
 use super::compactor::{CompactReport, compact_one};
-use super::layout::Layout;
+use super::erase::Erasing;
+use super::layout::{Layout, SegmentNumber};
 use super::partition::EventWindow;
 use super::recover::Recovery;
 use super::{LakeError, LakeParts};
 use crate::config::LakeSettings;
+use crate::delivery::erase::{EraseReport, Progressing, Subject};
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,4 +57,26 @@ pub fn compact_offline(
     }
     progress(state);
     Ok(report)
+}
+
+/// As [`super::Lake::erase`], after the log was put in order and turned into Parquet.
+///
+/// # Errors
+/// If the lake's folders can't be made or listed; [`LakeError::Closed`] if `stop` is given before the end. What could not
+/// be done otherwise is in the report.
+pub fn erase_offline(
+    data_dir: &Path,
+    settings: &LakeSettings,
+    parts: &LakeParts,
+    subject: &Subject,
+    stop: &CancellationToken,
+    progress: &Progressing,
+) -> Result<EraseReport, LakeError> {
+    let compacted = compact_offline(data_dir, settings, parts, |_| {})?;
+    let layout = Layout::new(data_dir);
+    let failed: Vec<u64> = compacted.failed.iter().map(|failed| failed.segment).collect();
+    let files = &*parts.files;
+    // What is still in the log is made again, files and manifest, when its turn comes.
+    let is_busy = |number: SegmentNumber| failed.contains(&number.0) || files.len(&layout.segment(number)).is_ok();
+    Erasing { files, layout: &layout, subject, stop, is_busy: &is_busy }.run(compacted, progress)
 }

@@ -12,7 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::TypePtr;
+use parquet::schema::types::{Type, TypePtr};
 
 use super::files::{FileLayer, WriteFile, temporary_name};
 use super::manifest::{Checksum, ManifestFile};
@@ -37,6 +37,18 @@ static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     }
     Arc::new(properties.build())
 });
+
+/// Whether a file has the columns of the table, as this version writes them.
+pub(super) fn is_of_the_table(found: &Type) -> bool {
+    let (ours, theirs) = (TABLE.get_fields(), found.get_fields());
+    let is_same = |one: &Type, other: &Type| {
+        one.name() == other.name()
+            && one.is_optional() == other.is_optional()
+            && other.is_primitive()
+            && one.get_physical_type() == other.get_physical_type()
+    };
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(one, other)| is_same(one, other))
+}
 
 /// A Parquet file being written.
 pub(super) struct ParquetFile {

@@ -103,7 +103,7 @@ impl Iterator for Rows {
 }
 
 /// Turns a panic of the Parquet library into an error.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, LakeError> {
+pub(super) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, LakeError> {
     // Nothing that `read` has changed is used after a panic.
     let result = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         Err(ParquetError::General(format!("damaged, can't be decoded: {}", panic_text(&*panic))))

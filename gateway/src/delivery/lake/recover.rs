@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::LakeError;
 use super::compact::Sealed;
+use super::erase::pending;
 use super::files::{FileLayer, is_temporary, temporary_name};
 use super::layout::{Layout, SegmentNumber};
 use super::log::{Next, SEGMENT_HEADER, SegmentEnd, SegmentHeader, SegmentReader};
@@ -56,6 +57,8 @@ pub(super) struct Recovery<'a> {
 impl Recovery<'_> {
     /// Puts the whole log in order.
     pub(super) fn run(&self) -> Result<Recovered, LakeError> {
+        // First, because what it needs bears temporary names.
+        self.finish_erasures()?;
         for dir in [&self.layout.log, &self.layout.manifest, &self.layout.damaged] {
             self.remove_temporary_files(dir)?;
         }
@@ -90,6 +93,18 @@ impl Recovery<'_> {
             info!(segments, events, torn_bytes, damaged_bytes, "the lake's log is in order again");
         }
         Ok(recovered)
+    }
+
+    /// Ends what an erasure had begun when the process or the machine stopped.
+    fn finish_erasures(&self) -> Result<(), LakeError> {
+        for number in self.layout.pending_manifests(self.files)? {
+            match pending::finish(self.files, self.layout, number) {
+                Ok(()) => info!(segment = number.0, "ended a deletion that was interrupted"),
+                // The next erasure, or the next start, tries again.
+                Err(error) => error!(segment = number.0, %error, "a deletion that was interrupted can't be ended now"),
+            }
+        }
+        Ok(())
     }
 
     fn settle_or_put_in_order(

@@ -3,11 +3,15 @@
 //! A value is a slice of the frame it was read from, not a copy; what the events of one request have in common is made
 //! once and shared.
 
+mod read;
+
 use bytes::Bytes;
 use headgate_proto::record::SplitRecord;
 use parquet::data_type::ByteArray;
 
 use super::ApplicationNames;
+
+pub(super) use read::{application_ids, event_data};
 
 /// The table's schema: the columns of AWS's Game Analytics Pipeline, and `event_time_ms`.
 pub(super) const SCHEMA: &str = "message raw_events {

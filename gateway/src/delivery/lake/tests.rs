@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod compaction;
+mod erase;
 mod failures;
 mod recovery;
 mod rig;

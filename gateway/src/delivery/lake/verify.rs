@@ -1,5 +1,5 @@
 //! Checks the lake against its manifests: every file is there, has its length, its checksum and its rows. Reads only;
-//! may run beside a gateway that writes.
+//! may run beside a gateway that writes and deletes, and after one that was killed while it did.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,6 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde::Serialize;
 
 use super::LakeError;
+use super::erase::pending;
 use super::files::{FileLayer, OsFiles, is_temporary};
 use super::layout::{Layout, SegmentNumber};
 use super::log::SegmentReader;
@@ -94,6 +95,8 @@ pub fn verify(data_dir: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Ver
     report.strays = present
         .into_iter()
         .filter(|path| !owners.contains_key(path))
+        // One that was deleted meanwhile.
+        .filter(|path| layout.root.join(path).exists())
         .filter(|path| !path.file_name().and_then(SegmentNumber::of_parquet).is_some_and(|number| waits(&number)))
         .collect();
     for (number, len) in &segments {
@@ -136,25 +139,50 @@ fn check_manifest(
         report.problems.push(Problem { path: manifest_path, problem });
     }
     for file in &manifest.files {
-        report.files += 1;
         if let Some(other) = owners.insert(file.path.clone(), number) {
             let problem = format!("belongs to the segments {} and {}", other.0, number.0);
             report.problems.push(Problem { path: file.path.clone(), problem });
         }
-        match check_file(&layout.root.join(&file.path), file) {
-            Ok(()) => {
+        let found = match check_file(&layout.root.join(&file.path), file) {
+            Ok(()) => Ok(Some(file.clone())),
+            Err(problem) => changed_by_erasure(layout, number, file).ok_or(problem),
+        };
+        match found {
+            Ok(Some(file)) => {
+                report.files += 1;
                 report.rows += file.rows;
                 report.bytes += file.bytes;
             }
-            Err(problem) => report.problems.push(Problem { path: file.path.clone(), problem }),
+            Ok(None) => {}
+            Err(problem) => {
+                report.files += 1;
+                report.problems.push(Problem { path: file.path.clone(), problem });
+            }
         }
     }
     if let Some(set_aside) = &manifest.set_aside
         && !layout.root.join(&set_aside.path).is_file()
+        && later_manifests(layout, number).all(|later| later.set_aside.is_some())
     {
         let problem = format!("is not there, and with it {} lines that were set aside", set_aside.lines);
         report.problems.push(Problem { path: set_aside.path.clone(), problem });
     }
+}
+
+/// A file as an erasure leaves it that goes on beside this, or was interrupted: at first the manifest to be says so, and
+/// then the manifest. `Some(None)`: it is gone, as it should be.
+fn changed_by_erasure(layout: &Layout, number: SegmentNumber, file: &ManifestFile) -> Option<Option<ManifestFile>> {
+    let path = layout.root.join(&file.path);
+    later_manifests(layout, number).find_map(|later| match later.files.iter().find(|now| now.path == file.path) {
+        Some(now) => (now != file && check_file(&path, now).is_ok()).then(|| Some(now.clone())),
+        None => (!path.exists()).then_some(None),
+    })
+}
+
+/// In this order, because the one becomes the other.
+fn later_manifests(layout: &Layout, number: SegmentNumber) -> impl Iterator<Item = Manifest> {
+    let pending = pending::read(&OsFiles, layout, number).ok().flatten();
+    pending.into_iter().chain(Manifest::read(&OsFiles, layout, number).ok())
 }
 
 fn check_file(path: &Path, expected: &ManifestFile) -> Result<(), String> {
@@ -177,7 +205,7 @@ fn check_file(path: &Path, expected: &ManifestFile) -> Result<(), String> {
     Ok(())
 }
 
-fn read_through(file: &mut File) -> io::Result<(u64, Checksum)> {
+pub(super) fn read_through(file: &mut File) -> io::Result<(u64, Checksum)> {
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     let mut bytes = 0;
     let mut buffer = vec![0; 1 << 20];
@@ -211,7 +239,7 @@ fn look_at_segment(layout: &Layout, number: SegmentNumber, len: u64) -> Result<O
 }
 
 /// Every file below a folder that queries would read: the names that end in `.parquet`.
-fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), LakeError> {
+pub(super) fn walk(root: &Path, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), LakeError> {
     let path = root.join(dir);
     for entry in OsFiles.list(&path).map_err(|source| LakeError::file("list", &path, source))? {
         let relative = dir.join(&entry.name);

@@ -1,10 +1,12 @@
 //! Bad rows that wait, bounded in bytes. One thread or one task takes them.
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::BadRow;
 use crate::clock::Clock;
@@ -22,11 +24,18 @@ struct QueueState {
     rows: VecDeque<BadRow>,
     bytes: usize,
     closed: bool,
+    /// Who waits for the file in hand to be laid aside.
+    to_settle: VecDeque<Settling>,
 }
+
+/// Takes the files that get no more rows.
+pub(super) type Settling = oneshot::Sender<io::Result<Vec<PathBuf>>>;
 
 /// What a thread got.
 pub(super) enum Taken {
     Rows(VecDeque<BadRow>),
+    /// The file in hand is to be laid aside.
+    Settle(Settling),
     Nothing,
     Closed,
 }
@@ -50,6 +59,19 @@ impl Queue {
         true
     }
 
+    /// Has the thread lay its file aside once everything that was pushed before is in it. No answer comes from a thread
+    /// that has ended.
+    pub(super) fn settle(&self) -> oneshot::Receiver<io::Result<Vec<PathBuf>>> {
+        let (settling, settled) = oneshot::channel();
+        let mut state = self.lock();
+        if !state.closed {
+            state.to_settle.push_back(settling);
+        }
+        drop(state);
+        self.changed();
+        settled
+    }
+
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed();
@@ -62,6 +84,9 @@ impl Queue {
             if !state.rows.is_empty() {
                 state.bytes = 0;
                 return Taken::Rows(std::mem::take(&mut state.rows));
+            }
+            if let Some(settling) = state.to_settle.pop_front() {
+                return Taken::Settle(settling);
             }
             if state.closed {
                 return Taken::Closed;

@@ -16,6 +16,7 @@ use crate::delivery::lake::day::Day;
 use crate::delivery::lake::files::{Entry, OsFiles, WriteFile};
 use crate::delivery::lake::power_cut::{PowerCutFiles, Survival};
 
+mod erase;
 mod firehose;
 
 struct Rig {

@@ -128,6 +128,12 @@ impl Writer {
                         self.next_sync = Some(self.clock.now() + SYNC_INTERVAL);
                     }
                 }
+                Taken::Settle(settling) => {
+                    self.sync();
+                    self.file = None;
+                    // Whoever asked may have gone.
+                    let _ = settling.send(kept_files(&*self.files, &self.data_dir).map(paths));
+                }
                 Taken::Nothing => {}
                 Taken::Closed => {
                     self.sync();
@@ -233,13 +239,7 @@ impl Writer {
 
     /// Removes the oldest files until there is room for another one.
     fn remove_oldest(&self) -> io::Result<()> {
-        let folder = self.data_dir.join(FOLDER);
-        let mut kept: Vec<(PathBuf, u64)> = Vec::new();
-        for day in self.files.list(&folder)?.iter().filter(|day| day.is_dir && is_day(&day.name)) {
-            let dir = folder.join(&day.name);
-            let rows = self.files.list(&dir)?.into_iter().filter(|file| !file.is_dir);
-            kept.extend(rows.map(|file| (dir.join(file.name), file.len)));
-        }
+        let kept = kept_files(&*self.files, &self.data_dir)?;
         let mut bytes: u64 = kept.iter().map(|(_, len)| len).sum();
         for (path, len) in kept {
             if bytes + FILE_BYTES <= self.keep.max(FILE_BYTES) {
@@ -254,6 +254,22 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Every file of bad rows, oldest first, with its length in bytes.
+pub(super) fn kept_files(files: &dyn FileLayer, data_dir: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
+    let folder = data_dir.join(FOLDER);
+    let mut kept = Vec::new();
+    for day in files.list(&folder)?.iter().filter(|day| day.is_dir && is_day(&day.name)) {
+        let dir = folder.join(&day.name);
+        let rows = files.list(&dir)?.into_iter().filter(|file| !file.is_dir);
+        kept.extend(rows.map(|file| (dir.join(file.name), file.len)));
+    }
+    Ok(kept)
+}
+
+pub(super) fn paths(kept: Vec<(PathBuf, u64)>) -> Vec<PathBuf> {
+    kept.into_iter().map(|(path, _)| path).collect()
 }
 
 fn is_day(name: &OsStr) -> bool {

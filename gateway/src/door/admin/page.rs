@@ -17,6 +17,8 @@ pub(super) enum List {
     Applications,
     Authorizations,
     AuditEntries,
+    SuppressedPlayers,
+    PlayerDeletions,
 }
 
 /// An item's place in its list: by time, and by id where times are the same.
@@ -93,6 +95,8 @@ impl List {
             Self::Applications => 1,
             Self::Authorizations => 2,
             Self::AuditEntries => 3,
+            Self::SuppressedPlayers => 4,
+            Self::PlayerDeletions => 5,
         }
     }
 }

@@ -27,7 +27,7 @@ impl From<AdminError> for Status {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::Registry(error) => error.into(),
-            AdminError::NoRandomness(_) => internal(&error),
+            AdminError::NoRandomness(_) | AdminError::Erasures(_) => internal(&error),
         }
     }
 }

@@ -19,6 +19,8 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
+mod players;
+
 use super::*;
 use crate::config::Settings;
 use crate::serve::{Gateway, Ground};

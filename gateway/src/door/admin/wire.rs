@@ -1,10 +1,14 @@
 //! Applications, keys and the audit log as `AdminService` writes them, and back: the gateway reads requests and writes
 //! answers, the command line does the opposite.
 
+mod players;
+
 use headgate_proto::admin::v1 as wire;
 use prost_types::Timestamp;
 use uuid::Uuid;
 
+pub(crate) use self::players::{erasure, suppression};
+pub(super) use self::players::{erasure_message, suppression_message};
 use crate::registry::{Application, AuditEntry, Authorization, Environment, Limits, RegistryError, Route, Scopes};
 
 // What `google.protobuf.Timestamp` can say: the years 1 to 9999.

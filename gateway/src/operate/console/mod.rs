@@ -35,6 +35,7 @@ use self::session::Sessions;
 use self::slow_down::SlowDown;
 use crate::admin::Admin;
 use crate::admin::authority::Authority;
+use crate::admin::erasures::Erasures;
 use crate::clock::Clock;
 use crate::config::{Settings, Source};
 use crate::delivery::route::Routes;
@@ -49,6 +50,8 @@ use crate::registry::Application;
 pub struct Parts {
     /// Does what is asked for.
     pub admin: Arc<Admin>,
+    /// Deletes what is stored of players.
+    pub erasures: Arc<Erasures>,
     /// Says who may sign in.
     pub authority: Arc<Authority>,
     /// What passes.
@@ -141,6 +144,8 @@ impl Console {
             .route("/console/applications/{id}/schemas/delete", post(schemas::delete))
             .route("/console/applications/{id}/players", get(players::page).post(players::suppress))
             .route("/console/applications/{id}/players/unsuppress", post(players::unsuppress))
+            .route("/console/applications/{id}/players/delete", post(players::delete))
+            .route("/console/api/applications/{id}/players", get(players::refresh))
             .route("/console/applications/{id}/settings", get(settings::page).post(settings::save))
             .route("/console/applications/{id}/delete", post(settings::delete))
             .route("/console/test", get(test_event::page).post(test_event::send))

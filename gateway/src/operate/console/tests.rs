@@ -351,3 +351,23 @@ async fn the_system_page_says_where_each_setting_comes_from_and_shows_no_secret(
     assert!(!page.contains("sesame"));
     house.end().await;
 }
+
+#[tokio::test]
+async fn a_player_is_deleted_only_by_an_id_typed_twice_and_the_page_tells_how_far_it_is() {
+    let house = House::signed_in().await;
+    let id = house.application("Skyfall").await.application_id;
+    let players = format!("/console/applications/{id}/players");
+    let delete = format!("{players}/delete");
+    let player = "a-player-of-some-length";
+    let answer = house.own_form(&delete, &[("deleted_player_id", player), ("confirm", "another")]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.page.contains("nothing was deleted") && !answer.page.contains("Suppressed players"));
+    let answer = house.own_form(&delete, &[("deleted_player_id", player), ("confirm", player)]).await;
+    assert_eq!((answer.status, answer.to.as_str()), (StatusCode::SEE_OTHER, players.as_str()));
+    let shown = house.get(&players).await.page;
+    assert!(shown.contains("is being deleted") && shown.contains("Suppressed players"), "{shown}");
+    assert!(shown.contains("waiting") || shown.contains("queued"), "{shown}");
+    let newer = house.get(&format!("/console/api/applications/{id}/players")).await;
+    assert!(newer.status == StatusCode::OK && newer.page.contains("\"deletions\""), "{}", newer.page);
+    house.end().await;
+}

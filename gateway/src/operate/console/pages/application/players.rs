@@ -1,4 +1,6 @@
-//! Players whose events are not to be kept.
+//! Players whose events are not to be kept, and the deletion of what is stored of them.
+
+mod deletions;
 
 use std::sync::Arc;
 
@@ -8,16 +10,24 @@ use maud::html;
 use uuid::Uuid;
 
 use super::{Shown, Tab, status_of};
-use crate::operate::console::components::{self, Input, application_address, form_problem};
+use crate::operate::console::components::{self, Input, application_address, form_problem, live};
 use crate::operate::console::failure::{Answer, Failure, Refused};
 use crate::operate::console::fields::{Fields, Misfilled};
 use crate::operate::console::guard::Signed;
 use crate::operate::console::layout::form_token;
+use crate::operate::console::pages::Refresh;
 use crate::operate::console::pages::overview::act;
 use crate::operate::console::session::Session;
 use crate::operate::console::{Console, words};
 
-async fn show(console: &Console, session: &Session, id: Uuid, problem: Option<&str>) -> Result<Response, Failure> {
+/// What is wrong with a form that was sent.
+#[derive(Clone, Copy, Default)]
+struct Problems<'a> {
+    suppress: Option<&'a str>,
+    delete: Option<&'a str>,
+}
+
+async fn show(console: &Console, session: &Session, id: Uuid, problems: Problems<'_>) -> Result<Response, Failure> {
     let application = console.admin.application(id).await?;
     let suppressed = console.admin.suppressions(Some(id)).await?;
     let address = format!("{}/players", application_address(id));
@@ -41,7 +51,7 @@ async fn show(console: &Console, session: &Session, id: Uuid, problem: Option<&s
         }
         section .card aria-labelledby="suppress" {
             h2 #suppress { "Suppress a player" }
-            (form_problem(problem))
+            (form_problem(problems.suppress))
             form .form method="post" action=(address) {
                 (form_token(session))
                 (Input { name: "player_id", label: "Player id", value: "", hint: "As it stands in event_data.player_id.",
@@ -49,9 +59,16 @@ async fn show(console: &Console, session: &Session, id: Uuid, problem: Option<&s
                 button .primary { "Suppress" }
             }
         }
+        (deletions::form(session, &address, problems.delete))
+        section aria-labelledby="deletions-title" {
+            h2 #deletions-title { "Deletions" }
+            (live("deletions", &deletions::table(&console.erasures.list(Some(id)))))
+        }
     };
     let application = &application;
-    Ok(Shown { session, application, tab: Tab::Players, live: None, status: status_of(problem), content }.response())
+    let status = status_of(problems.suppress.or(problems.delete));
+    let live = Some(format!("/console/api/applications/{id}/players"));
+    Ok(Shown { session, application, tab: Tab::Players, live, status, content }.response())
 }
 
 pub(in crate::operate::console) async fn page(
@@ -59,7 +76,12 @@ pub(in crate::operate::console) async fn page(
     session: Signed,
     Path(id): Path<Uuid>,
 ) -> Answer {
-    show(&console, &session, id, None).await
+    show(&console, &session, id, Problems::default()).await
+}
+
+pub(in crate::operate::console) async fn refresh(State(console): State<Arc<Console>>, Path(id): Path<Uuid>) -> Answer {
+    let deletions = deletions::table(&console.erasures.list(Some(id)));
+    Ok(Refresh::response(console.now_ms(), [("deletions", deletions)]))
 }
 
 pub(in crate::operate::console) async fn suppress(
@@ -76,9 +98,11 @@ pub(in crate::operate::console) async fn suppress(
     match done.await {
         Ok(()) => {
             session.tell("Events of this player are not kept any more, within seconds.");
-            Ok(Redirect::to(&format!("{}/players", application_address(id))).into_response())
+            Ok(back(id))
         }
-        Err(Refused::Misfilled(problem)) => show(&console, &session, id, Some(&problem)).await,
+        Err(Refused::Misfilled(problem)) => {
+            show(&console, &session, id, Problems { suppress: Some(&problem), ..Problems::default() }).await
+        }
         Err(Refused::Failed(failure)) => Err(failure),
     }
 }
@@ -91,5 +115,32 @@ pub(in crate::operate::console) async fn unsuppress(
 ) -> Answer {
     console.admin.unsuppress(session.actor(), id, fields.text("player_id")).await?;
     session.tell("Events of this player are kept again, within seconds.");
-    Ok(Redirect::to(&format!("{}/players", application_address(id))).into_response())
+    Ok(back(id))
+}
+
+pub(in crate::operate::console) async fn delete(
+    State(console): State<Arc<Console>>,
+    session: Signed,
+    Path(id): Path<Uuid>,
+    fields: Fields,
+) -> Answer {
+    let done = async {
+        let player = deletions::confirmed(&fields)?;
+        console.erasures.ask(session.actor(), id, player).await?;
+        Ok(())
+    };
+    match done.await {
+        Ok(()) => {
+            session.tell("This player is suppressed, and what is stored of them is being deleted: see below.");
+            Ok(back(id))
+        }
+        Err(Refused::Misfilled(problem)) => {
+            show(&console, &session, id, Problems { delete: Some(&problem), ..Problems::default() }).await
+        }
+        Err(Refused::Failed(failure)) => Err(failure),
+    }
+}
+
+fn back(id: Uuid) -> Response {
+    Redirect::to(&format!("{}/players", application_address(id))).into_response()
 }

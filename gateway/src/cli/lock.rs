@@ -8,20 +8,24 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::cli::CliError;
+use super::CliError;
 
 /// Who has the data folder.
 #[derive(Debug)]
 pub(super) enum Lock {
     /// This command, as long as the file is open.
     Ours(#[allow(dead_code, reason = "held, not read")] File),
-    /// A gateway, whose operators' listener is there.
-    Gateway(SocketAddr),
+    /// A gateway that runs.
+    Gateway(Running),
 }
 
-#[derive(Deserialize)]
-struct Running {
-    operate: SocketAddr,
+/// Where a gateway that runs can be asked.
+#[derive(Debug, Deserialize)]
+pub(super) struct Running {
+    /// Its gRPC door.
+    pub(super) grpc: SocketAddr,
+    /// Its operators' listener.
+    pub(super) operate: SocketAddr,
 }
 
 impl Lock {
@@ -42,7 +46,7 @@ impl Lock {
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;
         match serde_json::from_str::<Running>(&text) {
-            Ok(running) => Ok(Self::Gateway(running.operate)),
+            Ok(running) => Ok(Self::Gateway(running)),
             Err(_) => Err(CliError::failed(format!(
                 "{} is in use by a gateway that is starting or stopping, or by another command: try again",
                 data_dir.display()
@@ -64,8 +68,8 @@ mod tests {
         assert!(error.to_string().contains("in use"), "{error}");
         std::fs::write(dir.path().join("lock"), r#"{"pid":1,"grpc":"127.0.0.1:1","operate":"127.0.0.1:9090"}"#)
             .expect("writes");
-        let Lock::Gateway(operate) = Lock::take(dir.path()).expect("is a gateway's") else { panic!("is taken") };
-        assert_eq!(operate.port(), 9090);
+        let Lock::Gateway(running) = Lock::take(dir.path()).expect("is a gateway's") else { panic!("is taken") };
+        assert_eq!((running.grpc.port(), running.operate.port()), (1, 9090));
         drop(ours);
         assert!(matches!(Lock::take(dir.path()), Ok(Lock::Ours(_))));
         assert!(Lock::take(&dir.path().join("none")).is_err());

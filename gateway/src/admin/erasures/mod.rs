@@ -1,0 +1,286 @@
+//! Deletes what is stored of a player who asks to be forgotten.
+//!
+//! The player is suppressed first, so that nothing more of theirs is kept; then the job is written down, so that a restart
+//! takes it up again; then it waits for [`GRACE`] and deletes. One at a time. That it was asked for and what came of it is
+//! in the audit log, which holds nobody's id; nor does what is kept of a job that is over.
+//!
+//! A gateway deletes what is on its own disk. What it could not look at, and what it has sent elsewhere, the report names,
+//! and the job is [`State::Incomplete`]: it never claims more than was done.
+
+mod job;
+mod places;
+mod shelf;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::shelf::Shelf;
+use super::books::masked;
+use super::{Actor, Admin, AdminError};
+use crate::clock::Clock;
+use crate::delivery::erase::Subject;
+use crate::ingest::member::{member, scalar, unescaped};
+use crate::registry::RegistryError;
+
+pub use self::job::{Erasure, State};
+pub use self::places::{Places, streamed};
+
+/// How long a job waits before it seals the log: every gateway heeds a suppression within 5 s, and what was let in before
+/// is in the log by then.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// After the audit log or the disk has refused.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What it works with.
+pub struct Parts {
+    /// Suppresses, and writes to the audit log.
+    pub admin: Arc<Admin>,
+    /// Where it deletes.
+    pub places: Places,
+    /// See [`GRACE`]; none where no gateway runs.
+    pub grace: Duration,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Keeps the jobs and works them off.
+pub struct Erasures {
+    admin: Arc<Admin>,
+    places: Arc<Places>,
+    grace: Duration,
+    clock: Clock,
+    shelf: Arc<Shelf>,
+    jobs: Mutex<BTreeMap<Uuid, Kept>>,
+    changed: Notify,
+}
+
+struct Kept {
+    erasure: Erasure,
+    /// From when on the grace counts: when it was asked for, or taken up again.
+    since: Instant,
+}
+
+impl Erasures {
+    /// With what earlier starts have left. Reads the data folder, so not to be called on a runtime's thread.
+    ///
+    /// # Errors
+    /// If the jobs' folder can't be read.
+    pub fn open(parts: Parts) -> std::io::Result<Arc<Self>> {
+        let Parts { admin, places, grace, clock } = parts;
+        let shelf = Shelf::new(&places.data_dir);
+        shelf.tidy()?;
+        let since = clock.now();
+        let jobs = shelf.read()?.into_iter().map(|erasure| (erasure.id, Kept { erasure, since })).collect();
+        Ok(Arc::new(Self {
+            admin,
+            places: Arc::new(places),
+            grace,
+            clock,
+            shelf: Arc::new(shelf),
+            jobs: Mutex::new(jobs),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// The jobs of a data folder, whoever has it open; how far they are is not known.
+    ///
+    /// # Errors
+    /// If the jobs' folder can't be read.
+    pub fn on_disk(data_dir: &Path) -> std::io::Result<Vec<Erasure>> {
+        Shelf::new(data_dir).read()
+    }
+
+    /// Suppresses a player and has everything deleted that is stored of them. When it returns, the job will be done,
+    /// whatever happens to this process.
+    ///
+    /// # Errors
+    /// If the application is not there, or it can't be written down.
+    pub async fn ask(&self, actor: &Actor, application: Uuid, player_id: &str) -> Result<Erasure, AdminError> {
+        self.admin.suppress(actor, application, player_id).await?;
+        let erasure = Erasure {
+            id: Uuid::now_v7(),
+            application_id: application,
+            player_id: player_id.to_owned(),
+            actor: actor.name.clone(),
+            via: actor.via,
+            state: State::Queued,
+            asked_at_ms: self.clock.wall_ms(),
+            started_at_ms: None,
+            finished_at_ms: None,
+            segments_done: 0,
+            segments: 0,
+            report: Default::default(),
+        };
+        self.write(&erasure).await.map_err(AdminError::Erasures)?;
+        let subject = Some(masked(player_id));
+        let noted = self.admin.note(actor, "player.delete", Some(application), subject, erasure.id.to_string()).await;
+        if let Err(error) = noted {
+            // What can't be written down is not done.
+            let (shelf, id) = (Arc::clone(&self.shelf), erasure.id);
+            let _ = spawn_blocking(move || shelf.remove(id)).await;
+            return Err(error);
+        }
+        let kept = Kept { erasure: erasure.clone(), since: self.clock.now() };
+        self.lock().insert(erasure.id, kept);
+        self.changed.notify_one();
+        Ok(erasure)
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`].
+    pub fn get(&self, id: Uuid) -> Result<Erasure, AdminError> {
+        let found = self.lock().get(&id).map(|kept| kept.erasure.clone());
+        found.ok_or_else(|| RegistryError::NotFound { what: "deletion", id }.into())
+    }
+
+    /// The jobs of one application or of all, oldest first.
+    #[must_use]
+    pub fn list(&self, application: Option<Uuid>) -> Vec<Erasure> {
+        let jobs = self.lock();
+        let asked = |kept: &&Kept| application.is_none_or(|application| kept.erasure.application_id == application);
+        jobs.values().filter(asked).map(|kept| kept.erasure.clone()).collect()
+    }
+
+    /// Works the jobs off, until `stop`; what is not done by then is taken up again at the next start.
+    pub async fn run(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.next() {
+                Some((erasure, since)) => self.work(erasure, since, &stop).await,
+                None => {
+                    let changed = self.changed.notified();
+                    let _ = stop.run_until_cancelled(changed).await;
+                }
+            }
+        }
+    }
+
+    /// Works off what there is now.
+    pub async fn run_out(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled()
+            && let Some((erasure, since)) = self.next()
+        {
+            self.work(erasure, since, stop).await;
+        }
+    }
+
+    fn next(&self) -> Option<(Erasure, Instant)> {
+        let jobs = self.lock();
+        // Ids sort by time.
+        let open = jobs.values().find(|kept| !kept.erasure.state.is_over())?;
+        Some((open.erasure.clone(), open.since))
+    }
+
+    /// Returns early only when stopped.
+    async fn work(&self, mut erasure: Erasure, since: Instant, stop: &CancellationToken) {
+        erasure.state = State::Waiting;
+        self.show(&erasure);
+        let waited = tokio::time::sleep_until((since + self.grace).into());
+        if stop.run_until_cancelled(waited).await.is_none() {
+            return;
+        }
+        erasure.state = State::Running;
+        erasure.started_at_ms.get_or_insert_with(|| self.clock.wall_ms());
+        self.show(&erasure);
+        if let Err(error) = self.write(&erasure).await {
+            // It stands there as asked for, which is as good.
+            tracing::warn!(%error, erasure = %erasure.id, "can't write down that a deletion runs");
+        }
+        let Some(report) = self.erase(&erasure, stop).await else { return };
+        erasure.state = if report.is_complete() { State::Done } else { State::Incomplete };
+        erasure.report = report;
+        erasure.finished_at_ms = Some(self.clock.wall_ms());
+        erasure.player_id = masked(&erasure.player_id);
+        self.end(erasure, stop).await;
+    }
+
+    async fn erase(&self, erasure: &Erasure, stop: &CancellationToken) -> Option<crate::delivery::erase::EraseReport> {
+        let (sender, mut receiver) = tokio::sync::watch::channel((0, 0));
+        let progress = Arc::new(move |done, all| {
+            sender.send_replace((done, all));
+        });
+        let mut work = std::pin::pin!(self.places.erase(subject(erasure), stop, progress));
+        loop {
+            tokio::select! {
+                report = &mut work => return report,
+                Ok(()) = receiver.changed() => {
+                    let (done, all) = *receiver.borrow_and_update();
+                    if let Some(kept) = self.lock().get_mut(&erasure.id) {
+                        (kept.erasure.segments_done, kept.erasure.segments) = (done, all);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes down what came of it, in the audit log and on the disk, however long that takes. Until then it is not over.
+    async fn end(&self, erasure: Erasure, stop: &CancellationToken) {
+        let mut noted = false;
+        loop {
+            match self.write_end(&erasure, &mut noted).await {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(%error, erasure = %erasure.id, "can't write down what a deletion did"),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                return;
+            }
+        }
+        tracing::info!(erasure = %erasure.id, state = erasure.state.as_str(), "a deletion is over");
+        self.show(&erasure);
+        let all = self.list(None);
+        for id in Shelf::beyond(&all) {
+            self.lock().remove(&id);
+            let shelf = Arc::clone(&self.shelf);
+            let _ = spawn_blocking(move || shelf.remove(id)).await;
+        }
+    }
+
+    async fn write_end(&self, erasure: &Erasure, noted: &mut bool) -> Result<(), AdminError> {
+        if !*noted {
+            let subject = Some(erasure.player_id.clone());
+            let application = Some(erasure.application_id);
+            let actor = erasure.actor();
+            self.admin.note(&actor, "player.deleted", application, subject, erasure.summary()).await?;
+            *noted = true;
+        }
+        self.write(erasure).await.map_err(AdminError::Erasures)
+    }
+
+    fn show(&self, erasure: &Erasure) {
+        if let Some(kept) = self.lock().get_mut(&erasure.id) {
+            kept.erasure = erasure.clone();
+        }
+    }
+
+    async fn write(&self, erasure: &Erasure) -> std::io::Result<()> {
+        let (shelf, erasure) = (Arc::clone(&self.shelf), erasure.clone());
+        spawn_blocking(move || shelf.write(&erasure)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, Kept>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose events: those whose `event_data.player_id`, a string or a number, is the player's id.
+fn subject(erasure: &Erasure) -> Subject {
+    let player = erasure.player_id.clone().into_bytes();
+    let is_theirs = move |event_data: &[u8]| {
+        // An id that is not there as it stands may still be there with escapes.
+        let may_be = memchr::memmem::find(event_data, &player).is_some() || event_data.contains(&b'\\');
+        may_be && member(event_data, "player_id").and_then(scalar).is_some_and(|text| unescaped(text) == player)
+    };
+    Subject::new(erasure.id, erasure.application_id, &erasure.player_id, is_theirs)
+}
+
+#[cfg(test)]
+mod tests;
