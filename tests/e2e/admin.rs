@@ -77,6 +77,20 @@ async fn the_command_line_does_through_a_running_gateway_what_it_does_on_the_reg
     .await;
     assert_eq!(status.code(), tonic::Code::Unauthenticated);
 
+    let schema = elsewhere.folder.path().join("schema.json");
+    std::fs::write(&schema, r#"{"required":["player_id"]}"#).expect("writes");
+    let schema = schema.display().to_string();
+    for version in [1, 2] {
+        assert_eq!(elsewhere.run(&["schemas", "put", "Skyfall", "login", &schema])["version"], version);
+    }
+    assert_eq!(elsewhere.run(&["schemas", "mode", "Skyfall", "login", "off"])["mode"], "off");
+    for shown in [&["schemas", "list", "Skyfall"][..], &["schemas", "show", "Skyfall", "login", "--version", "1"]] {
+        assert_eq!(elsewhere.run(shown), binary::run_json(data.path(), shown));
+    }
+    for deleted in [true, false] {
+        assert_eq!(elsewhere.run(&["schemas", "delete", "Skyfall", "login"])["deleted"], deleted);
+    }
+
     for deleted in [true, false] {
         assert_eq!(elsewhere.run(&["keys", "delete", &old_id])["deleted"], deleted);
     }
@@ -91,6 +105,10 @@ async fn the_command_line_does_through_a_running_gateway_what_it_does_on_the_reg
         "key.rotate",
         "key.scopes",
         "key.disable",
+        "schema.put",
+        "schema.put",
+        "schema.mode",
+        "schema.delete",
         "key.delete",
         "application.delete",
     ];

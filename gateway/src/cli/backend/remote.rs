@@ -1,9 +1,8 @@
 //! A running gateway, by its `AdminService`.
 
+mod connecting;
 mod deletions;
 
-use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,29 +11,25 @@ use headgate_proto::admin::v1 as wire;
 use headgate_proto::admin::v1::admin_service_client::AdminServiceClient;
 use headgate_proto::admin::v1::rotate_authorization_request::Expiry;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::{Backend, BackendError, GatewayArgs, read};
+use self::connecting::{TOKEN_VARIABLE, endpoint, is_this_machine, token};
+use super::{Backend, BackendError, GatewayArgs};
 use crate::admin::{AdminError, HandedOut, KeyRequest, Rotation};
 use crate::admission::key::ApiKey;
 use crate::cli::CliError;
-use crate::config::problem_of_secret;
 use crate::door::admin::{schemas, wire as codec};
 use crate::registry::{
     Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes, Suppression,
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const PAGE: i32 = 1_000;
 /// What `google.protobuf.Duration` can say: 10,000 years.
 const LONGEST: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
-const TOKEN_VARIABLE: &str = "HEADGATE_ADMIN_TOKEN";
-/// Where a gateway on one machine keeps the token that it made for itself.
-const MADE_TOKEN: &str = "admin-token";
 
 /// Asks a gateway. Connects with its first call.
 pub(in crate::cli) struct Remote {
@@ -73,47 +68,6 @@ impl Remote {
         request.metadata_mut().insert("authorization", self.authorization.clone());
         request.set_timeout(CALL_TIMEOUT);
         request
-    }
-}
-
-fn endpoint(url: &str, ca_file: Option<&Path>) -> Result<Endpoint, CliError> {
-    let bad = |error: &dyn std::fmt::Display| CliError::usage(format!("--gateway {url}: {error}"));
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| bad(&error))?;
-    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
-    match (endpoint.uri().scheme_str(), ca_file) {
-        (Some("http"), None) => Ok(endpoint),
-        (Some("http"), Some(_)) => Err(bad(&"--ca-file is for an https URL")),
-        (Some("https"), None) => Err(bad(&"an https URL needs --ca-file, the authority of the gateway's certificate")),
-        (Some("https"), Some(path)) => {
-            let pem = fs::read(path).map_err(|error| CliError::failed(format!("{}: {error}", path.display())))?;
-            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-            endpoint.tls_config(tls).map_err(|error| bad(&error))
-        }
-        _ => Err(bad(&"must be a URL such as http://127.0.0.1:50051")),
-    }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// The admin token: of the file, of the environment, or what a gateway on this machine made for itself.
-fn token(file: Option<&Path>, data_dir: Option<&Path>) -> Result<String, CliError> {
-    let made = data_dir.map(|folder| folder.join(MADE_TOKEN));
-    let (from, text) = if let Some(file) = file {
-        (file.display().to_string(), read(file)?)
-    } else if let Ok(text) = std::env::var(TOKEN_VARIABLE) {
-        (TOKEN_VARIABLE.to_owned(), text)
-    } else if let Some(file) = made.filter(|file| file.exists()) {
-        (file.display().to_string(), read(&file)?)
-    } else {
-        return Err(CliError::usage(format!("no admin token: give --admin-token-file FILE or set {TOKEN_VARIABLE}")));
-    };
-    let token = text.trim();
-    match problem_of_secret(token) {
-        None => Ok(token.to_owned()),
-        Some(problem) => Err(CliError::usage(format!("the admin token of {from} {problem}"))),
     }
 }
 
