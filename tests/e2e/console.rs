@@ -68,6 +68,8 @@ async fn a_person_registers_a_game_and_sees_its_first_event_and_why_one_is_refus
     person.open(&keys);
     person.presses("Disable first key");
     person.reads("first key is disabled");
+    person.clicks_summary("Rotate… first key");
+    person.picture("keys-disabled");
     // A gateway heeds a disabled key a moment later.
     sends_until(&mut person, &format!("/console/test?application={application}"), None, "key_disabled");
     person.reads("Refused");
@@ -277,6 +279,7 @@ async fn a_person_without_scripts_gets_as_far() {
     person.fills("events_per_second", "a few");
     person.presses("Save");
     person.reads("Events a second: \"a few\" can't be used");
+    person.picture("settings-misfilled");
     person.fills("events_per_second", "5");
     person.presses("Save");
     person.reads("Saved.");

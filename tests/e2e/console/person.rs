@@ -110,6 +110,16 @@ impl Person {
         self.follow("a", words);
     }
 
+    /// Opens what is folded under these words.
+    pub(super) fn clicks_summary(&mut self, words: &str) {
+        let found = format!(
+            "[...document.querySelectorAll('summary')].find((one) => one.textContent.trim() === {})?.click() ?? true",
+            json!(words)
+        );
+        self.browser.evaluate(&found);
+        self.waits_for("it to open", "!!document.querySelector('details[open]')");
+    }
+
     fn follow(&mut self, kind: &str, words: &str) {
         let found = format!(
             "[...document.querySelectorAll({})].find((one) => one.textContent.replace(/\\s+/g, ' ').trim() === {})",

@@ -136,9 +136,11 @@ impl View<'_> {
                 form .form method="post" action={ (address) "/rotate" } {
                     (form_token(session))
                     p { "A new key is made in its place." }
-                    label for=(overlap) { "The old one lets in for" }
-                    select id=(overlap) name="overlap" {
-                        @for (value, text, _) in OVERLAPS { option value=(value) { (text) } }
+                    div .field {
+                        label for=(overlap) { "The old one lets in for" }
+                        select id=(overlap) name="overlap" {
+                            @for (value, text, _) in OVERLAPS { option value=(value) { (text) } }
+                        }
                     }
                     button { "Rotate" span .unseen { " " (name) } }
                 }
