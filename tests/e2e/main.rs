@@ -15,6 +15,7 @@ mod keys;
 mod kinesis;
 mod loadtest;
 mod power_cut;
+mod privacy;
 mod rest;
 mod shares;
 mod status_table;

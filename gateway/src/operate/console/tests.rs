@@ -190,7 +190,8 @@ async fn a_form_is_taken_only_from_this_console_and_this_sign_in() {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.page);
     assert_eq!(house.applications().await, before + 1);
     assert!(house.get("/console/audit").await.page.contains("application.create"));
-    (house.end().await, other.end().await);
+    house.end().await;
+    other.end().await;
 }
 
 #[tokio::test]
