@@ -104,9 +104,17 @@ pub async fn run(args: PlayersArgs, context: &Context) -> Result<(), CliError> {
             };
             deletions_shown(&deleter.deletions(application).await?)?.show(context.output)
         }
-        command => {
+        PlayersCommand::Suppress(player) => {
             let backend = backend::open(&args.gateway, context, &clock).await?;
-            execute(command, backend.as_ref()).await?.show(context.output)
+            suppress(&player, backend.as_ref()).await?.show(context.output)
+        }
+        PlayersCommand::Unsuppress(player) => {
+            let backend = backend::open(&args.gateway, context, &clock).await?;
+            unsuppress(&player, backend.as_ref()).await?.show(context.output)
+        }
+        PlayersCommand::List(which) => {
+            let backend = backend::open(&args.gateway, context, &clock).await?;
+            list(&which, backend.as_ref()).await?.show(context.output)
         }
     }
 }
@@ -115,15 +123,6 @@ fn fail_if_incomplete(erasure: &Erasure) -> Result<(), CliError> {
     match erasure.state {
         State::Incomplete => Err(CliError::failed("not everything could be deleted: see the report")),
         _ => Ok(()),
-    }
-}
-
-async fn execute(command: PlayersCommand, backend: &dyn Backend) -> Result<Report, CliError> {
-    match command {
-        PlayersCommand::Suppress(args) => suppress(&args, backend).await,
-        PlayersCommand::Unsuppress(args) => unsuppress(&args, backend).await,
-        PlayersCommand::List(args) => list(&args, backend).await,
-        PlayersCommand::Delete(_) | PlayersCommand::Deletions(_) => Err(CliError::usage("done elsewhere")),
     }
 }
 

@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use super::lake::{Erased, FailedSegment};
 
+/// So many errors are named; a lake of nothing else would bury the report.
+const NAMED: usize = 100;
+
 /// Says of an event's `event_data` whether the event is one of those that are to go.
 pub type IsTheirs = dyn Fn(&[u8]) -> bool + Send + Sync;
 
@@ -106,8 +109,10 @@ pub struct EraseReport {
     pub bad_rows_removed: u64,
     /// Log segments that could not be turned into Parquet, so that nothing was removed from them.
     pub segments_not_covered: Vec<FailedSegment>,
-    /// What could not be looked at or not be changed.
+    /// What could not be looked at or not be changed, the first hundred.
     pub errors: Vec<EraseProblem>,
+    /// How many more there are of these.
+    pub more_errors: u64,
     /// What is not this gateway's to delete, and what to do about it.
     pub elsewhere: Vec<String>,
 }
@@ -125,7 +130,8 @@ impl EraseReport {
     /// Whether everything that may hold the rows was looked at, and what was found is gone.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.segments_not_covered.is_empty() && self.errors.is_empty() && self.elsewhere.is_empty()
+        let nothing_failed = self.segments_not_covered.is_empty() && self.errors.is_empty() && self.more_errors == 0;
+        nothing_failed && self.elsewhere.is_empty()
     }
 
     pub(super) fn add(&mut self, erased: &Erased) {
@@ -138,6 +144,10 @@ impl EraseReport {
     }
 
     pub(super) fn problem(&mut self, what: &Path, problem: impl fmt::Display) {
-        self.errors.push(EraseProblem { what: what.display().to_string(), problem: problem.to_string() });
+        if self.errors.len() < NAMED {
+            self.errors.push(EraseProblem { what: what.display().to_string(), problem: problem.to_string() });
+        } else {
+            self.more_errors += 1;
+        }
     }
 }

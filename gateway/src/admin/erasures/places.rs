@@ -39,6 +39,7 @@ impl Places {
         let mut report = self.erase_lake(subject, stop, progress).await;
         report.bad_rows_removed = bad_rows.bad_rows_removed;
         report.errors.extend(bad_rows.errors);
+        report.more_errors += bad_rows.more_errors;
         report.errors.extend(self.spilled());
         report.elsewhere.clone_from(&self.streamed);
         (!stop.is_cancelled()).then_some(report)

@@ -137,6 +137,9 @@ fn report_shown(report: &EraseReport) -> String {
     if !not_covered.is_empty() {
         text.push_str(&format!("\n{}", table(["NOT COVERED", "WHY"], not_covered)));
     }
+    if report.more_errors > 0 {
+        text.push_str(&format!("and {} more\n", report.more_errors));
+    }
     for place in &report.elsewhere {
         text.push_str(&format!("\nnot here: {}\n", printable(place)));
     }

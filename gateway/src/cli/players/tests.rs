@@ -25,15 +25,19 @@ impl Desk {
         Self { folder, backend }
     }
 
-    async fn json(&self, command: PlayersCommand) -> serde_json::Value {
-        let report = execute(command, &self.backend).await.expect("is done");
-        serde_json::from_str(&report.json).expect("JSON")
+    async fn listed(&self, app: Option<&str>) -> serde_json::Value {
+        let which = ListArgs { app: app.map(str::to_owned) };
+        json(list(&which, &self.backend).await)["players"].take()
     }
 
     fn context(&self) -> Context {
         let settings = Settings { data_dir: self.folder.path().to_owned(), ..Settings::default() };
         Context { settings, output: Output::Json }
     }
+}
+
+fn json(report: Result<Report, CliError>) -> serde_json::Value {
+    serde_json::from_str(&report.expect("is done").json).expect("JSON")
 }
 
 fn alice() -> PlayerArgs {
@@ -43,14 +47,13 @@ fn alice() -> PlayerArgs {
 #[tokio::test]
 async fn a_player_is_suppressed_until_that_is_taken_back() {
     let desk = Desk::with_skyfall().await;
-    let suppressed = desk.json(PlayersCommand::Suppress(alice())).await;
+    let suppressed = json(suppress(&alice(), &desk.backend).await);
     assert_eq!(suppressed["player_id"], "alice");
-    let listed = desk.json(PlayersCommand::List(ListArgs { app: Some("skyfall".to_owned()) })).await;
-    assert_eq!(listed["players"], serde_json::json!([suppressed]));
+    assert_eq!(desk.listed(Some("skyfall")).await, serde_json::json!([suppressed]));
     for was_suppressed in [true, false] {
-        assert_eq!(desk.json(PlayersCommand::Unsuppress(alice())).await["unsuppressed"], was_suppressed);
+        assert_eq!(json(unsuppress(&alice(), &desk.backend).await)["unsuppressed"], was_suppressed);
     }
-    assert_eq!(desk.json(PlayersCommand::List(ListArgs { app: None })).await["players"], serde_json::json!([]));
+    assert_eq!(desk.listed(None).await, serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -68,6 +71,5 @@ async fn without_a_gateway_the_command_deletes_by_itself_and_keeps_what_it_did()
     drop(deleter);
     let deleter = Deleter::find(&GatewayArgs::default(), &context, &Clock::system()).await.expect("it is free");
     assert_eq!(deleter.deletions(None).await.expect("lists"), [erasure]);
-    let suppressed = desk.json(PlayersCommand::List(ListArgs { app: None })).await;
-    assert_eq!(suppressed["players"][0]["player_id"], "somebody-of-that-name");
+    assert_eq!(desk.listed(None).await[0]["player_id"], "somebody-of-that-name");
 }

@@ -162,10 +162,17 @@ impl FileLayer for OsFiles {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = fs::read_dir(dir)?
-            .map(|entry| {
-                let entry = entry?;
-                let metadata = entry.metadata()?;
-                Ok(Entry { name: entry.file_name(), is_dir: metadata.is_dir(), len: metadata.len() })
+            .filter_map(|entry| {
+                let metadata = entry.and_then(|entry| Ok((entry.metadata()?, entry)));
+                match metadata {
+                    // It went while the folder was being read, as a temporary file does that gets its name.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                    metadata => Some(metadata.map(|(metadata, entry)| Entry {
+                        name: entry.file_name(),
+                        is_dir: metadata.is_dir(),
+                        len: metadata.len(),
+                    })),
+                }
             })
             .collect::<io::Result<Vec<_>>>()?;
         entries.sort_unstable();

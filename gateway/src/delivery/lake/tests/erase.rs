@@ -114,16 +114,16 @@ fn another_applications_player_of_the_same_name_stays() {
     wait_for(lake.close());
     assert_verifies(&rig);
     // A number is not used again, though nothing is left of its segment.
-    rig.log(&[7..8]);
+    rig.log(&[7..8, 8..9]);
     rig.compact();
-    assert_eq!(ids(&rig), [1, 4, 5, 7]);
+    assert_eq!(ids(&rig), [1, 4, 5, 7, 8]);
     assert_verifies(&rig);
 }
 
 #[test]
 fn rows_that_stay_are_what_they_were_in_every_column() {
     let rig = Rig::new();
-    rig.log(&[0..60]);
+    rig.log(&[0..20, 20..60]);
     rig.compact();
     let texts = |rig: &Rig| {
         let mut texts = Vec::new();
@@ -152,9 +152,9 @@ fn a_power_cut_at_any_step_leaves_a_whole_lake_and_doing_it_again_finishes() {
         for nth in 1.. {
             let rig = Rig::new();
             // Three files: one is rewritten, one removed, one stays. And another segment, of which all three are.
-            rig.log(&[0..30]);
+            rig.log(&[0..10, 10..30]);
             rig.compact();
-            rig.log(&[30..60]);
+            rig.log(&[30..40, 40..60]);
             rig.compact();
             // Of the first segment all ids of one day, and one of another day; of the second one of each day.
             let gone = |id: u64| id < 30 && id.is_multiple_of(3) || id == 1 || (40..43).contains(&id);
@@ -244,7 +244,7 @@ fn a_segment_that_can_not_be_compacted_is_named_and_left_alone() {
 #[test]
 fn a_damaged_file_is_named_and_never_given_a_new_checksum() {
     let rig = Rig::new();
-    rig.log(&[0..30]);
+    rig.log(&[0..10, 10..30]);
     rig.compact();
     let path = &rig.parquet_files()[0];
     let mut content = fs::read(path).expect("reads");
@@ -284,7 +284,7 @@ fn lines_that_were_set_aside_go_too_and_what_can_not_be_read_is_named() {
 #[test]
 fn a_stopped_erasure_ends_soon_and_the_next_one_does_the_rest() {
     let rig = Rig::new();
-    rig.log(&[0..30]);
+    rig.log(&[0..10, 10..30]);
     rig.compact();
     let stop = CancellationToken::new();
     stop.cancel();
@@ -298,4 +298,30 @@ fn a_stopped_erasure_ends_soon_and_the_next_one_does_the_rest() {
     assert_eq!(event_ms(0), event_ms(3), "all of a day are gone with their file");
     assert_eq!(rig.parquet_files(), Vec::<PathBuf>::new());
     assert_verifies(&rig);
+}
+
+/// Whoever verifies beside a gateway that deletes sees a good lake at every moment.
+#[test]
+fn the_lake_verifies_at_every_moment_of_an_erasure() {
+    let rig = Rig::new();
+    let lake = rig.open(rig.files());
+    for segment in 0..12 {
+        rig.store(&lake, segment * 10..segment * 10 + 10);
+        wait_for(lake.compact_now()).expect("compacts");
+    }
+    let stop = CancellationToken::new();
+    std::thread::scope(|scope| {
+        let erasing = scope.spawn(|| {
+            for by in [7, 5, 3, 2] {
+                erase_open(&lake, subject(by, 120)).expect("erases");
+            }
+            stop.cancel();
+        });
+        while !stop.is_cancelled() && !erasing.is_finished() {
+            assert_verifies(&rig);
+        }
+        erasing.join().expect("erases");
+    });
+    wait_for(lake.close());
+    rig.assert_holds((0..120_u64).filter(|id| [7, 5, 3, 2].iter().all(|by| !id.is_multiple_of(*by))));
 }

@@ -85,6 +85,7 @@ fn report_message(report: EraseReport) -> wire::PlayerDeletionReport {
             .map(|error| wire::PlayerDeletionProblem { what: error.what, problem: error.problem })
             .collect(),
         elsewhere: report.elsewhere,
+        more_problems: report.more_errors,
     }
 }
 
@@ -105,6 +106,7 @@ fn report(message: wire::PlayerDeletionReport) -> EraseReport {
             .collect(),
         errors: problems.map(|error| EraseProblem { what: error.what, problem: error.problem }).collect(),
         elsewhere: message.elsewhere,
+        more_errors: message.more_problems,
     }
 }
 
@@ -154,6 +156,7 @@ mod tests {
             bad_rows_removed: 8,
             segments_not_covered: vec![FailedSegment { segment: 9, error: "why".to_owned() }],
             errors: vec![EraseProblem { what: "x".to_owned(), problem: "y".to_owned() }],
+            more_errors: 10,
             elsewhere: vec!["there".to_owned()],
         };
         for (state, via) in State::ALL.into_iter().zip(Via::ALL.into_iter().cycle()) {

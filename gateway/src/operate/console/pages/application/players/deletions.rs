@@ -91,6 +91,7 @@ fn over(one: &Erasure, report: &EraseReport) -> Markup {
                     li { "Not covered: log segment " (failed.segment) ": " (failed.error) }
                 }
                 @for error in &report.errors { li { "Not covered: " code { (error.what) } ": " (error.problem) } }
+                @if report.more_errors > 0 { li { "Not covered: " (words::count(report.more_errors)) " more." } }
                 @for place in &report.elsewhere { li { "Not here: " (place) } }
             }
         }
