@@ -11,6 +11,7 @@ use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::lake;
 use headgate_tests::ministack::{self, MiniStack};
 use headgate_tests::oracle::{Batch, Oracle};
+use headgate_tests::poll;
 use headgate_tests::rest::{RestClient, body, event, verdict};
 use headgate_tests::seed::seed;
 use http::Method;
@@ -161,9 +162,11 @@ async fn send_and_judge(mut gateway: GatewayProcess, application: Uuid, sender: 
     assert_eq!(oracle.verdict(&batch, &settled), None);
 
     let _ = gateway.compact().await;
-    let scrape = gateway.metrics().await;
-    assert_eq!(scrape.sum("headgate_in_flight_bytes", &[]), 0.0);
-    assert_eq!(scrape.sum("headgate_accounting_violations_total", &[]), 0.0);
+    poll::until("all bytes of the budget are given back", PATIENCE, async || {
+        (gateway.metrics().await.sum("headgate_in_flight_bytes", &[]) == 0.0).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.metrics().await.sum("headgate_accounting_violations_total", &[]), 0.0);
     assert!(gateway.terminate(Duration::from_secs(25)).await.success());
     let rows = lake::rows(&gateway.lake());
     let ids: HashSet<_> = rows.iter().map(|row| row.event_id.data()).collect();

@@ -147,6 +147,25 @@ async fn an_answer_to_a_body_that_was_not_read_says_that_the_connection_ends_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_http2_a_body_that_was_not_read_costs_its_stream_only() {
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = gateway(data.path(), &["rest.max_body=64KiB"]).await;
+    let (path, key) = events_of(&gateway);
+    let client = RestClient::http2(gateway.rest());
+    let opened = async || gateway.metrics().await.sum("headgate_connections_opened_total", &[]);
+    let before = opened().await;
+    // Together they are larger than the connection's window: what nobody reads has to be given back to it.
+    for _ in 0..4 {
+        let answer = client.post(&path, "nobody-has-this-key", "x".repeat(1 << 20)).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (403, r#"{"error":"AccessDenied"}"#));
+        let answer = client.post(&path, &key, "x".repeat(1 << 20)).await;
+        assert_eq!(answer.error(), (413, "RequestEntityTooLarge".to_owned()));
+        assert_eq!(client.post(&path, &key, body(&[login()])).await.status, 200);
+    }
+    assert_eq!(opened().await - before, 1.0, "one connection carried them all");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_waits_before_sending_a_body_is_told_to_go_on_or_why_not() {
     let data = tempfile::tempdir().expect("a folder");
     let gateway = gateway(data.path(), &[]).await;
