@@ -158,6 +158,11 @@ async fn every_page_can_be_read_everywhere() {
     person.open(&format!("{application}/players"));
     person.fills("player_id", "player-of-some-length");
     person.presses("Suppress");
+    person.fills("deleted_player_id", "player-of-another-length");
+    person.fills("confirm", "player-of-another-length");
+    person.presses("Delete for good");
+    person.reads("is being deleted");
+    person.waits_for("its end", "document.querySelector('#deletions').innerText.includes('done')");
     looks_everywhere(&mut person, "", &pages, Person::page_is_sound);
 }
 

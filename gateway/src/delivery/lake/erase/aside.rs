@@ -26,19 +26,11 @@ impl Erasing<'_> {
         report: &mut EraseReport,
     ) -> Result<Option<SetAside>, LakeError> {
         let path = self.layout.root.join(&set_aside.path);
-        let failed = |operation| move |source| (operation, source);
-        let read = || {
-            let mut text = Vec::new();
-            self.files.open_read(&path).and_then(|mut file| file.read_to_end(&mut text)).map_err(failed("read"))?;
-            Ok(text)
-        };
-        let text: Vec<u8> = match read() {
-            Ok(text) => text,
-            Err((operation, source)) => {
-                self.failed(&path, &LakeError::file(operation, &path, source), report);
-                return Ok(Some(set_aside.clone()));
-            }
-        };
+        let mut text = Vec::new();
+        if let Err(source) = self.files.open_read(&path).and_then(|mut file| file.read_to_end(&mut text)) {
+            self.failed(&path, &LakeError::file("read", &path, source), report);
+            return Ok(Some(set_aside.clone()));
+        }
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         let mut is_doubtful = false;
         let left: Vec<&[u8]> = lines

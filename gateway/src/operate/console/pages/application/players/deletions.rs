@@ -80,10 +80,13 @@ fn report(one: &Erasure) -> Markup {
 
 fn over(one: &Erasure, report: &EraseReport) -> Markup {
     html! {
-        (words::count(report.rows_removed)) " rows and " (words::count(report.bad_rows_removed)) " bad rows removed. Of "
-        (words::count(report.files_looked_at)) " files " (words::count(report.files_rewritten)) " rewritten, "
-        (words::count(report.files_removed)) " removed: " (words::bytes(report.bytes_before)) " became "
-        (words::bytes(report.bytes_after)) "."
+        (words::count(report.rows_removed)) " rows and " (words::count(report.bad_rows_removed)) " bad rows removed. "
+        "Files looked at: " (words::count(report.files_looked_at))
+        @if report.files_rewritten + report.files_removed > 0 {
+            ", rewritten: " (words::count(report.files_rewritten)) ", removed: " (words::count(report.files_removed))
+            "; " (words::bytes(report.bytes_before)) " became " (words::bytes(report.bytes_after))
+        }
+        "."
         @if let Some(at_ms) = one.finished_at_ms { " Over " (words::moment(at_ms)) "." }
         @if one.state == State::Incomplete {
             ul {
