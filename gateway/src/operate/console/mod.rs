@@ -137,6 +137,7 @@ impl Console {
             .route("/console/applications/{id}/keys", get(keys::page).post(keys::create))
             .route("/console/applications/{id}/keys/{key}/enable", post(keys::enable))
             .route("/console/applications/{id}/keys/{key}/disable", post(keys::disable))
+            .route("/console/applications/{id}/keys/{key}/scopes", post(keys::set_scopes))
             .route("/console/applications/{id}/keys/{key}/rotate", post(keys::rotate))
             .route("/console/applications/{id}/keys/{key}/delete", post(keys::delete))
             .route("/console/applications/{id}/schemas", get(schemas::page).post(schemas::put))

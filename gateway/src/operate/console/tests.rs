@@ -298,6 +298,13 @@ async fn a_key_is_shown_once_and_lets_a_test_event_in_until_it_is_disabled() {
     let elsewhere = house.application("Other").await.application_id;
     let answer = house.own_form(&format!("/console/applications/{elsewhere}/keys/{made}/disable"), &[]).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND, "it is no key of that application");
+    let scopes = format!("{keys}/{made}/scopes");
+    assert_eq!(house.own_form(&scopes, &[]).await.status, StatusCode::SEE_OTHER);
+    assert!(house.get(&keys).await.page.contains("Tick at least one thing"), "nothing at all is no change");
+    house.own_form(&scopes, &[("read", "on")]).await;
+    let changed = house.gateway.registry().get_authorization(made).await.expect("it is there").scopes;
+    assert_eq!(changed.to_string(), "read");
+    assert!(house.get(&keys).await.page.contains("may now be used for read"));
     let answer = house.own_form(&format!("{keys}/{made}/disable"), &[]).await;
     assert_eq!((answer.status, answer.to.as_str()), (StatusCode::SEE_OTHER, keys.as_str()));
     assert!(house.get(&keys).await.page.contains("server is disabled"));

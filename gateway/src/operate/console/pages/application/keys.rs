@@ -132,6 +132,23 @@ impl View<'_> {
                 (act(session, &format!("{address}/enable"), "Enable", name, &[]))
             }
             details {
+                summary { "Scopes…" span .unseen { " of " (name) } }
+                form .form method="post" action={ (address) "/scopes" } {
+                    (form_token(session))
+                    fieldset {
+                        legend { "What " (name) " may be used for" }
+                        @for (scope, said, held) in scopes(key.scopes) {
+                            @let id = format!("{scope}-{}", key.api_key_id);
+                            div .tick {
+                                input id=(id) type="checkbox" name=(scope) checked[held];
+                                label for=(id) { (said) }
+                            }
+                        }
+                    }
+                    button { "Change" span .unseen { " what " (name) " may be used for" } }
+                }
+            }
+            details {
                 summary { "Rotate…" span .unseen { " " (name) } }
                 form .form method="post" action={ (address) "/rotate" } {
                     (form_token(session))
@@ -169,10 +186,7 @@ impl View<'_> {
                     .show())
                 fieldset {
                     legend { "What it may be used for" }
-                    (tick("ingest_client", "Send single batches, as a game client does", ticked("ingest_client", true)))
-                    (tick("ingest_server", "Send by every way, streams included, as a game server does",
-                        ticked("ingest_server", true)))
-                    (tick("read", "Read the application's live counters", ticked("read", false)))
+                    @for (scope, said, held) in scopes(Scopes::default()) { (tick(scope, said, ticked(scope, held))) }
                 }
                 (components::select("expires", "It stops letting in", "",
                     &LIFETIMES.map(|(value, said, _)| (value, said)), text("expires")))
@@ -180,6 +194,26 @@ impl View<'_> {
             }
         }
     }
+}
+
+/// What a key may be used for: the field, in words, and whether it holds.
+fn scopes(scopes: Scopes) -> [(&'static str, &'static str, bool); 3] {
+    [
+        ("ingest_client", "Send single batches, as a game client does", scopes.ingest_client),
+        ("ingest_server", "Send by every way, streams included, as a game server does", scopes.ingest_server),
+        ("read", "Read the application's live counters", scopes.read),
+    ]
+}
+
+/// Those that are ticked.
+fn ticked(fields: &Fields) -> Result<Scopes, Misfilled> {
+    let [ingest_client, ingest_server, read] =
+        ["ingest_client", "ingest_server", "read"].map(|scope| fields.ticked(scope));
+    let scopes = Scopes { ingest_client, ingest_server, read };
+    if scopes.is_empty() {
+        return Err(Misfilled("Tick at least one thing that the key may be used for.".to_owned()));
+    }
+    Ok(scopes)
 }
 
 /// The name that the browser found this listener under.
@@ -222,14 +256,7 @@ pub(in crate::operate::console) async fn create(
 }
 
 fn request(console: &Console, application_id: Uuid, fields: &Fields) -> Result<KeyRequest, Misfilled> {
-    let scopes = Scopes {
-        ingest_client: fields.ticked("ingest_client"),
-        ingest_server: fields.ticked("ingest_server"),
-        read: fields.ticked("read"),
-    };
-    if !scopes.ingest_client && !scopes.ingest_server && !scopes.read {
-        return Err(Misfilled("Tick at least one thing that the key may be used for.".to_owned()));
-    }
+    let scopes = ticked(fields)?;
     let lifetime = LIFETIMES.iter().find(|(value, ..)| *value == fields.text("expires"));
     let (.., seconds) = lifetime.ok_or_else(|| Misfilled("It stops letting in: choose one of the list.".to_owned()))?;
     let in_ms = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
@@ -275,6 +302,23 @@ pub(in crate::operate::console) async fn disable(
     Path(which): Path<(Uuid, Uuid)>,
 ) -> Answer {
     set_enabled(&console, &session, which, false).await
+}
+
+pub(in crate::operate::console) async fn set_scopes(
+    State(console): State<Arc<Console>>,
+    session: Signed,
+    Path((id, key)): Path<(Uuid, Uuid)>,
+    fields: Fields,
+) -> Answer {
+    let key = own_key(&console, id, key).await?;
+    match ticked(&fields) {
+        Ok(scopes) => {
+            console.admin.set_scopes(session.actor(), key.api_key_id, scopes).await?;
+            session.tell(format!("{} may now be used for {scopes}, within seconds.", key.name));
+        }
+        Err(Misfilled(problem)) => session.tell(format!("{} is as it was. {problem}", key.name)),
+    }
+    Ok(to_keys(id))
 }
 
 pub(in crate::operate::console) async fn rotate(
