@@ -16,6 +16,7 @@ mod kinesis;
 mod loadtest;
 mod policies;
 mod power_cut;
+mod queries;
 mod rest;
 mod shares;
 mod status_table;
