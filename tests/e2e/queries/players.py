@@ -116,8 +116,9 @@ class Game:
         amount = draw.choice([1, 10, 0.99, 4.99, 19.5, 1299, "3.30", "free"])
         bought = {"item_id": item, "currency_type": draw.choice(CURRENCIES), "currency_amount": amount,
                   "transaction_id": str(uuid.UUID(int=draw.getrandbits(128)))}
+        viewed = [("item_viewed", {"item_id": item})] if draw.random() < 0.6 else []
         # Now and then a shop reports a transaction a second time, as another event.
-        return [("item_viewed", {"item_id": item})] + [("iap_transaction", bought)] * (2 if draw.random() < 0.1 else 1)
+        return viewed + [("iap_transaction", bought)] * (2 if draw.random() < 0.1 else 1)
 
     def odds_and_ends(self):
         """What is old, what names no player or says nothing, and what comes from clocks that are ahead."""

@@ -46,6 +46,9 @@ class Sent:
     def __init__(self, events, today, now_ms):
         self.events, self.today, self.now_ms = events, today, now_ms
 
+    def on(self, day):
+        return Sent(self.events, day, self.now_ms)
+
     def last(self, days, *types, ahead=0):
         """The events of so many days, today included."""
         first, last = self.ago(days - 1), self.ago(-ahead)
