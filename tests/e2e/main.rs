@@ -17,6 +17,7 @@ mod loadtest;
 mod policies;
 mod power_cut;
 mod privacy;
+mod queries;
 mod rest;
 mod shares;
 mod status_table;

@@ -1,6 +1,6 @@
 //! Pythons with what others' programs need: a stock client and a stock reader of the lake in `target/python`, which the
-//! demo uses too, and a stock consumer of Kinesis in `target/consumer`; made once and kept. Where one can't be had, the
-//! test that asks for it fails and says why.
+//! demo uses too, a stock consumer of Kinesis in `target/consumer`, and in `target/analyst` what asks a lake queries that
+//! are for Athena; made once and kept. Where one can't be had, the test that asks for it fails and says why.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ const PACKAGES: [(&str, &str); 3] =
 /// What a consumer of Kinesis and a reader of S3 has: the SDK, and AWS's own package that takes aggregated records apart.
 const CONSUMER_PACKAGES: [(&str, &str); 2] =
     [("boto3", "boto3>=1.40,<2"), ("aws_kinesis_agg.deaggregator", "aws-kinesis-agg>=1.2.3,<2")];
+
+/// What asks DuckDB what was written for Athena. sqlglot's next version may translate differently.
+const ANALYST_PACKAGES: [(&str, &str); 2] = [("duckdb", "duckdb>=1.2,<2"), ("sqlglot", "sqlglot>=30,<31")];
 
 /// The interpreter of the stock client and reader.
 ///
@@ -35,6 +38,16 @@ pub fn interpreter() -> &'static Path {
 pub fn consumer() -> &'static Path {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| made_or_panic("consumer", "the stock consumer", &CONSUMER_PACKAGES))
+}
+
+/// The interpreter of who asks a lake Athena's queries.
+///
+/// # Panics
+/// As [`interpreter`].
+#[must_use]
+pub fn analyst() -> &'static Path {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER.get_or_init(|| made_or_panic("analyst", "the queries", &ANALYST_PACKAGES))
 }
 
 fn made_or_panic(folder: &str, what_for: &str, packages: &[(&str, &str)]) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The first queries over the lake, with DuckDB from PyPI where that can be had; else rows are counted here.
 //!
-//! What runs is shown as it runs, ready to be copied: the same SQL answers on Athena but for the view.
+//! They are those of `deploy/queries`, and are shown as they run, ready to be copied: the same text answers on Athena.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const RUNNER: &str = r#"
 import duckdb, json, sys
 work = json.load(sys.stdin)
 connection = duckdb.connect()
-connection.execute(work["view"])
+connection.execute(work["setup"])
 answers = []
 for sql in work["queries"]:
     result = connection.execute(sql)
@@ -36,38 +36,38 @@ for sql in work["queries"]:
 json.dump(answers, sys.stdout)
 "#;
 
-/// What is asked, and the question in words.
-const QUERIES: [(&str, &str); 5] = [
-    (
-        "What happened, and how often?",
-        "SELECT event_type, count(DISTINCT event_id) AS events
-FROM raw_events GROUP BY event_type ORDER BY events DESC",
-    ),
-    (
-        "Which versions of the game log in?",
-        "SELECT app_version, count(DISTINCT event_id) AS logins
-FROM raw_events WHERE event_type = 'login' GROUP BY app_version ORDER BY logins DESC",
-    ),
-    (
-        "What do players spend, by currency?",
-        "SELECT json_extract_string(event_data, '$.currency_type') AS currency,
-       count(DISTINCT event_id) AS purchases,
-       sum(CAST(json_extract_string(event_data, '$.currency_amount') AS DECIMAL(18, 2))) AS amount
-FROM raw_events WHERE event_type = 'iap_transaction' GROUP BY 1 ORDER BY purchases DESC",
-    ),
-    (
-        "Which spells knock most players out?",
-        "SELECT json_extract_string(event_data, '$.spell_id') AS spell, count(DISTINCT event_id) AS knockouts
-FROM raw_events WHERE event_type = 'user_knockout' GROUP BY 1 ORDER BY knockouts DESC LIMIT 5",
-    ),
-    (
-        "When was the busiest minute?",
-        "SELECT date_trunc('minute', make_timestamp(event_time_ms * 1000)) AS minute_utc,
-       count(DISTINCT event_id) AS events,
-       count(DISTINCT json_extract_string(event_data, '$.player_id')) AS players
-FROM raw_events GROUP BY 1 ORDER BY events DESC LIMIT 1",
-    ),
+/// What lets DuckDB understand them; it looks for the lake where `serve` puts it by default.
+const SETUP: &str = include_str!("../../../deploy/queries/duckdb/setup.sql");
+const DEFAULT_LAKE: &str = "headgate-data/lake";
+
+/// What is asked: queries for Athena, which DuckDB answers as they stand.
+const QUERIES: [Query; 5] = [
+    Query(include_str!("../../../deploy/queries/events_by_type.sql")),
+    Query(include_str!("../../../deploy/queries/logins_by_app_version.sql")),
+    Query(include_str!("../../../deploy/queries/revenue_by_currency_per_day.sql")),
+    Query(include_str!("../../../deploy/queries/knockouts_by_spell.sql")),
+    Query(include_str!("../../../deploy/queries/busiest_minutes.sql")),
 ];
+
+/// A query's file: comments that say what it is for, and the statement.
+struct Query(&'static str);
+
+impl Query {
+    /// The question in words.
+    fn question(&self) -> &'static str {
+        self.0.lines().find_map(|line| line.strip_prefix("-- answers: ")).unwrap_or_default()
+    }
+
+    fn statement(&self) -> String {
+        without_comments(self.0)
+    }
+}
+
+/// The statements of a file, without lines that only say something about them.
+fn without_comments(sql: &str) -> String {
+    let lines = sql.lines().filter(|line| !line.is_empty() && !line.trim_start().starts_with("--"));
+    lines.collect::<Vec<_>>().join("\n")
+}
 
 /// A Python that has DuckDB.
 pub(super) struct DuckDb {
@@ -76,8 +76,8 @@ pub(super) struct DuckDb {
 
 #[derive(Serialize)]
 struct Work<'a> {
-    view: &'a str,
-    queries: Vec<&'a str>,
+    setup: &'a str,
+    queries: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -127,23 +127,20 @@ pub(super) async fn show(
     contents: &Contents,
     duckdb: Result<DuckDb, String>,
 ) -> Result<(), Stop> {
-    let view = format!(
-        "CREATE VIEW raw_events AS\nSELECT * FROM read_parquet('{}/raw_events/**/*.parquet', hive_partitioning = true)",
-        lake.display().to_string().replace('\'', "''")
-    );
+    let setup = without_comments(SETUP).replace(DEFAULT_LAKE, &lake.display().to_string().replace('\'', "''"));
     let python = duckdb.as_ref().map(|duckdb| duckdb.python.display().to_string());
     let answers = match &duckdb {
-        Ok(duckdb) => duckdb.ask(&view).await,
+        Ok(duckdb) => duckdb.ask(&setup).await,
         Err(why) => Err(why.clone()),
     };
     match answers {
         Ok(answers) => {
             let how = python.map(|python| format!("DuckDB, from {python}")).unwrap_or_default();
             screen.line(&Line::strong("\nFirst queries ").then_plain(format!("({how})")));
-            screen.line(&Line::dim(indented(&format!("{view};"))));
-            for ((question, sql), answer) in QUERIES.iter().zip(answers) {
-                screen.line(&Line::strong(format!("\n{question}")));
-                screen.line(&Line::dim(indented(&format!("{sql};"))));
+            screen.line(&Line::dim(indented(&setup)));
+            for (query, answer) in QUERIES.iter().zip(answers) {
+                screen.line(&Line::strong(format!("\n{}", query.question())));
+                screen.line(&Line::dim(indented(&format!("{};", query.statement()))));
                 table(screen, &answer);
             }
         }
@@ -154,15 +151,15 @@ pub(super) async fn show(
             let columns = ["event_type", "rows"].map(str::to_owned).to_vec();
             table(screen, &Answer { columns, rows: rows.collect() });
             screen.line(&Line::dim("  With DuckDB of your own:"));
-            screen.line(&Line::dim(indented(&format!("{view};\n{};", QUERIES[0].1))));
+            screen.line(&Line::dim(indented(&format!("{setup}\n{};", QUERIES[0].statement()))));
         }
     }
     Ok(())
 }
 
 impl DuckDb {
-    async fn ask(&self, view: &str) -> Result<Vec<Answer>, String> {
-        let work = Work { view, queries: QUERIES.iter().map(|(_, sql)| *sql).collect() };
+    async fn ask(&self, setup: &str) -> Result<Vec<Answer>, String> {
+        let work = Work { setup, queries: QUERIES.iter().map(Query::statement).collect() };
         let work = serde_json::to_vec(&work).map_err(|error| error.to_string())?;
         let asking = async {
             let mut process = Command::new(&self.python)
@@ -224,9 +221,11 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_copied_line_by_line() {
         assert_eq!(indented("SELECT 1\nFROM x;"), "  SELECT 1\n  FROM x;");
-        for (question, sql) in QUERIES {
-            assert!(question.ends_with('?') && !sql.contains(';'), "{question}");
+        for query in QUERIES {
+            let (question, statement) = (query.question(), query.statement());
+            assert!(question.ends_with('?') && !statement.contains(';') && !statement.contains("--"), "{question}");
         }
+        assert!(without_comments(SETUP).contains(DEFAULT_LAKE) && without_comments(SETUP).ends_with(';'));
     }
 
     #[tokio::test]
