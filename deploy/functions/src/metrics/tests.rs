@@ -32,8 +32,11 @@ fn run(settings: &Settings, event: Event) -> Handled {
     handle(settings, event, i64::MAX, &|| 0)
 }
 
-/// Dimension values and metrics, by document.
-fn published(handled: &Handled) -> Vec<(Vec<String>, Vec<(String, u64)>)> {
+type Metrics = Vec<(String, u64)>;
+/// Dimension values and metrics.
+type Document = (Vec<String>, Metrics);
+
+fn published(handled: &Handled) -> Vec<Document> {
     let read = |document: &String| {
         let document: Value = serde_json::from_str(document).expect("JSON");
         let directive = &document["_aws"]["CloudWatchMetrics"][0];
@@ -49,7 +52,7 @@ fn published(handled: &Handled) -> Vec<(Vec<String>, Vec<(String, u64)>)> {
     handled.documents.iter().map(read).collect()
 }
 
-fn only(documents: &[(Vec<String>, Vec<(String, u64)>)], dimensions: &[&str]) -> Vec<(String, u64)> {
+fn only(documents: &[Document], dimensions: &[&str]) -> Metrics {
     let found: Vec<_> = documents.iter().filter(|(of, _)| of == dimensions).collect();
     assert!(found.len() <= 1, "{found:?}");
     found.first().map(|(_, metrics)| metrics.clone()).unwrap_or_default()

@@ -113,9 +113,10 @@ impl<'a> Row<'a> {
         let metadata = Metadata {
             ingestion_id,
             processing_timestamp,
-            api: origin
-                .validated
-                .then(|| Api { request_id: origin.request_id.as_deref(), request_time_epoch: origin.request_time_ms }),
+            api: origin.validated.then_some(Api {
+                request_id: origin.request_id.as_deref(),
+                request_time_epoch: origin.request_time_ms,
+            }),
             processing_result: ProcessingResult { status, validation_errors: &mismatches },
         };
         let text = |name| record.event.get(name).filter(|value| !is_null(value)).map(record::text);
