@@ -11,12 +11,16 @@ mod crash;
 mod disk_faults;
 mod drain;
 mod dynamodb;
+mod functions;
 mod keys;
 mod kinesis;
 mod loadtest;
 mod policies;
 mod power_cut;
 mod rest;
+#[path = "../../deploy/functions/tests/runtime_api/rig/mod.rs"]
+#[allow(dead_code, reason = "the rest of it is for the tests of the functions")]
+mod rig;
 mod shares;
 mod status_table;
 mod stock_client;
