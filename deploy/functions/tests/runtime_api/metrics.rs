@@ -105,6 +105,26 @@ async fn a_window_holds_what_an_independent_count_of_distinct_events_holds() {
     assert_eq!(metrics.iter().filter(|((_, name), _)| name == "TotalEvents").map(|(_, n)| n).sum::<u64>(), 3_000);
 }
 
+/// As much as a shard takes in a minute, each event another one: all of them are told apart, and the state that travels
+/// stays below Lambda's limit.
+#[tokio::test]
+async fn a_full_minute_of_a_shard_is_counted_exactly() {
+    let mut function = start(&[]).await;
+    let mut state = json!({});
+    for batch in 0..19_u32 {
+        let events: Vec<_> = (batch * 10_000..(batch + 1) * 10_000).map(Sent::login).collect();
+        let records: Vec<_> = events.chunks(60).map(aggregate).collect();
+        let answer = function.invoke(&kinesis(&records, &state, false)).await.answered();
+        state = answer["state"].clone();
+        assert!(state.to_string().len() < 1_000_000);
+    }
+    function.invoke(&kinesis(&[], &state, true)).await.answered();
+    let mut metrics = published(function).await;
+    assert_eq!(of_function(&mut metrics), [Some(0), Some(0)]);
+    // Two ids in 190,000 have the same hash once in 60 such windows. These ids are always the same, and have none.
+    assert_eq!(metrics.values().copied().collect::<Vec<_>>(), [190_000, 190_000]);
+}
+
 #[tokio::test]
 async fn windows_know_nothing_of_each_other() {
     let mut function = start(&[]).await;
