@@ -11,6 +11,7 @@ mod crash;
 mod disk_faults;
 mod drain;
 mod dynamodb;
+mod functions;
 mod keys;
 mod kinesis;
 mod loadtest;
@@ -19,6 +20,9 @@ mod power_cut;
 mod privacy;
 mod queries;
 mod rest;
+#[path = "../../deploy/functions/tests/runtime_api/rig/mod.rs"]
+#[allow(dead_code, reason = "the rest of it is for the tests of the functions")]
+mod rig;
 mod shares;
 mod status_table;
 mod stock_client;

@@ -1,4 +1,5 @@
-//! The binaries, `headgate` and `headgate-loadtest`, built once for a run of tests, in the profile of the tests.
+//! The binaries, `headgate`, `headgate-loadtest` and `headgate-transform`, built once for a run of tests, in the profile
+//! of the tests.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 const VARIABLE: &str = "HEADGATE_TEST_BINARY";
 const GATEWAY: &str = "headgate";
 const LOAD_TESTER: &str = "headgate-loadtest";
+const TRANSFORM: &str = "headgate-transform";
 
 /// The repository's root.
 #[must_use]
@@ -51,6 +53,12 @@ pub fn headgate() -> &'static Path {
 #[must_use]
 pub fn loadtest() -> &'static Path {
     &built().load_tester
+}
+
+/// The path of the function that makes rows for Firehose.
+#[must_use]
+pub fn transform() -> &'static Path {
+    &built().transform
 }
 
 /// The `headgate` command, blind to settings of the environment that the tests run in.
@@ -104,6 +112,7 @@ struct Target {
 struct Built {
     gateway: PathBuf,
     load_tester: PathBuf,
+    transform: PathBuf,
 }
 
 fn built() -> &'static Built {
@@ -119,7 +128,8 @@ fn build() -> Built {
     let output = Command::new(cargo)
         .current_dir(workspace())
         // The workspace as a whole, so that the features of dependencies are those that the tests were built with.
-        .args(["build", "--workspace", "--bin", GATEWAY, "--bin", LOAD_TESTER, "--profile", profile])
+        .args(["build", "--workspace", "--profile", profile])
+        .args(["--bin", GATEWAY, "--bin", LOAD_TESTER, "--bin", TRANSFORM])
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target_dir)
         .stderr(Stdio::inherit())
@@ -133,5 +143,5 @@ fn build() -> Built {
         let found = of_it.filter_map(|artifact| artifact.executable.clone()).next();
         found.unwrap_or_else(|| panic!("cargo does not name the {name} that it built"))
     };
-    Built { gateway: path(GATEWAY), load_tester: path(LOAD_TESTER) }
+    Built { gateway: path(GATEWAY), load_tester: path(LOAD_TESTER), transform: path(TRANSFORM) }
 }
