@@ -161,7 +161,8 @@ impl Gateway {
         let policies = Policies::new();
         let feed = PolicyFeed::new(&policies, &books, settings.ingest.policy_refresh, &metrics);
         feed.load().await.map_err(|error| ServeError::part("schemas and suppressed players", error))?;
-        background.supervise("policies", &stop, move || Arc::clone(&feed).run());
+        let following = Arc::clone(&feed);
+        background.supervise("policies", &stop, move || Arc::clone(&following).run());
         let reading = ingest::Parts {
             routes: Arc::clone(&routes),
             rejects: Some(Arc::clone(&rejects)),
@@ -204,6 +205,8 @@ impl Gateway {
             rejects: &rejects,
             clock: &clock,
             metrics: &metrics,
+            feed,
+            live: &live,
         };
         let erasures = deleting.open(&admin).await?;
         let administration = admin::Parts {
@@ -256,6 +259,7 @@ impl Gateway {
             lake,
             console,
             live,
+            authority: Arc::clone(&authority),
             is_local: operate_address.ip().is_loopback(),
         };
         drop(background.spawn("operators", http::serve(operate, operated, stop.clone())));

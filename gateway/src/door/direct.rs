@@ -12,7 +12,7 @@ use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::ingest::Incoming;
-use crate::ingest::scan::Envelope;
+use crate::ingest::scan::{self, Envelope};
 use crate::ingest::verdict::{BatchOutcome, Reply};
 use crate::registry::Purpose;
 
@@ -29,6 +29,9 @@ pub struct Sent {
     pub application: Option<Uuid>,
     /// Its verdict, or why it was refused as a whole.
     pub outcome: Result<BatchVerdict, Refusal>,
+    /// Whether one of its events is of a player whose events are not kept: then it is in no destination, whatever the
+    /// verdict says.
+    pub suppressed: bool,
 }
 
 impl Direct {
@@ -42,14 +45,22 @@ impl Direct {
     pub async fn publish(&self, key: &str, message: Bytes) -> Sent {
         let sent = match self.intake.authenticate(key).await {
             Ok(grant) => {
-                Sent { application: Some(grant.app().id()), outcome: self.publish_with(&grant, message).await }
+                let suppressed = self.is_suppressed(&grant, &message);
+                let (application, outcome) = (Some(grant.app().id()), self.publish_with(&grant, message).await);
+                Sent { application, outcome, suppressed }
             }
-            Err((application, refusal)) => Sent { application, outcome: Err(refusal) },
+            Err((application, refusal)) => Sent { application, outcome: Err(refusal), suppressed: false },
         };
         if let Err(refusal) = &sent.outcome {
             self.intake.refused(sent.application, refusal);
         }
         sent
+    }
+
+    fn is_suppressed(&self, grant: &Grant, message: &[u8]) -> bool {
+        let Some(policy) = self.intake.policy(grant.app()) else { return false };
+        let mut events = scan::events(message, Envelope::Publish).filter_map(|bytes| scan::event(bytes).ok());
+        events.any(|event| policy.is_suppressed_as_far_as_readable(event.event_data))
     }
 
     async fn publish_with(&self, grant: &Grant, message: Bytes) -> Result<BatchVerdict, Refusal> {

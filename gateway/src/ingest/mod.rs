@@ -177,10 +177,13 @@ impl Ingest {
             app: &app,
             flaws: &flaws,
             policy: policy.as_deref(),
+            misfits: &[],
             run: None,
             resends: None,
             tally,
         };
+        let misfits = self.misfits(policy.as_deref(), &message, envelope);
+        reader.misfits = &misfits;
         self.routes.of(app.route()).lanes.write(affinity, |lane| {
             let mut events = (0_u32..).zip(scan::events(&message, envelope));
             let mut ahead = [const { None }; LOOK_AHEAD];
@@ -203,6 +206,20 @@ impl Ingest {
         if request_number.is_multiple_of(TRIM_EVERY) {
             self.in_flight.trim_failures(|| self.dedupe.oldest());
         }
+    }
+
+    /// The events that do not fit their schemas, by ascending index. Looked for before the batch has its lane, which others
+    /// want, too: to hold an event to a schema takes far longer than to write it.
+    fn misfits(&self, policy: Option<&Policy>, message: &[u8], envelope: Envelope) -> Vec<(u32, Standing)> {
+        let Some(policy) = policy.filter(|policy| policy.has_schemas()) else { return Vec::new() };
+        let events = (0_u32..).zip(scan::events(message, envelope));
+        let readable = events.filter_map(|(index, bytes)| Some((index, scan::event(bytes).ok()?)));
+        // A larger one is rejected for its size.
+        let small = readable.filter(|(_, event)| event.event_data.len() <= self.limits.max_event);
+        small
+            .map(|(index, event)| (index, policy.fitness(&event)))
+            .filter(|(_, standing)| *standing != Standing::Good)
+            .collect()
     }
 
     /// Holds a batch to every rule without taking any of it, for a door that takes a batch whole or not at all. What

@@ -92,7 +92,11 @@ impl Policies {
         }
         drop(before);
         let policies = policies.into_iter().map(|(application, policy)| (application, Arc::new(policy))).collect();
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = policies;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, policies);
+        // Every batch asks for its policy: to free a long list takes longer than anybody should wait.
+        drop(current);
+        drop(before);
         unusable
     }
 
@@ -105,9 +109,19 @@ impl Policy {
     /// Looks at an event that keeps the rules.
     #[must_use]
     pub fn standing(&self, event: &RawEvent<'_>) -> Standing {
-        if self.is_suppressed(event.event_data) {
-            return Standing::Suppressed;
-        }
+        if self.is_suppressed(event.event_data) { Standing::Suppressed } else { self.fitness(event) }
+    }
+
+    /// Whether any event type has a schema.
+    #[must_use]
+    pub fn has_schemas(&self) -> bool {
+        !self.schemas.is_empty()
+    }
+
+    /// How an event stands with the schema of its type, whoever it is of. Of one that breaks a rule it says nothing that
+    /// would mean anything.
+    #[must_use]
+    pub fn fitness(&self, event: &RawEvent<'_>) -> Standing {
         let Some(of_type) = self.schemas.get(event.event_type) else { return Standing::Good };
         let Some(schema) = &of_type.schema else { return Standing::Good };
         match schema.check(event.event_data) {
@@ -129,6 +143,19 @@ impl Policy {
         } else {
             self.suppressed.contains(player)
         }
+    }
+}
+
+impl Policy {
+    /// The same of bytes that need be no JSON object: broken behind the id, too deep, or an object that somebody has put
+    /// into a string.
+    #[must_use]
+    pub fn is_suppressed_as_far_as_readable(&self, event_data: &[u8]) -> bool {
+        if self.suppressed.is_empty() {
+            return false;
+        }
+        let within = scalar(event_data.trim_ascii()).filter(|_| event_data.trim_ascii().starts_with(b"\""));
+        self.is_suppressed(event_data) || within.is_some_and(|text| self.is_suppressed(&unescaped(text)))
     }
 }
 
@@ -179,6 +206,13 @@ mod tests {
             ["", "{}", r#"{"player_id":"ann"}"#, r#"{"player_id":["anna"]}"#, r#"{"x":{"player_id":"anna"}}"#]
         {
             assert_eq!(standing(&policies, "login", event_data), Standing::Good, "{event_data}");
+        }
+        let policy = policies.of(APP).expect("a policy");
+        for broken in [r#"{"player_id":"anna","x":NaN}"#, r#" "{\"player_id\":\"anna\"}" "#, r#"{"player_id":"anna""#] {
+            assert!(policy.is_suppressed_as_far_as_readable(broken.as_bytes()), "{broken}");
+        }
+        for other in ["", "\"", "\"anna\"", "[1", r#""{\"player_id\":\"bert\"}""#] {
+            assert!(!policy.is_suppressed_as_far_as_readable(other.as_bytes()), "{other}");
         }
         assert_eq!(policies.replace(Vec::new(), Vec::new()), []);
         assert_eq!(standing(&policies, "login", r#"{"player_id":"anna"}"#), Standing::Good);

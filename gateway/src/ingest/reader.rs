@@ -5,12 +5,12 @@ use std::sync::Arc;
 use headgate_proto::record::{EventFields, RecordTail, write_record};
 use uuid::Uuid;
 
+use super::Ingest;
 use super::dedupe::{self, Dedupe};
 use super::policy::{Policy, Standing};
 use super::scan::{self, RawEvent};
 use super::validate::{Checked, Field, Flaw, Invalid, Problem, validate};
 use super::verdict::Reading;
-use super::{Ingest, json};
 use crate::admission::app::App;
 use crate::delivery::rejects::BadRow;
 use crate::gather::{EventRange, Fate, LaneWriter, Waiter, hash_key};
@@ -39,6 +39,8 @@ pub(super) struct BatchReader<'a, 'm> {
     pub(super) app: &'a App,
     pub(super) flaws: &'a [Flaw],
     pub(super) policy: Option<&'a Policy>,
+    /// See [`Ingest::misfits`].
+    pub(super) misfits: &'a [(u32, Standing)],
     // Events written to the open bucket one after the other and not yet attached to it.
     pub(super) run: Option<EventRange>,
     // Told in the batch's place of events that are in flight by another batch.
@@ -46,7 +48,7 @@ pub(super) struct BatchReader<'a, 'm> {
     pub(super) tally: Tally<'m>,
 }
 
-impl<'m> BatchReader<'_, 'm> {
+impl<'a, 'm> BatchReader<'a, 'm> {
     /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
     #[inline]
     pub(super) fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
@@ -67,14 +69,18 @@ impl<'m> BatchReader<'_, 'm> {
         });
         match checked {
             Ok((event, checked, peeked)) => {
-                let warning = match self.policy.map_or(Standing::Good, |policy| policy.standing(&event)) {
-                    Standing::Good => None,
-                    Standing::Warned(violation) => Some(violation),
-                    Standing::Unfit(violation) => return self.reject(index, bytes, &Invalid::unfit(violation)),
-                    Standing::Suppressed => return self.suppress(index, &checked),
+                if self.policy.is_some_and(|policy| policy.is_suppressed(event.event_data)) {
+                    return self.suppress(index, &checked);
+                }
+                let warning = match self.misfit(index) {
+                    Some(Standing::Unfit(violation)) => {
+                        return self.reject(index, bytes, &Invalid::unfit(violation.clone()));
+                    }
+                    Some(Standing::Warned(violation)) => Some(violation),
+                    _ => None,
                 };
                 match self.write(lane, index, &event, &checked, peeked) {
-                    Ok(()) => warning.iter().for_each(|violation| self.warn(index, &event, violation)),
+                    Ok(()) => warning.into_iter().for_each(|violation| self.warn(index, &event, violation)),
                     Err(invalid) => self.reject(index, bytes, &invalid),
                 }
             }
@@ -149,6 +155,12 @@ impl<'m> BatchReader<'_, 'm> {
         }
     }
 
+    #[inline]
+    fn misfit(&self, index: u32) -> Option<&'a Standing> {
+        let misfits = self.misfits;
+        misfits.binary_search_by_key(&index, |(misfit, _)| *misfit).ok().map(|place| &misfits[place].1)
+    }
+
     /// Answers as for an event that was stored, and forgets it.
     #[cold]
     fn suppress(&mut self, index: u32, checked: &Checked) {
@@ -168,8 +180,7 @@ impl<'m> BatchReader<'_, 'm> {
     /// Whether an event that breaks a rule is, as far as it can be read, of a player whose events are not to be kept.
     fn is_suppressed(&self, event: Option<&RawEvent<'_>>) -> bool {
         let (Some(policy), Some(event)) = (self.policy, event) else { return false };
-        let readable = json::check_object(event.event_data, self.ingest.limits.max_depth).is_ok();
-        readable && policy.is_suppressed(event.event_data)
+        policy.is_suppressed_as_far_as_readable(event.event_data)
     }
 
     #[cold]

@@ -252,6 +252,11 @@ impl Live {
         entries.split_off(entries.len().saturating_sub(limit))
     }
 
+    /// Forgets what the tail shows of an application.
+    pub fn forget_tail(&self, app: Uuid) {
+        self.chosen(Some(app)).iter().for_each(|app| app.tail().clear());
+    }
+
     /// The metrics of an application's last so many minutes of event time, the running one and those ahead of the clock
     /// included, oldest first. Minutes without events are left out.
     #[must_use]

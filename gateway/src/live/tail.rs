@@ -145,6 +145,11 @@ impl Tail {
         }
     }
 
+    /// Forgets every entry.
+    pub(super) fn clear(&self) {
+        *self.lock() = Rings::default();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Rings> {
         self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }

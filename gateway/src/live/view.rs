@@ -7,8 +7,6 @@ use uuid::Uuid;
 
 /// Minutes of event time that are shown where the question names no number.
 pub const DEFAULT_MINUTES: u32 = 60;
-/// Minutes of event time that can be asked for: a week.
-pub const MAX_MINUTES: u32 = 7 * 24 * 60;
 
 /// Events by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@
 //! later still counts in its minute, and as late, and is exported as it comes, until the minute is older than
 //! `live.windows_kept`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -229,29 +229,31 @@ impl Windows {
         let first = wall_ms.div_euclid(60_000) - i64::from(last) + 1;
         let mut shown = Vec::new();
         for (minute, held) in self.minutes.range(first..) {
-            let versions: BTreeSet<u16> = held.cells.iter().map(|cell| cell.key.version).collect();
             let open = !self.rules.is_closed(*minute, wall_ms);
-            let mut windows: Vec<_> = versions.into_iter().map(|id| self.window(*minute, held, id, open)).collect();
+            let mut windows: BTreeMap<u16, Window> = BTreeMap::new();
+            for cell in &held.cells {
+                let window = windows.entry(cell.key.version).or_insert_with(|| {
+                    let app_version = self.names.versions.name(cell.key.version).to_owned();
+                    Window { minute_s: minute * 60, app_version, open, ..Window::default() }
+                });
+                self.add_to(window, cell);
+            }
+            let mut windows: Vec<_> = windows.into_values().collect();
             windows.sort_by(|one, other| one.app_version.cmp(&other.app_version));
             shown.extend(windows);
         }
         shown
     }
 
-    fn window(&self, minute: i64, held: &Minute, version: u16, open: bool) -> Window {
-        let app_version = self.names.versions.name(version).to_owned();
-        let mut window = Window { minute_s: minute * 60, app_version, open, ..Window::default() };
-        for cell in held.cells.iter().filter(|cell| cell.key.version == version) {
-            let dimension = self.names.dimension(cell.key).unwrap_or_default().to_owned();
-            match cell.key.kind {
-                Kind::Events => window.total_events += cell.count,
-                Kind::Late => window.late_events += cell.count,
-                Kind::Logins => window.total_logins += cell.count,
-                Kind::Knockouts => *window.knockouts_by_spell.entry(dimension).or_default() += cell.count,
-                Kind::Purchases => *window.purchases.entry(dimension).or_default() += cell.count,
-            }
+    fn add_to(&self, window: &mut Window, cell: &Cell) {
+        let dimension = || self.names.dimension(cell.key).unwrap_or_default().to_owned();
+        match cell.key.kind {
+            Kind::Events => window.total_events += cell.count,
+            Kind::Late => window.late_events += cell.count,
+            Kind::Logins => window.total_logins += cell.count,
+            Kind::Knockouts => *window.knockouts_by_spell.entry(dimension()).or_default() += cell.count,
+            Kind::Purchases => *window.purchases.entry(dimension()).or_default() += cell.count,
         }
-        window
     }
 }
 

@@ -14,9 +14,11 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::console::Console;
+use super::caller::is_direct;
+use super::console::{Console, is_same_origin};
 use super::lifecycle::{Lifecycle, Phase};
 use super::live;
+use crate::admin::authority::Authority;
 use crate::delivery::Health;
 use crate::delivery::lake::Lake;
 use crate::delivery::route::{Outlet, Routes};
@@ -41,6 +43,8 @@ pub struct Operated {
     pub console: Option<Arc<Console>>,
     /// What passes.
     pub live: Arc<Live>,
+    /// Says who is an administrator.
+    pub authority: Arc<Authority>,
     /// Whether only this machine reaches the listener.
     pub is_local: bool,
 }
@@ -145,7 +149,12 @@ async fn ready(State(operated): State<Operated>) -> Response {
     (code, Json(readiness)).into_response()
 }
 
-async fn compact(State(operated): State<Operated>) -> Response {
+async fn compact(State(operated): State<Operated>, headers: HeaderMap) -> Response {
+    // It costs work: no page of another site's may have a browser ask for it.
+    if !is_same_origin(&headers) || operated.is_local && !is_direct(&headers) {
+        let why = "ask from this machine, through no proxy: `headgate lake compact`\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
     let Some(lake) = operated.lake else {
         return (StatusCode::NOT_FOUND, "the destination is not the lake\n").into_response();
     };

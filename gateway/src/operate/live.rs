@@ -1,16 +1,17 @@
 //! What passes, as JSON, for scripts and tests; the console draws the same.
 //!
-//! The counts are no more secret than the metrics. The tail holds what players sent, so it is answered only where the
-//! listener is this machine's own.
+//! The counts are no more secret than the metrics. The tail holds what players sent, so it is answered to this machine, by
+//! a listener of its own, and to administrators.
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::caller::{is_administrator, is_direct};
 use super::http::Operated;
 use crate::live::view::{DEFAULT_MINUTES, TailVerdict};
 
@@ -78,9 +79,10 @@ async fn rejected_fields(State(operated): State<Operated>, Query(of): Query<OfAn
     Json(operated.live.rejected_fields(of.app)).into_response()
 }
 
-async fn tail(State(operated): State<Operated>, Query(of): Query<TailOf>) -> Response {
-    if !operated.is_local {
-        let why = "the tail holds what players sent: it is answered where operate.listen is a loopback address\n";
+async fn tail(State(operated): State<Operated>, headers: HeaderMap, Query(of): Query<TailOf>) -> Response {
+    if !(operated.is_local && is_direct(&headers)) && !is_administrator(&headers, &operated.authority) {
+        let why = "the tail holds what players sent: ask from this machine where operate.listen is a loopback address, \
+                   through no proxy, or send `authorization: Bearer ADMIN_TOKEN`\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
     let limit = of.limit.unwrap_or(DEFAULT_ENTRIES).min(MAX_ENTRIES);

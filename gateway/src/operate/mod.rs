@@ -1,5 +1,6 @@
 //! What operators see and hold: metrics, logs, health and readiness, and the tasks of the process.
 
+mod caller;
 pub mod console;
 pub mod http;
 pub mod lifecycle;

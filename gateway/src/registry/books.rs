@@ -124,9 +124,21 @@ pub struct Suppression {
     pub since_ms: i64,
 }
 
+/// How often books were changed: two that are equal say that nothing was changed between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revisions {
+    /// The schemas.
+    pub schemas: u64,
+    /// The suppressions.
+    pub suppressions: u64,
+}
+
 /// Keeps the books.
 #[async_trait]
 pub trait Books: Send + Sync {
+    /// How often schemas and suppressions were changed by now; cheap, for whoever asks every other second.
+    async fn revisions(&self) -> Result<Revisions, RegistryError>;
+
     /// Adds a line to the audit log.
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), RegistryError>;
     /// Lines of the audit log, newest first.

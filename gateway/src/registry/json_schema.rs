@@ -4,25 +4,31 @@
 //! meta-schemas (nothing is ever fetched), and its patterns are run by an engine whose time is linear in the text: those
 //! with look-around or back-references, which JSON Schema leaves to implementations, are refused when the schema is put.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::paths::LocationSegment;
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
-/// Bytes of a pattern once it is compiled.
+/// Bytes of a pattern once it is compiled, and how many a schema may hold.
 const MAX_PATTERN: usize = 1 << 20;
+const MAX_PATTERNS: usize = 100;
 /// Bytes that are told of a field's path, and of what is wrong with it. Both can hold names that the event chose.
 const MAX_TOLD: usize = 256;
 
 /// A schema for `event_data`. Without `$schema` it is read as draft 2020-12.
 pub struct JsonSchema {
     validator: Validator,
+    // Names of members that it speaks of.
+    names: HashSet<String>,
 }
 
 /// What does not fit: the first thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Where: `event_data`, or a place in it such as `event_data/player/level`.
+    /// Where: `event_data`, or a place in it such as `event_data/player/level`. Names that the schema does not know are
+    /// `*`: they are the event's own, and may be anybody's.
     pub field: String,
     /// What is wrong there, in plain words. Values are not repeated.
     pub message: String,
@@ -50,6 +56,11 @@ impl JsonSchema {
         if !schema.is_object() {
             return Err("must be a JSON object".to_owned());
         }
+        let mut spoken_of = SpokenOf::default();
+        spoken_of.gather(&schema);
+        if spoken_of.patterns > MAX_PATTERNS {
+            return Err(format!("holds {} patterns, at most {MAX_PATTERNS} are allowed", spoken_of.patterns));
+        }
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN);
         let options = jsonschema::options().offline().with_pattern_options(patterns).should_validate_formats(true);
         let validator = options.build(&schema).map_err(|error| {
@@ -57,7 +68,7 @@ impl JsonSchema {
             let place = if place.is_empty() { "" } else { &format!(" at {place}") };
             format!("is no JSON Schema{place}: {}", shortened(&error.to_string()))
         })?;
-        Ok(Self { validator })
+        Ok(Self { validator, names: spoken_of.names })
     }
 
     /// Holds an event's `event_data` against it: one JSON object, already checked. None at all counts as an empty one.
@@ -77,10 +88,47 @@ impl JsonSchema {
             return Ok(());
         }
         self.validator.validate(&value).map_err(|error| {
-            let field = shortened(&format!("event_data{}", error.instance_path().as_str()));
+            let field = shortened(&self.place(&error));
             let message = shortened(&error.masked_with("the value").to_string());
             Box::new(Violation { field, message })
         })
+    }
+}
+
+impl JsonSchema {
+    fn place(&self, error: &ValidationError<'_>) -> String {
+        error.instance_path().segments().fold("event_data".to_owned(), |place, segment| match segment {
+            LocationSegment::Index(index) => format!("{place}/{index}"),
+            LocationSegment::Property(name) if self.names.contains(name.as_ref()) => format!("{place}/{name}"),
+            LocationSegment::Property(_) => format!("{place}/*"),
+        })
+    }
+}
+
+/// What a schema speaks of.
+#[derive(Default)]
+struct SpokenOf {
+    names: HashSet<String>,
+    patterns: usize,
+}
+
+impl SpokenOf {
+    fn gather(&mut self, schema: &Value) {
+        match schema {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    match (name.as_str(), value) {
+                        ("properties", Value::Object(properties)) => self.names.extend(properties.keys().cloned()),
+                        ("patternProperties", Value::Object(properties)) => self.patterns += properties.len(),
+                        ("pattern", Value::String(_)) => self.patterns += 1,
+                        _ => {}
+                    }
+                    self.gather(value);
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| self.gather(value)),
+            _ => {}
+        }
     }
 }
 
@@ -139,6 +187,16 @@ mod tests {
         assert!(!message.contains("Anna"), "{message}");
         let (_, message) = found(&format!(r#"{{"player_id":"p","{}":1}}"#, "é".repeat(2_000))).expect("it is too much");
         assert!(message.len() <= MAX_TOLD + 3, "{}", message.len());
+    }
+
+    #[test]
+    fn a_name_of_the_events_own_is_not_told() {
+        let schema = r#"{"properties":{"friends":{"additionalProperties":{"type":"integer"}}}}"#;
+        let schema = JsonSchema::compile(schema).expect("it is a schema");
+        let violation = schema.check(br#"{"friends":{"anna@example.com":"x"}}"#).expect_err("it is no integer");
+        assert_eq!(violation.field, "event_data/friends/*");
+        let many = format!(r#"{{"allOf":[{}]}}"#, vec![r#"{"pattern":"a"}"#; 101].join(","));
+        assert!(JsonSchema::compile(&many).expect_err("too many").contains("101 patterns"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{RegistryKind, Settings};
 
-pub use books::{AuditEntry, AuditQuery, Books, Schema, SchemaMode, Suppression, UnknownSchemaMode};
+pub use books::{AuditEntry, AuditQuery, Books, Revisions, Schema, SchemaMode, Suppression, UnknownSchemaMode};
 pub use environment::{Environment, UnknownEnvironment};
 pub use json_schema::{JsonSchema, Violation};
 pub use key_hash::{KeyHash, KeyHashError};

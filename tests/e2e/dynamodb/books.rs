@@ -143,6 +143,7 @@ async fn a_player_is_suppressed_once_and_until_it_is_taken_back() {
             players
         };
         assert!(players(None).await.is_empty());
+        let before = books.revisions().await.expect("is asked");
         let first = books.suppress(game, "ädä #1").await.expect("suppresses");
         assert_eq!(books.suppress(game, "ädä #1").await.expect("is suppressed"), first);
         let elsewhere = books.suppress(other, "ädä #1").await.expect("suppresses");
@@ -152,7 +153,12 @@ async fn a_player_is_suppressed_once_and_until_it_is_taken_back() {
         assert!(books.unsuppress(game, "ädä #1").await.expect("takes back"));
         assert!(!books.unsuppress(game, "ädä #1").await.expect("there is nothing"));
         assert_eq!(players(None).await, [second, elsewhere.clone()]);
+        let after = books.revisions().await.expect("is asked");
+        assert_eq!(after.schemas, before.schemas);
+        assert!(after.suppressions >= before.suppressions + 4, "{before:?} {after:?}");
+        assert_eq!(books.revisions().await.expect("is asked"), after, "asking is no change");
         registry.delete_application(game).await.expect("deletes");
+        assert_ne!(books.revisions().await.expect("is asked"), after);
         assert_eq!(players(None).await, [elsewhere]);
     })
     .await;

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +33,25 @@ use crate::registry::RegistryError;
 pub use self::job::{Erasure, State};
 pub use self::places::{Places, streamed};
 
-/// How long a job waits before it seals the log: every gateway heeds a suppression within 5 s, and what was let in before
-/// is in the log by then.
+/// How long a job waits at least before it seals the log: every gateway heeds a suppression within 5 s.
 pub const GRACE: Duration = Duration::from_secs(5);
 
 /// After the audit log or the disk has refused.
 const PAUSE: Duration = Duration::from_secs(5);
+/// After the registry could not be asked.
+const HEED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Jobs that are not over: each reads the whole lake of its application.
+const MAX_OPEN: usize = 1_000;
+
+/// What a gateway that runs does for a deletion.
+#[async_trait]
+pub trait Running: Send + Sync {
+    /// When it returns, this gateway heeds every suppression that was made before.
+    async fn heed(&self) -> Result<(), RegistryError>;
+    /// Forgets what the live pages show of an application's events.
+    fn forget_tail(&self, application: Uuid);
+}
 
 /// What it works with.
 pub struct Parts {
@@ -47,6 +61,10 @@ pub struct Parts {
     pub places: Places,
     /// See [`GRACE`]; none where no gateway runs.
     pub grace: Duration,
+    /// How long what was let in may take to the log.
+    pub linger: Duration,
+    /// The gateway that runs here, if one does.
+    pub running: Option<Arc<dyn Running>>,
     /// The time.
     pub clock: Clock,
 }
@@ -56,6 +74,8 @@ pub struct Erasures {
     admin: Arc<Admin>,
     places: Arc<Places>,
     grace: Duration,
+    linger: Duration,
+    running: Option<Arc<dyn Running>>,
     clock: Clock,
     shelf: Arc<Shelf>,
     jobs: Mutex<BTreeMap<Uuid, Kept>>,
@@ -74,7 +94,7 @@ impl Erasures {
     /// # Errors
     /// If the jobs' folder can't be read.
     pub fn open(parts: Parts) -> std::io::Result<Arc<Self>> {
-        let Parts { admin, places, grace, clock } = parts;
+        let Parts { admin, places, grace, linger, running, clock } = parts;
         let shelf = Shelf::new(&places.data_dir);
         shelf.tidy()?;
         let since = clock.now();
@@ -83,6 +103,8 @@ impl Erasures {
             admin,
             places: Arc::new(places),
             grace,
+            linger,
+            running,
             clock,
             shelf: Arc::new(shelf),
             jobs: Mutex::new(jobs),
@@ -99,12 +121,19 @@ impl Erasures {
     }
 
     /// Suppresses a player and has everything deleted that is stored of them. When it returns, the job will be done,
-    /// whatever happens to this process.
+    /// whatever happens to this process. Who asks again for what is not over yet gets the same job. Of an application that
+    /// is gone what it has left is deleted.
     ///
     /// # Errors
-    /// If the application is not there, or it can't be written down.
+    /// If too many jobs wait, or it can't be written down.
     pub async fn ask(&self, actor: &Actor, application: Uuid, player_id: &str) -> Result<Erasure, AdminError> {
-        self.admin.suppress(actor, application, player_id).await?;
+        match self.admin.suppress(actor, application, player_id).await {
+            Ok(_) | Err(AdminError::Registry(RegistryError::NotFound { what: "application", .. })) => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(open) = self.open_job(application, player_id)? {
+            return Ok(open);
+        }
         let erasure = Erasure {
             id: Uuid::now_v7(),
             application_id: application,
@@ -132,6 +161,18 @@ impl Erasures {
         self.lock().insert(erasure.id, kept);
         self.changed.notify_one();
         Ok(erasure)
+    }
+
+    /// The job that does the same and is not over.
+    fn open_job(&self, application: Uuid, player_id: &str) -> Result<Option<Erasure>, AdminError> {
+        let jobs = self.lock();
+        let open = || jobs.values().map(|kept| &kept.erasure).filter(|erasure| !erasure.state.is_over());
+        let same = open().find(|erasure| erasure.application_id == application && erasure.player_id == player_id);
+        if same.is_none() && open().count() >= MAX_OPEN {
+            let problem = format!("{MAX_OPEN} deletions wait already: ask again when some of them are over");
+            return Err(AdminError::Erasures(std::io::Error::other(problem)));
+        }
+        Ok(same.cloned())
     }
 
     /// One job.
@@ -184,9 +225,17 @@ impl Erasures {
     async fn work(&self, mut erasure: Erasure, since: Instant, stop: &CancellationToken) {
         erasure.state = State::Waiting;
         self.show(&erasure);
-        let waited = tokio::time::sleep_until((since + self.grace).into());
-        if stop.run_until_cancelled(waited).await.is_none() {
+        // What this gateway heeds is made sure of; others have until the grace is over.
+        let heeding = async {
+            self.heed(&erasure).await;
+            let settled = self.clock.now() + self.linger;
+            tokio::time::sleep_until((since + self.grace).max(settled).into()).await;
+        };
+        if stop.run_until_cancelled(heeding).await.is_none() {
             return;
+        }
+        if let Some(running) = &self.running {
+            running.forget_tail(erasure.application_id);
         }
         erasure.state = State::Running;
         erasure.started_at_ms.get_or_insert_with(|| self.clock.wall_ms());
@@ -201,6 +250,14 @@ impl Erasures {
         erasure.finished_at_ms = Some(self.clock.wall_ms());
         erasure.player_id = masked(&erasure.player_id);
         self.end(erasure, stop).await;
+    }
+
+    async fn heed(&self, erasure: &Erasure) {
+        let Some(running) = &self.running else { return };
+        while let Err(error) = running.heed().await {
+            tracing::warn!(%error, erasure = %erasure.id, "a deletion waits until the registry says whom to suppress");
+            tokio::time::sleep(HEED_PAUSE).await;
+        }
     }
 
     async fn erase(&self, erasure: &Erasure, stop: &CancellationToken) -> Option<crate::delivery::erase::EraseReport> {

@@ -68,7 +68,8 @@ impl House {
             rejects: None::<Arc<Rejects>>,
             streamed: streamed.iter().map(|place| (*place).to_owned()).collect(),
         };
-        let parts = Parts { admin: Arc::clone(&self.admin), places, grace, clock: Clock::system() };
+        let (admin, linger, clock) = (Arc::clone(&self.admin), Duration::ZERO, Clock::system());
+        let parts = Parts { admin, places, grace, linger, running: None, clock };
         Erasures::open(parts).expect("opens")
     }
 
@@ -193,11 +194,63 @@ async fn what_went_elsewhere_or_waits_to_go_there_is_never_claimed_to_be_deleted
 async fn what_can_not_be_asked_for_leaves_nothing_behind() {
     let house = House::new().await;
     let erasures = house.erasures(None, Duration::ZERO, &[]);
-    assert!(erasures.ask(&house.actor, Uuid::nil(), "p").await.is_err(), "no such application");
     assert!(erasures.ask(&house.actor, house.application, "").await.is_err(), "no such player");
     assert!(erasures.get(Uuid::nil()).is_err());
     assert_eq!(erasures.list(None), []);
     assert!(!house.folder.path().join("erasures").exists());
+}
+
+#[tokio::test]
+async fn who_asks_twice_gets_one_job_and_an_application_that_is_gone_can_still_forget() {
+    let house = House::new().await;
+    let erasures = house.erasures(None, Duration::ZERO, &[]);
+    let first = erasures.ask(&house.actor, house.application, PLAYER).await.expect("is taken");
+    assert_eq!(erasures.ask(&house.actor, house.application, PLAYER).await.expect("is taken").id, first.id);
+    assert!(house.admin.delete_application(&house.actor, house.application).await.expect("deletes"));
+    let another = erasures.ask(&house.actor, house.application, "another").await.expect("what it left can be deleted");
+    erasures.run_out(&CancellationToken::new()).await;
+    for id in [first.id, another.id] {
+        assert_eq!(erasures.get(id).expect("is there").state, State::Done);
+    }
+    let again = erasures.ask(&house.actor, house.application, PLAYER).await.expect("is taken");
+    assert_ne!(again.id, first.id, "that one is over");
+}
+
+/// A gateway whose registry is away for a moment.
+#[derive(Default)]
+struct Slow(Mutex<Vec<&'static str>>);
+
+#[async_trait]
+impl Running for Slow {
+    async fn heed(&self) -> Result<(), RegistryError> {
+        let mut heard = self.0.lock().expect("unpoisoned");
+        heard.push("heed");
+        if heard.len() < 3 { Err(RegistryError::Unavailable("away".into())) } else { Ok(()) }
+    }
+
+    fn forget_tail(&self, _: Uuid) {
+        self.0.lock().expect("unpoisoned").push("forget");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_before_this_gateway_heeds_the_suppression() {
+    let house = House::new().await;
+    let places = Places {
+        data_dir: house.folder.path().to_owned(),
+        lake_settings: LakeSettings::default(),
+        lake_parts: house.lake_parts(),
+        lake: None,
+        rejects: None,
+        streamed: Vec::new(),
+    };
+    let slow = Arc::new(Slow::default());
+    let (admin, clock, none) = (Arc::clone(&house.admin), Clock::system(), Duration::ZERO);
+    let running = Some(Arc::clone(&slow) as Arc<dyn Running>);
+    let erasures = Erasures::open(Parts { admin, places, grace: none, linger: none, running, clock }).expect("opens");
+    erasures.ask(&house.actor, house.application, PLAYER).await.expect("is taken");
+    erasures.run_out(&CancellationToken::new()).await;
+    assert_eq!(*slow.0.lock().expect("unpoisoned"), ["heed", "heed", "heed", "forget"]);
 }
 
 #[test]

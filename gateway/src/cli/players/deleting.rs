@@ -54,6 +54,10 @@ impl Deleter {
 
     /// The application of this name or id.
     pub(super) async fn application(&self, named: &str) -> Result<Uuid, CliError> {
+        // Of a deleted game the id is all that is left, and what it has stored.
+        if let Ok(id) = Uuid::parse_str(named) {
+            return Ok(id);
+        }
         let found = match self {
             Self::Gateway(gateway) => find::application(gateway, named).await?,
             Self::Here(here) => find::application(&Local::new(Arc::clone(&here.admin)), named).await?,
@@ -100,7 +104,8 @@ impl Here {
         };
         let admin = Admin::new(opened.registry, opened.books, clock.clone());
         // No gateway of this folder takes events, so there is nothing to wait for.
-        let parts = Parts { admin: Arc::clone(&admin), places, grace: Duration::ZERO, clock: clock.clone() };
+        let (grace, linger, running) = (Duration::ZERO, Duration::ZERO, None);
+        let parts = Parts { admin: Arc::clone(&admin), places, grace, linger, running, clock: clock.clone() };
         let erasures = Erasures::open(parts).map_err(|error| CliError::failed(format!("deletions: {error}")))?;
         Ok(Self { admin, erasures, _lock: lock })
     }

@@ -58,9 +58,18 @@ pub fn erase_bad_rows(
                     let lines = done.unreadable;
                     failed(&path, &format!("{lines} of its lines can't be read, so nobody can tell whose they are"));
                 }
+                if done.doubtful > 0 {
+                    let lines = done.doubtful;
+                    failed(
+                        &path,
+                        &format!(
+                            "{lines} of its lines hold the id in data that can't be read: look at them, and remove them"
+                        ),
+                    );
+                }
             }
             // `lake.bad_rows_keep` has come first.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && files.len(&path).is_err() => {}
             Err(error) => failed(&path, &error),
         }
     }
@@ -71,6 +80,17 @@ pub fn erase_bad_rows(
 struct Done {
     removed: u64,
     unreadable: u64,
+    // Those that may be theirs.
+    doubtful: u64,
+}
+
+/// Whose a row is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Theirs,
+    Others,
+    /// The id stands somewhere in data that can't be read.
+    Doubtful,
 }
 
 fn erase_from(files: &dyn FileLayer, path: &Path, subject: &Subject) -> io::Result<Done> {
@@ -79,12 +99,13 @@ fn erase_from(files: &dyn FileLayer, path: &Path, subject: &Subject) -> io::Resu
     let mut done = Done::default();
     let mut left = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        match serde_json::from_slice::<BadRowLine>(line) {
-            Ok(row) if is_theirs(&row, subject) => {
+        match serde_json::from_slice::<BadRowLine>(line).map(|row| whose(&row, subject)) {
+            Ok(Whose::Theirs) => {
                 done.removed += 1;
                 continue;
             }
-            Ok(_) => {}
+            Ok(Whose::Doubtful) => done.doubtful += 1,
+            Ok(Whose::Others) => {}
             Err(_) => done.unreadable += u64::from(!line.trim_ascii().is_empty()),
         }
         left.extend_from_slice(line);
@@ -101,9 +122,9 @@ fn erase_from(files: &dyn FileLayer, path: &Path, subject: &Subject) -> io::Resu
     Ok(done)
 }
 
-fn is_theirs(row: &BadRowLine, subject: &Subject) -> bool {
+fn whose(row: &BadRowLine, subject: &Subject) -> Whose {
     if !subject.is_application(row.application_id.as_bytes()) {
-        return false;
+        return Whose::Others;
     }
     let original = row.original();
     let event = original.as_ref().and_then(|bytes| Event::decode(&**bytes).ok());
@@ -111,8 +132,17 @@ fn is_theirs(row: &BadRowLine, subject: &Subject) -> bool {
     let as_it_came = event.as_ref().map(|event| &*event.event_data);
     let data: Vec<&[u8]> = repaired.into_iter().chain(as_it_came).collect();
     let raw = if event.is_none() { original.as_deref() } else { None };
-    data.iter().any(|data| subject.owns(data) || is_broken(data) && is_quoted_in(data, subject))
-        || raw.is_some_and(|bytes| is_quoted_in(bytes, subject))
+    if data.iter().any(|data| is_theirs(data, subject)) || raw.is_some_and(|bytes| is_quoted_in(bytes, subject)) {
+        return Whose::Theirs;
+    }
+    let broken = data.into_iter().filter(|data| is_broken(data)).chain(raw);
+    if broken.into_iter().any(|bytes| is_a_word_in(bytes, subject)) { Whose::Doubtful } else { Whose::Others }
+}
+
+fn is_theirs(data: &[u8], subject: &Subject) -> bool {
+    // An object that somebody has put into a string.
+    let within = || serde_json::from_slice::<String>(data).is_ok_and(|text| subject.owns(text.as_bytes()));
+    subject.owns(data) || is_broken(data) && (is_quoted_in(data, subject) || within())
 }
 
 /// Whether bytes are no JSON object, so that nothing in them can be told by its name.
@@ -123,4 +153,11 @@ fn is_broken(data: &[u8]) -> bool {
 fn is_quoted_in(bytes: &[u8], subject: &Subject) -> bool {
     let quoted = [b"\"", subject.text(), b"\""].concat();
     memchr::memmem::find(bytes, &quoted).is_some()
+}
+
+/// Whether the id stands there by itself, and not within a longer word.
+fn is_a_word_in(bytes: &[u8], subject: &Subject) -> bool {
+    let (id, of_a_word) = (subject.text(), |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric));
+    let before = |at: usize| at.checked_sub(1).and_then(|at| bytes.get(at));
+    memchr::memmem::find_iter(bytes, id).any(|at| !of_a_word(before(at)) && !of_a_word(bytes.get(at + id.len())))
 }

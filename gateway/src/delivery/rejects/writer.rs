@@ -17,7 +17,7 @@ use super::row::BadRowLine;
 use crate::clock::Clock;
 use crate::config::LakeSettings;
 use crate::delivery::lake::day::{Day, iso_ms};
-use crate::delivery::lake::files::{self, FileLayer, WriteFile};
+use crate::delivery::lake::files::{self, FileLayer, WriteFile, is_temporary};
 use crate::metrics::{Counter, CounterHandle, Metrics};
 
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -245,7 +245,9 @@ impl Writer {
             if bytes + FILE_BYTES <= self.keep.max(FILE_BYTES) {
                 break;
             }
-            if self.file.as_ref().is_some_and(|open| open.path == path) {
+            // One that is being written again becomes another in a moment.
+            let is_being_written = path.file_name().is_some_and(is_temporary);
+            if is_being_written || self.file.as_ref().is_some_and(|open| open.path == path) {
                 continue;
             }
             self.files.remove(&path)?;

@@ -17,8 +17,11 @@ use super::events::presented_key;
 use super::failure::Failure;
 use super::shapes::OfApplication;
 use crate::admission::refusal::Refusal;
-use crate::live::view::{DEFAULT_MINUTES, MAX_MINUTES};
+use crate::live::view::DEFAULT_MINUTES;
 use crate::registry::Purpose;
+
+/// Minutes of event time in one answer: a day, as many as are kept by default.
+const MAX_MINUTES: u32 = 24 * 60;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     let of = |path: &str| format!("/applications/{{application_id}}/live{path}");
@@ -99,6 +102,8 @@ async fn windows(
     asked: Result<Query<Windows>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Failure> {
     let id = reader(&shared, &path, &headers).await?;
+    // One at a time: while it is put together, the application's events are not counted.
+    let _one = shared.reading_windows.lock().await;
     match asked.map(|Query(asked)| asked.last.unwrap_or(DEFAULT_MINUTES)) {
         Ok(last @ 1..=MAX_MINUTES) => Ok(json(StatusCode::OK, &shared.live.windows(id, last))),
         Ok(_) | Err(_) => Err(Failure::bad_request(format!("last must be 1 to {MAX_MINUTES} minutes"))),

@@ -1,15 +1,17 @@
 //! Keeps the policies as the registry has them.
 //!
-//! Every gateway asks its registry every other second, so a change made anywhere holds everywhere soon after. While the
-//! registry can't be asked, what was known last goes on holding.
+//! Every gateway asks its registry every other second whether something was changed, and if so reads it anew, so a change
+//! made anywhere holds everywhere soon after. While the registry can't be asked, what was known last goes on holding.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use super::Policies;
 use crate::metrics::{Gauge, GaugeHandle, Metrics};
-use crate::registry::{Books, RegistryError};
+use crate::registry::{Books, RegistryError, Revisions};
 
 /// Brings policies up to date.
 pub struct PolicyFeed {
@@ -17,6 +19,8 @@ pub struct PolicyFeed {
     books: Arc<dyn Books>,
     every: Duration,
     failing: AtomicBool,
+    // What the policies were made of; held while they are made anew.
+    made_of: Mutex<Option<Revisions>>,
     fresh: GaugeHandle,
 }
 
@@ -29,6 +33,7 @@ impl PolicyFeed {
             books: Arc::clone(books),
             every,
             failing: AtomicBool::new(false),
+            made_of: Mutex::new(None),
             fresh: metrics.gauge(Gauge::PoliciesFresh, &[]),
         })
     }
@@ -66,9 +71,33 @@ impl PolicyFeed {
         }
     }
 
-    async fn refresh(&self) -> Result<(), RegistryError> {
+    /// Asks now. When it returns, whatever was changed before holds.
+    ///
+    /// # Errors
+    /// If the registry can't be asked; what was known last holds on.
+    pub async fn refresh(&self) -> Result<(), RegistryError> {
+        let mut made_of = self.made_of.lock().await;
+        // First, so that what is read after it is at least as new.
+        let revisions = self.books.revisions().await?;
+        if *made_of != Some(revisions) {
+            self.make().await?;
+            *made_of = Some(revisions);
+        }
+        drop(made_of);
+        self.fresh.set(1);
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("schemas and suppressed players are up to date again");
+        }
+        Ok(())
+    }
+
+    async fn make(&self) -> Result<(), RegistryError> {
         let (schemas, suppressions) = tokio::try_join!(self.books.schemas(None), self.books.suppressions(None))?;
-        for (schema, problem) in self.policies.replace(schemas, suppressions) {
+        let policies = Arc::clone(&self.policies);
+        // Compiling schemas and hashing a long list take their time.
+        let made = tokio::task::spawn_blocking(move || policies.replace(schemas, suppressions)).await;
+        let unusable = made.map_err(|error| RegistryError::Unavailable(error.to_string().into()))?;
+        for (schema, problem) in unusable {
             tracing::error!(
                 application = %schema.application_id,
                 event_type = schema.event_type,
@@ -76,10 +105,6 @@ impl PolicyFeed {
                 problem,
                 "a schema can't be used, and holds nobody to anything: put a new version"
             );
-        }
-        self.fresh.set(1);
-        if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("schemas and suppressed players are up to date again");
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ fn is_tls(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a request that changes something comes from a page of ours, as far as the browser says.
-pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
+pub(in crate::operate) fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     // Browsers send it to loopback and over TLS; `none` is the person's own doing, such as loading a page again.
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {

@@ -30,6 +30,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 
 use self::failure::Failure;
+pub(super) use self::guard::is_same_origin;
 use self::listing::Listing;
 use self::session::Sessions;
 use self::slow_down::SlowDown;

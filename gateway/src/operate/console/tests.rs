@@ -166,10 +166,12 @@ async fn wrong_tokens_are_refused_and_then_slowed_down_and_a_cookie_of_ones_own_
         assert_eq!(answer.status, StatusCode::FORBIDDEN);
         assert!(!answer.headers.contains_key(header::SET_COOKIE));
     }
+    let answer = house.form("/console/sign-in", &[("token", "wrong")]).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers[header::RETRY_AFTER], "1");
     let token = house.token();
     let answer = house.form("/console/sign-in", &[("token", &token)]).await;
-    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "not even the right one is looked at");
-    assert_eq!(answer.headers[header::RETRY_AFTER], "1");
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "whoever has the token is locked out by nobody");
     let foreign = [("sec-fetch-site", "cross-site")];
     assert_eq!(house.form_with("/console/sign-in", &foreign, &[("token", &token)]).await.status, StatusCode::FORBIDDEN);
     house.end().await;
@@ -201,6 +203,32 @@ async fn a_form_is_taken_only_from_this_console_and_this_sign_in() {
     assert!(house.get("/console/audit").await.page.contains("application.create"));
     house.end().await;
     other.end().await;
+}
+
+#[tokio::test]
+async fn what_players_sent_is_for_this_machine_and_for_administrators_and_no_page_elsewhere_can_ask_for_work() {
+    let house = House::open().await;
+    let ask = |method: Method, path: &'static str, headers: Vec<(&'static str, String)>| {
+        let house = &house;
+        async move {
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            house.send(method, path, &headers, String::new()).await.status
+        }
+    };
+    let bearer = |token: &str| ("authorization", format!("Bearer {token}"));
+    assert_eq!(ask(Method::GET, "/live/tail", vec![]).await, StatusCode::OK);
+    let elsewhere = [("host", "evil.example:9090".to_owned()), ("x-forwarded-for", "10.1.2.3".to_owned())];
+    for from in elsewhere {
+        assert_eq!(ask(Method::GET, "/live/tail", vec![from.clone()]).await, StatusCode::FORBIDDEN, "{from:?}");
+        assert_eq!(ask(Method::GET, "/live/tail", vec![from.clone(), bearer("wrong")]).await, StatusCode::FORBIDDEN);
+        assert_eq!(ask(Method::GET, "/live/tail", vec![from.clone(), bearer(&house.token())]).await, StatusCode::OK);
+        assert_eq!(ask(Method::POST, "/lake/compact", vec![from]).await, StatusCode::FORBIDDEN);
+    }
+    let cross = ("sec-fetch-site", "cross-site".to_owned());
+    assert_eq!(ask(Method::POST, "/lake/compact", vec![cross]).await, StatusCode::FORBIDDEN);
+    let none = ask(Method::POST, "/lake/compact", vec![]).await;
+    assert_eq!(none, StatusCode::NOT_FOUND, "from here it is asked for: there is no lake");
+    house.end().await;
 }
 
 #[tokio::test]

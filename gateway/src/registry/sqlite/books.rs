@@ -8,7 +8,7 @@ use super::pool::Failure;
 use super::rows::{find_application, id, named};
 use super::{RegistryError, SqliteRegistry};
 use crate::registry::rules::{check_player, check_schema};
-use crate::registry::{AuditEntry, AuditQuery, Books, Schema, SchemaMode, Suppression};
+use crate::registry::{AuditEntry, AuditQuery, Books, Revisions, Schema, SchemaMode, Suppression};
 
 // Ids are version 7 UUIDs in lower case: their order is that of time, and all of them come before `~`.
 const SELECT_AUDIT: &str = "SELECT * FROM audit WHERE id < coalesce(?2, '~') ORDER BY id DESC LIMIT ?1";
@@ -28,6 +28,16 @@ const SELECT_SUPPRESSIONS: &str =
 
 #[async_trait]
 impl Books for SqliteRegistry {
+    async fn revisions(&self) -> Result<Revisions, RegistryError> {
+        self.pool
+            .run(|connection| {
+                let mut select = connection.prepare_cached("SELECT revision FROM revisions WHERE book = ?1")?;
+                let mut of = |book: &str| select.query_row([book], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
+                Ok(Revisions { schemas: of("schemas")?, suppressions: of("suppressions")? })
+            })
+            .await
+    }
+
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), RegistryError> {
         self.pool.run(move |connection| insert_audit(connection, &entry)).await
     }

@@ -80,6 +80,33 @@ pub(super) const MIGRATIONS: [&str; 3] = [
         since_ms          INTEGER NOT NULL,
         PRIMARY KEY (application_id, player_id)
     ) STRICT;
+
+    -- How often a book was changed, by whomever: gateways read a book again only when this rises.
+    CREATE TABLE revisions (
+        book              TEXT    NOT NULL PRIMARY KEY,
+        revision          INTEGER NOT NULL
+    ) STRICT;
+
+    INSERT INTO revisions VALUES ('schemas', 0), ('suppressions', 0);
+
+    CREATE TRIGGER schemas_insert AFTER INSERT ON schemas BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'schemas';
+    END;
+    CREATE TRIGGER schemas_update AFTER UPDATE ON schemas BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'schemas';
+    END;
+    CREATE TRIGGER schemas_delete AFTER DELETE ON schemas BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'schemas';
+    END;
+    CREATE TRIGGER suppressions_insert AFTER INSERT ON suppressions BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'suppressions';
+    END;
+    CREATE TRIGGER suppressions_update AFTER UPDATE ON suppressions BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'suppressions';
+    END;
+    CREATE TRIGGER suppressions_delete AFTER DELETE ON suppressions BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'suppressions';
+    END;
 ",
 ];
 

@@ -64,6 +64,21 @@ async fn the_players_rows_of_the_application_go_and_no_others() {
 }
 
 #[tokio::test]
+async fn what_somebody_has_put_into_a_string_goes_and_what_can_not_be_told_is_named() {
+    let rig = Rig::new();
+    let rejects = rig.open(OsFiles);
+    rejects.submit(of(0, r#""{\"player_id\":\"alice\"}""#));
+    rejects.submit(of(1, r#""{\"player_id\":\"bob\"}""#));
+    rejects.submit(of(2, r#""{\"player_id\":\"alice\","#));
+    rejects.close().await;
+    let report = erase(&rig, None).await;
+    assert_eq!(report.bad_rows_removed, 1);
+    assert_eq!(left(&rig), [1, 2]);
+    let [error] = report.errors.as_slice() else { panic!("{report:?}") };
+    assert!(error.problem.starts_with("1 of its lines hold the id"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_file_of_nothing_else_is_removed_and_a_line_that_can_not_be_read_is_named() {
     let rig = Rig::new();
     let rejects = rig.open(OsFiles);

@@ -181,11 +181,12 @@ fn a_process_that_dies_at_any_moment_loses_nothing_that_was_kept() {
         let mut kept = Vec::new();
         for number in 0..4 {
             let payload = format!("{number}\n");
+            let on_shelf = || usize::try_from(rig.metrics.gauge(Gauge::SpillBuckets, &["kinesis"]).get());
+            // Before it is kept: what can't be written may be lost before `keep` returns.
+            let lost = rig.count(Counter::SpillLost);
             if spill.keep(rig.bucket(&payload).0).is_err() {
                 continue;
             }
-            let on_shelf = || usize::try_from(rig.metrics.gauge(Gauge::SpillBuckets, &["kinesis"]).get());
-            let lost = rig.count(Counter::SpillLost);
             rig.wait_for("neither kept nor lost", || {
                 on_shelf() == Ok(kept.len() + 1) || rig.count(Counter::SpillLost) > lost
             });

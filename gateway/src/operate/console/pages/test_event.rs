@@ -104,6 +104,7 @@ fn form(console: &Console, session: &Session, from: Option<Uuid>, filled: Option
 fn outcome(sent: &Sent, from: Option<Uuid>) -> Markup {
     let application = sent.application.or(from);
     let (class, word) = match &sent.outcome {
+        Ok(verdict) if verdict.accepted > 0 && sent.suppressed => ("warn", "Accepted and not kept"),
         Ok(verdict) if verdict.accepted > 0 => ("good", "Stored"),
         Ok(verdict) if verdict.rejected > 0 => ("bad", "Rejected"),
         Ok(_) => ("warn", "Not stored"),
@@ -114,7 +115,7 @@ fn outcome(sent: &Sent, from: Option<Uuid>) -> Markup {
             div {
                 p .word { (word) }
                 @match &sent.outcome {
-                    Ok(verdict) => (of_verdict(verdict)),
+                    Ok(verdict) => (of_verdict(verdict, sent.suppressed)),
                     Err(refusal) => (of_refusal(refusal)),
                 }
                 @if let Some(id) = application {
@@ -140,7 +141,7 @@ fn is_about_keys(label: &str) -> bool {
         || matches!(label, "scope_missing" | "other_application")
 }
 
-fn of_verdict(verdict: &BatchVerdict) -> Markup {
+fn of_verdict(verdict: &BatchVerdict, suppressed: bool) -> Markup {
     html! {
         @for event in &verdict.not_accepted {
             p { (capital(&event.message)) "." }
@@ -148,7 +149,11 @@ fn of_verdict(verdict: &BatchVerdict) -> Markup {
             p .exit { code { (event.reason().label()) } @if !event.field.is_empty() { " in " code { (event.field) } } }
         }
         @if verdict.accepted > 0 {
-            p { "Its destination has taken it." }
+            @if suppressed {
+                p { "Its player is suppressed: clients are told that it was accepted, and it is stored nowhere." }
+            } @else {
+                p { "Its destination has taken it." }
+            }
             @for id in &verdict.assigned_ids { p .exit { "event_id " code { (id.event_id) } } }
         }
     }

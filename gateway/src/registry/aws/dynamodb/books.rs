@@ -29,7 +29,7 @@ use super::errors::explain_books;
 use super::writes::{Done, is_conflict, refused_action};
 use super::{DynamoDbRegistry, rows as tables};
 use crate::registry::rules::{check_player, check_schema};
-use crate::registry::{AuditEntry, AuditQuery, Books, RegistryError, Schema, SchemaMode, Suppression};
+use crate::registry::{AuditEntry, AuditQuery, Books, RegistryError, Revisions, Schema, SchemaMode, Suppression};
 
 pub(super) use cache::Cached;
 
@@ -57,6 +57,12 @@ impl Book {
 
 #[async_trait]
 impl Books for DynamoDbRegistry {
+    async fn revisions(&self) -> Result<Revisions, RegistryError> {
+        let (schemas, suppressions) =
+            tokio::try_join!(self.revision(Book::Schemas), self.revision(Book::Suppressions))?;
+        Ok(Revisions { schemas, suppressions })
+    }
+
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), RegistryError> {
         self.put_audit(entry).await
     }
@@ -165,10 +171,7 @@ impl DynamoDbRegistry {
         read: fn(&Reader<'_>) -> Result<T, RegistryError>,
     ) -> Result<Vec<T>, RegistryError> {
         // The revision first: what is read after it is at least as new.
-        let revision = match self.read_entry("revisions", book.name()).await? {
-            Some(item) => self.book_row(&item).optional_number("revision")?.unwrap_or(0),
-            None => 0,
-        };
+        let revision = self.revision(book).await?;
         if let Some(known) = cached.of(revision) {
             return Ok(known);
         }
@@ -176,6 +179,13 @@ impl DynamoDbRegistry {
         let all: Vec<T> = items.iter().filter_map(|item| self.noted(read(&self.book_row(item)))).collect();
         cached.put(revision, all.clone());
         Ok(all)
+    }
+
+    async fn revision(&self, book: Book) -> Result<u64, RegistryError> {
+        match self.read_entry("revisions", book.name()).await? {
+            Some(item) => Ok(self.book_row(&item).optional_number("revision")?.unwrap_or(0)),
+            None => Ok(0),
+        }
     }
 
     fn book_row<'a>(&'a self, item: &'a Item) -> Reader<'a> {

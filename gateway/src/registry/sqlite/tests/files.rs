@@ -128,8 +128,16 @@ async fn a_damaged_page_is_an_error_and_never_an_unknown_key() {
     let registry = folder.open();
     with_key(&registry, "key-1").await;
     drop(registry);
+    let pages = "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'authorizations' AND rootpage > 0";
+    let connection = Connection::open(folder.file()).expect("opens");
+    let mut select = connection.prepare(pages).expect("reads");
+    let pages: Vec<usize> =
+        select.query_map([], |row| row.get(0)).expect("reads").map(|page| page.expect("reads")).collect();
+    drop(select);
+    drop(connection);
     let mut content = fs::read(folder.file()).expect("reads");
-    content[4_096..].fill(0);
+    // Pages count from 1.
+    pages.iter().for_each(|page| content[(page - 1) * 4_096..page * 4_096].fill(0));
     fs::write(folder.file(), &content).expect("writes");
 
     let registry = folder.open();

@@ -20,6 +20,9 @@ use crate::operate::console::pages::overview::act;
 use crate::operate::console::session::Session;
 use crate::operate::console::{Console, words};
 
+/// Suppressed players on the page; the newest come first.
+const MAX_SHOWN: usize = 100;
+
 /// What is wrong with a form that was sent.
 #[derive(Clone, Copy, Default)]
 struct Problems<'a> {
@@ -29,11 +32,12 @@ struct Problems<'a> {
 
 async fn show(console: &Console, session: &Session, id: Uuid, problems: Problems<'_>) -> Result<Response, Failure> {
     let application = console.admin.application(id).await?;
-    let suppressed = console.admin.suppressions(Some(id)).await?;
+    let mut suppressed = console.admin.suppressions(Some(id)).await?;
+    suppressed.sort_by_key(|one| std::cmp::Reverse(one.since_ms));
     let address = format!("{}/players", application_address(id));
     let unsuppress = format!("{address}/unsuppress");
     let rows = html! {
-        @for one in &suppressed {
+        @for one in suppressed.iter().take(MAX_SHOWN) {
             tr {
                 th scope="row" { code { (one.player_id) } }
                 td { (words::moment(one.since_ms)) }
@@ -48,6 +52,9 @@ async fn show(console: &Console, session: &Session, id: Uuid, problems: Problems
             p .empty { "Every player's events are kept." }
         } @else {
             (components::table("Suppressed players", &["Player", "Since", "Change"], &rows))
+            @if suppressed.len() > MAX_SHOWN {
+                p { "And " (suppressed.len() - MAX_SHOWN) " more: " code { "headgate players list" } " shows all of them." }
+            }
         }
         section .card aria-labelledby="suppress" {
             h2 #suppress { "Suppress a player" }
