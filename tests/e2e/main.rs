@@ -18,6 +18,7 @@ mod policies;
 mod power_cut;
 mod rest;
 mod shares;
+mod stacks;
 mod status_table;
 mod stock_client;
 mod streams;
