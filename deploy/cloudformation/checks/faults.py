@@ -32,7 +32,7 @@ FAULTS = [
     Fault("a value is not one of those allowed", "gateway", "  GrpcTargets:", "TargetType: ip", "TargetType: address", "lint E3030"),
     Fault("CPU and memory that Fargate does not pair", "gateway", "  TaskDefinition:", "Cpu: !FindInMap [Sizes, !Ref TaskSize, Cpu]\n      Memory: !FindInMap [Sizes, !Ref TaskSize, Memory]", 'Cpu: "2048"\n      Memory: "512"', "lint E3047"),
     Fault("a size among those offered that Fargate does not pair", "gateway", "    medium:", 'Memory: "4096"', 'Memory: "512"', "check wiring"),
-    Fault("a retired runtime", "streaming", "  Transform:", "Runtime: provided.al2023", "Runtime: nodejs12.x", "lint E2531"),
+    Fault("a retired runtime", "streaming", "  Transform:", "Runtime: provided.al2023", "Runtime: nodejs12.x", "lint E2533"),
     Fault("a function's timeout over 900 s", "streaming", "  Transform:", "Timeout: 60", "Timeout: 901", "lint E3717"),
     Fault("a tumbling window over 900 s", "streaming", "", "TumblingWindowInSeconds: 60", "TumblingWindowInSeconds: 901", "lint E3034"),
     Fault("an alarm's period of 45 s", "gateway", "  RollbackBug:", "Period: 60", "Period: 45", "lint E3615"),
@@ -107,8 +107,9 @@ def caught(fault, text):
     if tool == "rule":
         rules = guard.broken_rules({fault.stack: broken}).get(fault.stack, [])
         return None if name in rules else rules
+    before, _ = CHECKS[name](shipped())
     found, _ = CHECKS[name](shipped({fault.stack: broken}))
-    return None if found else found
+    return None if set(found) - set(before) else found
 
 
 def problems(stacks):

@@ -6,7 +6,7 @@ from checks.environment import container, environment
 from checks.template import ORDER, WORKSPACE
 
 # Written for whoever comes with a query or a client.
-FOR_OTHERS = {"data/database", "data/workgroup", "network/vpc-cidr"}
+FOR_OTHERS = {"data/database", "data/workgroup"}
 # Memory that Fargate pairs with CPU units, in MiB (least and most).
 FARGATE = {1024: (2048, 8192), 2048: (4096, 16384), 4096: (8192, 30720), 8192: (16384, 61440), 16384: (32768, 122880)}
 # Seconds between the end of a drain and the kill that Fargate sends after StopTimeout.
