@@ -24,6 +24,7 @@ mod rest;
 #[allow(dead_code, reason = "the rest of it is for the tests of the functions")]
 mod rig;
 mod shares;
+mod stacks;
 mod status_table;
 mod stock_client;
 mod streams;

@@ -131,8 +131,8 @@ async fn a_damaged_page_is_an_error_and_never_an_unknown_key() {
     let pages = "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'authorizations' AND rootpage > 0";
     let connection = Connection::open(folder.file()).expect("opens");
     let mut select = connection.prepare(pages).expect("reads");
-    let pages: Vec<usize> =
-        select.query_map([], |row| row.get(0)).expect("reads").map(|page| page.expect("reads")).collect();
+    let pages = select.query_map([], |row| row.get::<_, u32>(0)).expect("reads");
+    let pages: Vec<usize> = pages.map(|page| page.expect("reads") as usize).collect();
     drop(select);
     drop(connection);
     let mut content = fs::read(folder.file()).expect("reads");

@@ -1,0 +1,45 @@
+"""Runs the steps that were asked for, or all, and says how long each took."""
+
+import json
+import sys
+import time
+
+from checks import dashboard, environment, faults, glue, guard, lint, metrics, queries, wiring
+from checks.template import shipped
+
+STEPS = {
+    "lint": (lint.problems, "cfn-lint finds nothing, warnings included"),
+    "rules": (guard.problems, "cfn-guard finds nothing, and its rules pass their unit tests"),
+    "wiring": (wiring.problems, "stacks read what others write, and what has to fit together does"),
+    "dashboard": (dashboard.problems, "the dashboard is JSON that CloudWatch draws"),
+    "metrics": (metrics.problems, "alarms and widgets ask for metrics that somebody emits"),
+    "queries": (queries.problems, "queries.yaml is what deploy/queries makes"),
+    "glue": (glue.problems, "the Glue job finds the days that got files"),
+    "faults": (faults.problems, "every seeded fault is caught"),
+}
+
+
+def main(asked):
+    if asked == ["environment"]:
+        return environment.show()
+    if asked == ["documents"]:
+        # For an emulator's test: JSON is YAML without short tags.
+        return print(json.dumps({name: stack.document for name, stack in shipped().items()}))
+    unknown = set(asked) - set(STEPS)
+    if unknown:
+        sys.exit(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}, environment and documents")
+    stacks, failed, started = shipped(), 0, time.monotonic()
+    for name in asked or STEPS:
+        check, promise = STEPS[name]
+        began = time.monotonic()
+        found, remark = check(stacks)
+        failed += bool(found)
+        print(f"{'FAILED' if found else 'ok':7}{name:10} {promise}{remark and f' ({remark})'}, {time.monotonic() - began:.1f} s")
+        for problem in found:
+            print(f"       {problem}")
+    passed = len(asked or STEPS) - failed
+    print(f"{passed} passed, {failed} failed, {time.monotonic() - started:.1f} s")
+    sys.exit(1 if failed else 0)
+
+
+main(sys.argv[1:])

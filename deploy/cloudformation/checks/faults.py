@@ -1,0 +1,120 @@
+"""Seeded faults: each one change to a shipped template, and the checker that has to catch it.
+
+The checkers earn their place here: a template that passes says nothing if a broken one passes, too.
+"""
+
+import concurrent.futures
+import re
+import typing
+
+from checks import dashboard, guard, lint, metrics, wiring
+from checks.template import shipped
+
+
+class Fault(typing.NamedTuple):
+    """A change of the text: the first `old` after `after` becomes `new`. Found by cfn-lint's rule, ours, or a check."""
+
+    what: str
+    stack: str
+    after: str
+    old: str
+    new: str
+    by: str
+
+
+FAULTS = [
+    # What schemas know.
+    Fault("a property of a resource is misspelt", "data", "  Stream:", "RetentionPeriodHours:", "RetentionPeriodHour:", "lint E3002"),
+    Fault("a property of a container is misspelt", "gateway", "- Name: gateway", "StopTimeout:", "StopTimeOut:", "lint E3002"),
+    Fault("a value has the wrong type", "data", "  Applications:", "DeletionProtectionEnabled: true", "DeletionProtectionEnabled: [1]", "lint E3012"),
+    Fault("a Ref leads nowhere", "gateway", "  Service:", "!Ref TaskDefinition", "!Ref Taskdefinition", "lint E1020"),
+    Fault("an attribute does not exist", "gateway", "  TaskDefinition:", "!GetAtt TaskRole.Arn", "!GetAtt TaskRole.Name", "lint E1010"),
+    Fault("a value is not one of those allowed", "gateway", "  GrpcTargets:", "TargetType: ip", "TargetType: address", "lint E3030"),
+    Fault("CPU and memory that Fargate does not pair", "gateway", "  TaskDefinition:", "Cpu: !FindInMap [Sizes, !Ref TaskSize, Cpu]\n      Memory: !FindInMap [Sizes, !Ref TaskSize, Memory]", 'Cpu: "2048"\n      Memory: "512"', "lint E3047"),
+    Fault("a size among those offered that Fargate does not pair", "gateway", "    medium:", 'Memory: "4096"', 'Memory: "512"', "check wiring"),
+    Fault("a retired runtime", "streaming", "  Transform:", "Runtime: provided.al2023", "Runtime: nodejs12.x", "lint E2533"),
+    Fault("a function's timeout over 900 s", "streaming", "  Transform:", "Timeout: 60", "Timeout: 901", "lint E3717"),
+    Fault("a tumbling window over 900 s", "streaming", "", "TumblingWindowInSeconds: 60", "TumblingWindowInSeconds: 901", "lint E3034"),
+    Fault("an alarm's period of 45 s", "gateway", "  RollbackBug:", "Period: 60", "Period: 45", "lint E3615"),
+    Fault("an IAM action is misspelt", "gateway", "  TaskRole:", "kinesis:PutRecords", "kinesis:PutRecrods", "lint W3037"),
+    Fault("a parameter is used nowhere", "gateway", "", "Parameters:\n", "Parameters:\n  Unused:\n    Type: String\n    Default: x\n", "lint W2001"),
+    Fault("resources wait for each other", "data", "  Key:", "EnableKeyRotation: true", "EnableKeyRotation: !GetAtt Lake.Arn", "lint E3004"),
+    # What only we know.
+    Fault("a stop that takes longer than Fargate waits", "gateway", "- Name: gateway", "StopTimeout: 60", "StopTimeout: 150", "rule stops_fit_into_fargate"),
+    Fault("every action is allowed", "gateway", "  TaskRole:", "[kinesis:PutRecords, kinesis:DescribeStreamSummary, kinesis:ListShards]", '"*"', "rule actions_are_named"),
+    Fault("a service's every action is allowed", "streaming", "  TransformRole:", "dynamodb:GetItem", "dynamodb:*", "rule actions_are_named"),
+    Fault("an action is allowed on everything", "gateway", "  ExecutionRole:", "Resource: !Ref AdminToken", 'Resource: "*"', "rule resources_are_named"),
+    Fault("another account's service may take a role", "streaming", "  DeliveryRole:", "aws:SourceAccount:", "aws:PrincipalAccount:", "rule roles_trust_only_this_account"),
+    Fault("a bucket is not encrypted", "data", "  Lake:", "SSEAlgorithm: aws:kms", "SSEAlgorithm: AES256", "rule buckets_are_encrypted"),
+    Fault("a bucket can be made public", "data", "  Lake:", "BlockPublicPolicy: true", "BlockPublicPolicy: false", "rule buckets_are_private"),
+    Fault("a bucket takes calls without TLS", "data", "  LakePolicy:", "aws:SecureTransport:", "aws:ViaAWSService:", "rule buckets_take_tls_only"),
+    Fault("a stream is not encrypted", "data", "  Stream:", "      StreamEncryption:\n        EncryptionType: KMS\n        KeyId: !GetAtt Key.Arn\n", "", "rule streams_are_encrypted"),
+    Fault("a table can't be restored", "data", "  Books:", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false", "rule tables_are_encrypted_and_can_be_restored"),
+    Fault("a log group is kept for ever", "gateway", "  GatewayLog:", "      RetentionInDays: !Ref LogRetentionDays\n", "", "rule logs_are_encrypted_and_end"),
+    Fault("data goes with its stack", "data", "  Lake:", "DeletionPolicy: Retain", "DeletionPolicy: Delete", "rule data_outlives_its_stack"),
+    Fault("a buffer under 64 MiB with Parquet", "streaming", "  DirectDelivery:", "SizeInMBs: !Ref BufferMegabytes", "SizeInMBs: 32", "rule parquet_has_buffers_of_64_mebibytes"),
+    Fault("a parameter that allows such a buffer", "streaming", "  BufferMegabytes:", "MinValue: 64", "MinValue: 1", "rule parquet_has_buffers_of_64_mebibytes"),
+    Fault("dynamic partitioning without the partitions in the prefix", "streaming", "  StreamDelivery:", "/day=!{partitionKeyFromLambda:day}/", "/", "rule partitions_are_in_the_prefix"),
+    Fault("records of many events are not taken apart", "streaming", "  DirectDelivery:", "Type: RecordDeAggregation", "Type: AppendDelimiterToRecord", "rule direct_puts_are_taken_apart_at_newlines"),
+    Fault("errors are written among the events", "streaming", "  StreamDelivery:", "ErrorOutputPrefix: errors/stream/!{firehose:error-output-type}/", "ErrorOutputPrefix: raw_events/!{firehose:error-output-type}/", "rule errors_have_a_place"),
+    Fault("a failed item takes its whole batch along", "streaming", "  MetricsMapping:", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "rule windows_lose_nothing_quietly"),
+    Fault("batches that are given up are named nowhere", "streaming", "  MetricsMapping:", "        OnFailure:\n          Destination: !GetAtt FailedBatches.Arn\n", "        {}\n", "rule windows_lose_nothing_quietly"),
+    Fault("a secret in the environment", "gateway", "- Name: gateway", "          Secrets:\n            - Name: HEADGATE_ADMIN__TOKEN\n              ValueFrom: !Ref AdminToken\n", "            - Name: HEADGATE_ADMIN__TOKEN\n              Value: sesame-open-yourself\n", "rule secrets_are_not_in_the_environment"),
+    Fault("an image by tag", "gateway", "  GatewayImage:", '"^.+@sha256:[0-9a-f]{64}$"', '"^.+:.+$"', "rule images_are_named_by_digest"),
+    Fault("a log that can hold up events", "gateway", "- Name: gateway", "mode: non-blocking", "mode: blocking", "rule logs_hold_up_nothing"),
+    Fault("gRPC without ALPN", "gateway", "  GrpcListener:", "      AlpnPolicy: [HTTP2Only]\n", "", "rule listeners_speak_tls"),
+    Fault("the load balancer cuts off draining streams", "gateway", "  GrpcTargets:", 'enabled\n          Value: "false"', 'enabled\n          Value: "true"', "rule targets_let_the_gateway_drain"),
+    Fault("the operators' listener is open to addresses", "gateway", "  TaskSecurityGroup:\n    Type: AWS::EC2::SecurityGroup\n", "FromPort: 9090\n          ToPort: 9090\n          SourceSecurityGroupId: !GetAtt LoadBalancerSecurityGroup.GroupId", "FromPort: 9090\n          ToPort: 9090\n          CidrIp: 0.0.0.0/0", "rule operators_are_private"),
+    Fault("a deployment does not take itself back", "gateway", "        Alarms:", "Rollback: true", "Rollback: false", "rule deployments_take_themselves_back"),
+    Fault("an alarm that rings at one point", "ops", "  Unanswered:", "DatapointsToAlarm: 10", "DatapointsToAlarm: 1", "rule alarms_wait_for_more_than_one_point"),
+    Fault("an alarm for nobody", "ops", "  Unanswered:", "      AlarmActions: [!Ref Topic]\n", "", "rule alarms_tell_somebody"),
+    # What no schema and no rule about one template knows.
+    Fault("a dashboard that is no JSON", "ops", "  Dashboard:", '"stat": "Sum",', '"stat": "Sum"', "check dashboard"),
+    Fault("a variable that breaks the dashboard's JSON", "ops", "  Dashboard:", '"region": "${AWS::Region}"', '"region": ${AWS::Region}', "check dashboard"),
+    Fault("a widget over another", "ops", "  Dashboard:", '"x": 8, "y": 1,', '"x": 7, "y": 1,', "check dashboard"),
+    Fault("an alarm on a metric that nobody emits", "ops", "  DestinationDown:", "MetricName: headgate_destination_up", "MetricName: headgate_destinations_up", "check metrics"),
+    Fault("an alarm by a dimension that its metric has not", "ops", "  Cpu:", "Name: ClusterName", "Name: Cluster", "check metrics"),
+    Fault("an alarm's query by a label that its metric has not", "ops", "  RejectsByReason:", "environment, reason)", "environment, cause)", "check metrics"),
+    Fault("a widget on a metric that nobody emits", "ops", "  Dashboard:", "headgate_streams", "headgate_open_streams", "check metrics"),
+    Fault("the agent hands on a metric that the gateway has not", "gateway", "- Name: metrics", "headgate_events_settled_total", "headgate_events_decided_total", "check metrics"),
+    Fault("the agent hands on a metric by a label that it has not", "gateway", "- Name: metrics", '[["environment", "refusal"]]', '[["environment", "reason"]]', "check metrics"),
+    Fault("a filter looks for what the gateway never says", "gateway", "  DrainFailures:", "cut off at the end of the drain", "cut off at the end of a drain", "check metrics"),
+    Fault("a stack reads what no stack writes", "gateway", "  StreamName:", "/headgate/prod/data/stream-name", "/headgate/prod/data/stream", "check wiring"),
+    Fault("a drain may take longer than the stop", "gateway", "", "Value: 55s", "Value: 59s", "check wiring"),
+    Fault("a listener is on none of the container's ports", "gateway", "", "Value: 0.0.0.0:8080", "Value: 0.0.0.0:8081", "check wiring"),
+    Fault("a partition is not projected", "data", "  RawEvents:", "projection.day.type: integer", "projection.days.type: integer", "check wiring"),
+    Fault("the two tables of events differ", "data", "  ProcessedEvents:", "Name: event_time_ms", "Name: event_time", "check wiring"),
+    Fault("an alarm that the page for operators does not know", "ops", "  Unanswered:", "${Environment}-unanswered", "${Environment}-not-answered", "check wiring"),
+]
+
+CHECKS = {"dashboard": dashboard.problems, "metrics": metrics.problems, "wiring": wiring.problems}
+
+
+def faulty(fault, text):
+    """The template with the fault in it."""
+    start = text.index(fault.after)
+    at = text.index(fault.old, start)
+    return text[:at] + fault.new + text[at + len(fault.old) :]
+
+
+def caught(fault, text):
+    """None if the checker catches it, else what it said."""
+    tool, _, name = fault.by.partition(" ")
+    broken = faulty(fault, text)
+    if tool == "lint":
+        findings = lint.findings(broken, regions=lint.REGIONS[:1])
+        return None if any(re.search(rf": ({name}) ", finding) for finding in findings) else findings
+    if tool == "rule":
+        rules = guard.broken_rules({fault.stack: broken}).get(fault.stack, [])
+        return None if name in rules else rules
+    before, _ = CHECKS[name](shipped())
+    found, _ = CHECKS[name](shipped({fault.stack: broken}))
+    return None if set(found) - set(before) else found
+
+
+def problems(stacks):
+    texts = {name: stack.text for name, stack in stacks.items()}
+    with concurrent.futures.ProcessPoolExecutor(max_workers=2) as pool:
+        said = list(pool.map(caught, FAULTS, [texts[fault.stack] for fault in FAULTS]))
+    missed = [f"{fault.what} ({fault.stack}.yaml): {fault.by} missed it and said {each}" for fault, each in zip(FAULTS, said) if each is not None]
+    return missed, f"{len(FAULTS) - len(missed)} of {len(FAULTS)}"

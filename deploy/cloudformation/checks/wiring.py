@@ -1,0 +1,80 @@
+"""What no schema knows: which stack reads what another writes, and which figures have to fit together."""
+
+import re
+
+from checks.environment import container, environment
+from checks.template import ORDER, WORKSPACE
+
+# Written for whoever comes with a query or a client.
+FOR_OTHERS = {"data/database", "data/workgroup"}
+# Memory that Fargate pairs with CPU units, in MiB (least and most).
+FARGATE = {1024: (2048, 8192), 2048: (4096, 16384), 4096: (8192, 30720), 8192: (16384, 61440), 16384: (32768, 122880)}
+# Seconds between the end of a drain and the kill that Fargate sends after StopTimeout.
+MARGIN = 5
+
+
+def problems(stacks):
+    found = []
+    written, read = {}, set()
+    for name in (each for each in ORDER if each in stacks):
+        stack = stacks[name]
+        for logical_id, parameter in stack.parameters.items():
+            if "AWS::SSM::Parameter::Value" in parameter["Type"]:
+                path = parameter["Default"].removeprefix("/headgate/prod/")
+                read.add(path)
+                if path not in written:
+                    found.append(f"{name}.yaml reads {path} ({logical_id}), which no stack before it writes")
+        for logical_id, resource in stack.resources("AWS::SSM::Parameter").items():
+            path = stack.worked_out(resource["Properties"]["Name"]).removeprefix("/headgate/prod/")
+            written[path] = name
+            if not path.startswith(f"{name}/"):
+                found.append(f"{name}.yaml writes {path} ({logical_id}), in another stack's place")
+    found += [f"nobody reads {path}" for path in sorted(set(written) - read - FOR_OTHERS)]
+    if "gateway" in stacks:
+        found += gateway(stacks["gateway"])
+    if "data" in stacks:
+        found += tables(stacks["data"])
+    found += alarms_are_explained(stacks)
+    return found, f"{len(written)} parameters"
+
+
+def gateway(stack):
+    definition = container(stack)
+    variables = environment(stack, "kinesis")
+    drain = int(re.fullmatch(r"(\d+)s", variables["HEADGATE_LIFECYCLE__DRAIN_DEADLINE"]).group(1))
+    if drain + MARGIN > definition["StopTimeout"]:
+        yield f"a drain may take {drain} s, but the container is killed after {definition['StopTimeout']} s"
+    for size, pair in stack.document["Mappings"]["Sizes"].items():
+        least, most = FARGATE.get(int(pair["Cpu"]), (1, 0))
+        if not least <= int(pair["Memory"]) <= most:
+            yield f"TaskSize {size}: Fargate does not pair {pair['Cpu']} CPU units with {pair['Memory']} MiB"
+    listening = {int(variables[f"HEADGATE_{door}__LISTEN"].rsplit(":", 1)[1]) for door in ("GRPC", "REST", "OPERATE")}
+    if listening != {each["ContainerPort"] for each in definition["PortMappings"]}:
+        yield f"the gateway listens on {listening}, which are not the container's ports"
+    mounted = {each["ContainerPath"] for each in definition["MountPoints"]}
+    if variables["HEADGATE_DATA_DIR"] not in mounted:
+        yield "the gateway's data folder is on no volume, and the rest of the container can't be written"
+
+
+def tables(stack):
+    columns = {}
+    for resource in stack.resources("AWS::Glue::Table").values():
+        table = resource["Properties"]["TableInput"]
+        descriptor = table["StorageDescriptor"]
+        columns[table["Name"]] = [(each["Name"], each["Type"]) for each in descriptor["Columns"] + table["PartitionKeys"]]
+        for key in table["PartitionKeys"]:
+            kind = table["Parameters"].get(f"projection.{key['Name']}.type")
+            place = stack.worked_out(table["Parameters"]["storage.location.template"])
+            if kind is None or f"{key['Name']}=${{{key['Name']}}}/" not in place:
+                yield f"{table['Name']}: the partition {key['Name']} is not projected"
+    if columns["raw_events"] != columns["processed_events"]:
+        yield "raw_events and processed_events have other columns"
+
+
+def alarms_are_explained(stacks):
+    page = (WORKSPACE / "docs" / "operating.md").read_text()
+    for name, stack in stacks.items():
+        for resource in stack.resources("AWS::CloudWatch::Alarm").values():
+            alarm = stack.worked_out(resource["Properties"]["AlarmName"]).removeprefix("headgate-prod-")
+            if f"`{alarm}`" not in page:
+                yield f"docs/operating.md does not say what to do when `{alarm}` ({name}.yaml) rings"
