@@ -74,6 +74,7 @@ described! {
         EventsRejected = "headgate_events_rejected_reason" ["reason"] "Rejected events by reason.";
         EventsDuplicate = "headgate_events_duplicate" ["application"] "Events whose id was seen before: answered as the first one, stored once; of two payloads under one id the first wins.";
         EventsWarned = "headgate_events_warned" ["application"] "Events that were taken and do not fit the schema of their type, which is in mode warn.";
+        PlayerDeletions = "headgate_player_deletions" ["result"] "Deletions of a player's data that are over: done, or incomplete, of which the report says what is left to do.";
         BytesReceived = "headgate_received_bytes" ["application"] "Bytes of admitted messages, decompressed.";
         BatchesReceived = "headgate_batches_received" ["application"] "Batches admitted.";
         WindowEvents = "headgate_window_events" ["application", "app_version"] "TotalEvents: stored events, distinct by id, of one-minute windows of event time; added when a minute closes, late ones as they come.";

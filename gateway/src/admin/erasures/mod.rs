@@ -28,6 +28,7 @@ use super::{Actor, Admin, AdminError};
 use crate::clock::Clock;
 use crate::delivery::erase::Subject;
 use crate::ingest::member::{member, scalar, unescaped};
+use crate::metrics::Counter;
 use crate::registry::RegistryError;
 
 pub use self::job::{Erasure, State};
@@ -292,6 +293,7 @@ impl Erasures {
             }
         }
         tracing::info!(erasure = %erasure.id, state = erasure.state.as_str(), "a deletion is over");
+        self.places.lake_parts.metrics.counter(Counter::PlayerDeletions, &[erasure.state.as_str()]).inc();
         self.show(&erasure);
         let all = self.list(None);
         for id in Shelf::beyond(&all) {

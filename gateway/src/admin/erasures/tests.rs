@@ -184,6 +184,7 @@ async fn what_went_elsewhere_or_waits_to_go_there_is_never_claimed_to_be_deleted
     erasures.run_out(&CancellationToken::new()).await;
     let over = erasures.get(asked.id).expect("is there");
     assert_eq!(over.state, State::Incomplete);
+    assert_eq!(house.metrics.counter(Counter::PlayerDeletions, &["incomplete"]).get(), 1);
     assert_eq!(over.report.elsewhere, ["the Kinesis stream x: delete it there"]);
     let [error] = over.report.errors.as_slice() else { panic!("{over:?}") };
     assert_eq!(error.what, "spill/kinesis");
