@@ -1,8 +1,8 @@
 //! Headgate: the front door of a game's analytics.
 //!
-//! A batch of events enters at a [`door`], is admitted ([`admission`]), read ([`ingest`]), gathered with others
-//! ([`gather`]), delivered ([`delivery`]), and its verdict walks back. The modules are named after those stations; each
-//! imports only what stands downstream of it or beneath it.
+//! A batch of events enters at a [`door`], is admitted ([`admission`]), read ([`ingest`], which asks [`event`] what the
+//! bytes say), gathered with others ([`gather`]), delivered ([`delivery`]), and its verdict walks back. The modules are
+//! named after those stations; each imports only what stands downstream of it or beneath it.
 
 pub mod admin;
 pub mod admission;
@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod door;
+pub mod event;
 pub mod gather;
 pub mod ingest;
 pub mod live;

@@ -170,7 +170,7 @@ fn ingest(settings: &Settings, found: &mut Problems) {
     // (Firehose).
     found.range("ingest.max_event", &ingest.max_event, &(Size::kib(1)..=Size::kib(990)));
     found.range("ingest.max_name", &ingest.max_name, &(Size(1)..=Size::kib(4)));
-    found.range("ingest.max_depth", &ingest.max_depth, &(1..=crate::ingest::json::MAX_DEPTH));
+    found.range("ingest.max_depth", &ingest.max_depth, &(1..=crate::event::json::MAX_DEPTH));
     found.range("ingest.dedupe_window", &ingest.dedupe_window, &(0..=100_000_000));
     found.time("ingest.policy_refresh", ingest.policy_refresh, MILLISECOND * 100..=SECOND * 4);
 }

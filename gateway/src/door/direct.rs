@@ -11,8 +11,8 @@ use super::reply::OneReply;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
+use crate::event::scan::{self, Envelope};
 use crate::ingest::Incoming;
-use crate::ingest::scan::{self, Envelope};
 use crate::ingest::verdict::{BatchOutcome, Reply};
 use crate::registry::Purpose;
 

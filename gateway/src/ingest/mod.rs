@@ -3,13 +3,9 @@
 //! is gets it when its bucket arrives.
 
 pub mod dedupe;
-pub mod json;
-pub mod member;
 pub mod policy;
 mod reader;
 mod request_id;
-pub mod scan;
-pub mod validate;
 pub mod verdict;
 
 #[cfg(test)]
@@ -27,8 +23,6 @@ use self::dedupe::Dedupe;
 use self::policy::{Policies, Policy, Standing};
 use self::reader::{BatchReader, LOOK_AHEAD, fields, id_text, scanned};
 use self::request_id::RequestIds;
-use self::scan::{Envelope, Head};
-use self::validate::{Field, Flaw, Invalid, Limits, Problem, validate};
 use self::verdict::{Batch, BatchMetrics, BatchParts, Reply};
 use crate::admission::app::App;
 use crate::admission::budget::Permit;
@@ -37,6 +31,8 @@ use crate::clock::Clock;
 use crate::config::IngestSettings;
 use crate::delivery::rejects::Rejects;
 use crate::delivery::route::Routes;
+use crate::event::scan::{self, Envelope, Head};
+use crate::event::validate::{Field, Flaw, Invalid, Limits, Problem, validate};
 use crate::gather::InFlight;
 use crate::live::Live;
 use crate::metrics::{Counter, CounterHandle, Metrics};

@@ -12,8 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 pub use self::feed::PolicyFeed;
-use super::member::{member, scalar, unescaped};
-use super::scan::RawEvent;
+use crate::event::member::{member, scalar, unescaped};
+use crate::event::scan::RawEvent;
 use crate::registry::{JsonSchema, Schema, SchemaMode, Suppression, Violation};
 
 /// The policies of every application that has one.

@@ -11,7 +11,6 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::policy::Policies;
-use super::scan::Envelope;
 use super::verdict::{BatchOutcome, Reply};
 use super::{Incoming, Ingest, Parts};
 use crate::admission::app::{App, Apps};
@@ -21,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::{AdmissionSettings, IngestSettings, LiveSettings};
 use crate::delivery::Discard;
 use crate::delivery::route::{Outlet, Routes};
+use crate::event::scan::Envelope;
 use crate::gather::{BucketSink, ClosedBucket, FailureReason, InFlight, Lanes, LanesParts, Outcome, Packing};
 use crate::live::Live;
 use crate::metrics::Metrics;

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use headgate_proto::v1::{AssignedId, BatchVerdict, EventVerdict, EventWarning, Reason, VerdictCode};
 use uuid::Uuid;
 
-use super::validate::Invalid;
 use crate::admission::app::App;
 use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
+use crate::event::validate::Invalid;
 use crate::gather::{EventRange, FailureReason, Outcome, Waiter};
 use crate::live::AppLive;
 use crate::live::view::Verdicts;

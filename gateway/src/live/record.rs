@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::app::AppLive;
 use super::names::Names;
 use super::tally::OF_TYPE;
+use crate::event::member::unescaped;
 use crate::gather::{Outcome, Witness};
-use crate::ingest::member::unescaped;
 
 /// What a record takes beside its pages: its own fields, and its places in the lists of its buckets.
 const RECORD_BYTES: usize = 256;

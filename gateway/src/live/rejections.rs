@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::ingest::validate::Invalid;
+use crate::event::validate::Invalid;
 
 /// Causes and event types of one batch that are told apart.
 const MAX_TOLD_APART: usize = 64;

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::view::{TailEntry, TailVerdict};
 use crate::admission::refusal::Refusal;
-use crate::ingest::scan::RawEvent;
-use crate::ingest::validate::Invalid;
+use crate::event::scan::RawEvent;
+use crate::event::validate::Invalid;
 use crate::registry::Violation;
 
 /// Bytes of `event_data` that are shown.

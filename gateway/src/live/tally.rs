@@ -14,10 +14,10 @@ use super::record::{Page, Record};
 use super::rejections::Rejections;
 use super::tail::{Sampler, accepted_entry};
 use super::view::TailEntry;
+use crate::event::member::{member, scalar};
+use crate::event::scan::RawEvent;
+use crate::event::validate::Invalid;
 use crate::gather::{BucketId, Witness};
-use crate::ingest::member::{member, scalar};
-use crate::ingest::scan::RawEvent;
-use crate::ingest::validate::Invalid;
 use crate::registry::Violation;
 
 /// Segments of a batch that are found again; a batch that goes on in one from before these knows it twice.

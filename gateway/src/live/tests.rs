@@ -12,9 +12,9 @@ use crate::admission::app::Apps;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::{AdmissionSettings, LiveSettings, Size};
+use crate::event::scan::RawEvent;
+use crate::event::validate::{Field, Invalid, Problem};
 use crate::gather::{BucketId, FailureReason, Outcome, Witness};
-use crate::ingest::scan::RawEvent;
-use crate::ingest::validate::{Field, Invalid, Problem};
 use crate::metrics::Metrics;
 
 /// A minute, in milliseconds.

@@ -27,7 +27,7 @@ use super::books::masked;
 use super::{Actor, Admin, AdminError};
 use crate::clock::Clock;
 use crate::delivery::erase::Subject;
-use crate::ingest::member::{member, scalar, unescaped};
+use crate::event::member::{member, scalar, unescaped};
 use crate::metrics::Counter;
 use crate::registry::RegistryError;
 

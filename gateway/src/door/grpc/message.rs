@@ -14,7 +14,7 @@ use crate::admission::app::App;
 use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
 use crate::door::decompress::{Decompressor, Encoding};
-use crate::ingest::scan;
+use crate::event::scan;
 
 /// A message's prefix: one byte for compression, four for the length.
 const PREFIX: usize = 5;

@@ -37,7 +37,7 @@ use crate::door::intake::Intake;
 use crate::door::listener::Services;
 use crate::door::open_calls::OpenCalls;
 use crate::door::slow_readers::SlowReaders;
-use crate::ingest::scan::{Envelope, Head};
+use crate::event::scan::{Envelope, Head};
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
 use crate::registry::Purpose;

@@ -14,8 +14,8 @@ use crate::door::kill::KillSwitch;
 use crate::door::open_calls::OpenCall;
 use crate::door::reply::OneReply;
 use crate::door::unsent::Unsent;
+use crate::event::scan::Envelope;
 use crate::ingest::Incoming;
-use crate::ingest::scan::Envelope;
 use crate::ingest::verdict::{BatchOutcome, Reply};
 use crate::registry::Purpose;
 

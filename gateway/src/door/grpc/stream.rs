@@ -29,8 +29,8 @@ use crate::admission::refusal::Refusal;
 use crate::door::connection::Leave;
 use crate::door::kill::KillSwitch;
 use crate::door::open_calls::OpenCall;
+use crate::event::scan::Envelope;
 use crate::ingest::Incoming;
-use crate::ingest::scan::Envelope;
 use crate::ingest::verdict::Reply;
 use crate::registry::Purpose;
 

@@ -12,7 +12,7 @@ use prost::encoding::{encode_varint, encoded_len_varint};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use self::event::RestEvent;
-use crate::ingest::validate::Flaw;
+use crate::event::validate::Flaw;
 
 /// `PublishEventsRequest.events`, of a length.
 const EVENTS_TAG: u8 = 1 << 3 | 2;

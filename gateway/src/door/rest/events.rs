@@ -25,9 +25,9 @@ use crate::door::connection::LeaveSignal;
 use crate::door::kill::KillSwitch;
 use crate::door::reply::OneReply;
 use crate::door::unsent::Unsent;
+use crate::event::scan::Envelope;
+use crate::event::validate::Invalid;
 use crate::ingest::Incoming;
-use crate::ingest::scan::Envelope;
-use crate::ingest::validate::Invalid;
 use crate::ingest::verdict::{BatchOutcome, Reply};
 use crate::registry::Purpose;
 

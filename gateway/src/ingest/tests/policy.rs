@@ -5,8 +5,8 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::{House, application, event};
+use crate::event::scan::Envelope;
 use crate::gather::Outcome;
-use crate::ingest::scan::Envelope;
 use crate::live::view::TailVerdict;
 use crate::registry::{Schema, SchemaMode, Suppression};
 

@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{bytes_len, put_bytes};
-use crate::ingest::validate::{Field, Invalid, Problem};
+use crate::event::validate::{Field, Invalid, Problem};
 
 /// So much of the name of a field that events do not have is repeated to its sender.
 const MAX_NAME_SHOWN: usize = 64;

@@ -2,7 +2,7 @@ use headgate_proto::v1::{Event, PublishEventsRequest};
 use prost::Message;
 
 use super::*;
-use crate::ingest::validate::{Field, Invalid, Problem};
+use crate::event::validate::{Field, Invalid, Problem};
 
 const ID: &str = "5f8e8e5c-6d1a-4c42-9f5a-0d4f4e1b2c3d";
 
@@ -42,8 +42,8 @@ fn every_field_arrives_and_event_data_byte_for_byte() {
     assert_eq!((event.event_version.as_str(), event.app_version.as_str()), ("1.0", "2.1"));
     assert_eq!(event.event_data, data.as_bytes());
     assert_eq!(event.partition_key, "");
-    let first = crate::ingest::scan::events(&batch.message, crate::ingest::scan::Envelope::Publish).next();
-    let leading = first.and_then(crate::ingest::scan::leading_id);
+    let first = crate::event::scan::events(&batch.message, crate::event::scan::Envelope::Publish).next();
+    let leading = first.and_then(crate::event::scan::leading_id);
     assert_eq!(leading, Some(ID.as_bytes()), "the id comes first, as the scan likes it");
 }
 

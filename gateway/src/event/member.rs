@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::json::check_object;
+    use crate::event::json::check_object;
 
     fn text(object: &str) -> Option<String> {
         assert!(check_object(object.as_bytes(), 64).is_ok(), "{object}");
