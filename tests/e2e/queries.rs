@@ -14,7 +14,7 @@ use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::seed::seed;
 use headgate_tests::{binary, python};
 use prost_types::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const BATCH: usize = 500;
 const DAY_MS: i64 = 86_400_000;
@@ -22,16 +22,17 @@ const DAY_MS: i64 = 86_400_000;
 const DAYS_AT_ONCE: usize = 60;
 
 /// An event that the games' players want sent.
-#[derive(Clone, Debug, Deserialize)]
-struct ToSend {
-    application_id: String,
-    event_id: String,
-    event_type: String,
-    event_name: String,
-    app_version: Option<String>,
-    event_time_ms: i64,
-    event_data: Option<String>,
-    again: bool,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ToSend {
+    pub(crate) application_id: String,
+    pub(crate) application_name: String,
+    pub(crate) event_id: String,
+    pub(crate) event_type: String,
+    pub(crate) event_name: String,
+    pub(crate) app_version: Option<String>,
+    pub(crate) event_time_ms: i64,
+    pub(crate) event_data: Option<String>,
+    pub(crate) again: bool,
 }
 
 /// What was found.
@@ -65,17 +66,17 @@ impl From<&ToSend> for Event {
     }
 }
 
-fn queries() -> PathBuf {
+pub(crate) fn queries() -> PathBuf {
     binary::workspace().join("deploy/queries")
 }
 
-fn script(name: &str) -> Command {
+pub(crate) fn script(name: &str) -> Command {
     let mut command = Command::new(python::analyst());
     command.arg("-B").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/queries").join(name));
     command
 }
 
-async fn run(mut command: Command) -> String {
+pub(crate) async fn run(mut command: Command) -> String {
     let running = tokio::task::spawn_blocking(move || python::run(&mut command));
     running.await.expect("a command can be run").unwrap_or_else(|problem| panic!("{problem}"))
 }

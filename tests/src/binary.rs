@@ -1,5 +1,5 @@
-//! The binaries, `headgate`, `headgate-loadtest` and `headgate-transform`, built once for a run of tests, in the profile
-//! of the tests.
+//! The binaries, `headgate`, `headgate-loadtest` and the functions', built once for a run of tests, in the profile of the
+//! tests.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ const VARIABLE: &str = "HEADGATE_TEST_BINARY";
 const GATEWAY: &str = "headgate";
 const LOAD_TESTER: &str = "headgate-loadtest";
 const TRANSFORM: &str = "headgate-transform";
+const METRICS: &str = "headgate-metrics";
 
 /// The repository's root.
 #[must_use]
@@ -59,6 +60,12 @@ pub fn loadtest() -> &'static Path {
 #[must_use]
 pub fn transform() -> &'static Path {
     &built().transform
+}
+
+/// The path of the function that counts for CloudWatch.
+#[must_use]
+pub fn metrics() -> &'static Path {
+    &built().metrics
 }
 
 /// The `headgate` command, blind to settings of the environment that the tests run in.
@@ -113,6 +120,7 @@ struct Built {
     gateway: PathBuf,
     load_tester: PathBuf,
     transform: PathBuf,
+    metrics: PathBuf,
 }
 
 fn built() -> &'static Built {
@@ -129,7 +137,7 @@ fn build() -> Built {
         .current_dir(workspace())
         // The workspace as a whole, so that the features of dependencies are those that the tests were built with.
         .args(["build", "--workspace", "--profile", profile])
-        .args(["--bin", GATEWAY, "--bin", LOAD_TESTER, "--bin", TRANSFORM])
+        .args([GATEWAY, LOAD_TESTER, TRANSFORM, METRICS].iter().flat_map(|name| ["--bin", *name]))
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target_dir)
         .stderr(Stdio::inherit())
@@ -143,5 +151,5 @@ fn build() -> Built {
         let found = of_it.filter_map(|artifact| artifact.executable.clone()).next();
         found.unwrap_or_else(|| panic!("cargo does not name the {name} that it built"))
     };
-    Built { gateway: path(GATEWAY), load_tester: path(LOAD_TESTER), transform: path(TRANSFORM) }
+    Built { gateway: path(GATEWAY), load_tester: path(LOAD_TESTER), transform: path(TRANSFORM), metrics: path(METRICS) }
 }

@@ -1,5 +1,5 @@
 //! MiniStack, an emulator of AWS, as a process of its own on a free loopback port: one for each test, ended with it. Its
-//! package is installed once, into `target/ministack`.
+//! packages are installed once, into `target/ministack`.
 //!
 //! Where it differs from DynamoDB, as far as the tests here could notice: its indexes and its eventually consistent
 //! reads are never behind, it never throttles, and it takes any credentials. Its shards take any rate, and its Firehose
@@ -26,8 +26,9 @@ use tempfile::TempDir;
 use crate::gateway::free_address;
 use crate::{binary, http as asked, poll, python};
 
-/// The module that the package brings, and the version that the tests are known to pass with.
-const PACKAGES: [(&str, &str); 1] = [("ministack", "ministack==1.5.33")];
+/// The modules that the packages bring, and the version that the tests are known to pass with. DuckDB is what the
+/// emulator writes Parquet and answers Athena with.
+const PACKAGES: [(&str, &str); 2] = [("ministack", "ministack==1.5.33"), ("duckdb", "duckdb>=1.2,<2")];
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
 const REGION: &str = "eu-west-1";
@@ -69,6 +70,8 @@ impl MiniStack {
             .current_dir(folder.path())
             .env("BIND_HOST", address.ip().to_string())
             .env("GATEWAY_PORT", address.port().to_string())
+            // Of what it does by itself, not at a call: there it believes the caller.
+            .env("MINISTACK_REGION", REGION)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)

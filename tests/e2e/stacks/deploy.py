@@ -1,13 +1,19 @@
-"""Deploys the stacks of deploy/cloudformation on an emulator of AWS and reads them back: `stacks.py < DOCUMENTS`, where
-DOCUMENTS is what `deploy/cloudformation/check documents` prints, with AWS_ENDPOINT_URL set.
+"""Deploys the stacks of deploy/cloudformation on an emulator of AWS and reads them back:
 
-Prints, as JSON, each stack's status and resources, and the environment of the gateway's container as the task definition
-that was registered has it. What the emulator refuses is left out, and parameters of type Number are put in as numbers, since
-it takes them for text (AWS does not); nothing else is changed.
+  deploy.py --transform BINARY --metrics BINARY --registry URL < DOCUMENTS
+
+DOCUMENTS is what `deploy/cloudformation/check documents` prints; AWS_ENDPOINT_URL is set. The functions are these binaries.
+
+Prints, as JSON, each stack's status, its resources and what was left out or changed, and the environment of the gateway's
+container as the task definition that was registered has it. Left out is what the emulator refuses. Changed are parameters
+of type Number, which are put in as numbers, since it takes them for text (AWS does not), and where the transform function
+finds its table: while the emulator's Firehose waits for it, the emulator answers nothing, so the table is at `--registry`.
 """
 
+import argparse
 import io
 import json
+import platform
 import sys
 import zipfile
 
@@ -21,6 +27,8 @@ GIVEN = {
         "TransformCode": "transform.zip",
         "MetricsCode": "metrics.zip",
         "DeduplicateScript": "deduplicate.py",
+        # Of the machine that the emulator runs them on.
+        "FunctionArchitecture": {"aarch64": "arm64"}.get(platform.machine(), "x86_64"),
     },
     "gateway": {
         "GatewayImage": DIGEST.format("gateway"),
@@ -71,6 +79,24 @@ def numbers(document):
     return {**document, "Resources": put_in(document["Resources"])}
 
 
+def elsewhere(document, registry):
+    """The streaming stack with the transform function's table at another address; and what that changed."""
+    variables = document["Resources"]["Transform"]["Properties"]["Environment"]["Variables"]
+    variables["AWS_ENDPOINT_URL_DYNAMODB"] = registry
+    return ["Transform.Environment.AWS_ENDPOINT_URL_DYNAMODB"]
+
+
+def zipped(binary):
+    """A function's zip. Not packed: that takes its time for a debug build."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        with open(binary, "rb") as file:
+            archive.writestr(entry, file.read())
+    return code.getvalue()
+
+
 def refers(value, gone):
     if not isinstance(value, dict) or len(value) != 1:
         return False
@@ -105,14 +131,16 @@ def deploy(cloudformation, s3, name, document):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("transform", "metrics", "registry"):
+        parser.add_argument(f"--{name}", required=True)
+    args = parser.parse_args()
     documents = json.load(sys.stdin)
+    changed = elsewhere(documents["streaming"], args.registry)
     s3, cloudformation, ecs = (boto3.client(service) for service in ("s3", "cloudformation", "ecs"))
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("bootstrap", "#!/bin/sh\nexit 1\n")
-    for key in ("transform.zip", "metrics.zip"):
-        s3.put_object(Bucket=BUCKET, Key=key, Body=code.getvalue())
+    for key, binary in (("transform.zip", args.transform), ("metrics.zip", args.metrics)):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=zipped(binary))
     stacks = {name: deploy(cloudformation, s3, name, document) for name, document in documents.items()}
     task = ecs.describe_task_definition(taskDefinition="headgate-prod")["taskDefinition"]
     container = next(each for each in task["containerDefinitions"] if each["name"] == "gateway")
@@ -120,7 +148,7 @@ def main():
     # The emulator forgets a container's secrets; there is one.
     token = boto3.client("secretsmanager").get_secret_value(SecretId=stacks["gateway"]["resources"]["AdminToken"])
     environment["HEADGATE_ADMIN__TOKEN"] = token["SecretString"]
-    print(json.dumps({"stacks": stacks, "environment": environment}))
+    print(json.dumps({"stacks": stacks, "changed": changed, "environment": environment}))
 
 
 if __name__ == "__main__":
