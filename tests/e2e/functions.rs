@@ -1,4 +1,7 @@
-//! The table that the gateway writes and the one that Firehose writes with the function's rows are the same.
+//! What the functions make of the stream is what the gateway makes of it itself: the rows of its lake, and the minutes of its
+//! windows.
+
+mod minutes;
 
 use std::path::Path;
 
