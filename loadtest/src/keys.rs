@@ -48,7 +48,7 @@ pub struct Keys {
 pub struct KeySource<'a> {
     /// `--api-key-file`.
     pub file: Option<&'a Path>,
-    /// The variable [`KEY_VARIABLE`].
+    /// The variable [`KEY_VARIABLE`]: a key, or the lines of a file with keys.
     pub given: Option<&'a str>,
     /// The key of a gateway's demo application, usually [`DEMO_KEY_FILE`]; none if the target is another machine.
     pub demo: Option<&'a Path>,
@@ -99,7 +99,9 @@ pub enum KeyError {
     #[error("{KEY_VARIABLE}: {0}")]
     Given(&'static str),
     /// There is one key for several applications.
-    #[error("--apps {0} needs {0} keys: give --api-key-file FILE with one key on each line")]
+    #[error(
+        "--apps {0} needs {0} keys: give --api-key-file FILE, or the variable {KEY_VARIABLE}, with one key on each line"
+    )]
     OneForMany(u32),
     /// There is no key at all.
     #[error("no API key: set the variable {KEY_VARIABLE}, or give --api-key-file FILE")]
@@ -118,6 +120,10 @@ impl Keys {
         }
         if let Some(given) = source.given {
             let key = given.trim();
+            // A secret of a container comes as a variable, and may hold what a file would.
+            if key.contains('\n') {
+                return Self::of_text(key, Path::new(KEY_VARIABLE), apps);
+            }
             check(key).map_err(KeyError::Given)?;
             let one = || Self { keys: vec![ApiKey { name: None, key: key.to_owned() }], findings: Vec::new() };
             return if apps == 1 { Ok(one()) } else { Err(KeyError::OneForMany(apps)) };
@@ -132,6 +138,12 @@ impl Keys {
     fn of_file(path: &Path, apps: u32) -> Result<Self, KeyError> {
         let failed = |error| KeyError::File { path: path.to_path_buf(), error };
         let text = std::fs::read_to_string(path).map_err(failed)?;
+        let keys = Self::of_text(&text, path, apps)?;
+        Ok(Self { findings: open_to_others(path).into_iter().collect(), ..keys })
+    }
+
+    /// Of lines; `path` is where they are, for errors.
+    fn of_text(text: &str, path: &Path, apps: u32) -> Result<Self, KeyError> {
         let mut keys: Vec<ApiKey> = Vec::new();
         let mut lines = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
@@ -150,7 +162,7 @@ impl Keys {
             return Err(KeyError::TooFew { path: path.to_path_buf(), keys: keys.len(), apps });
         }
         keys.truncate(apps as usize);
-        Ok(Self { keys, findings: open_to_others(path).into_iter().collect() })
+        Ok(Self { keys, findings: Vec::new() })
     }
 
     /// The keys, one for each application, in the file's order.
@@ -293,6 +305,10 @@ mod tests {
         assert!(matches!(key(&KeySource { demo: Some(&gone), ..none }), Err(KeyError::None)));
         assert!(matches!(key(&KeySource { file: Some(&gone), ..all }), Err(KeyError::File { .. })));
         assert!(matches!(key(&KeySource { file: None, given: Some("a b"), ..all }), Err(KeyError::Given(_))));
+        let lines = KeySource { given: Some("arena hg_one\nhg_two\n"), ..none };
+        assert_eq!(shown(&Keys::find(&lines, 2).expect("two keys")), [(Some("arena"), "hg_one"), (None, "hg_two")]);
+        let few = Keys::find(&lines, 3).expect_err("refused").to_string();
+        assert!(few.starts_with("HEADGATE_API_KEY holds 2 keys"), "{few}");
         for source in [KeySource { file: None, ..all }, KeySource { demo: Some(demo.path()), ..none }] {
             assert!(matches!(Keys::find(&source, 3), Err(KeyError::OneForMany(3))));
         }

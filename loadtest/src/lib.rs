@@ -29,6 +29,8 @@ pub mod run;
 #[cfg(feature = "cli")]
 pub mod scenario;
 pub mod slo;
+#[cfg(feature = "cli")]
+pub mod store;
 pub mod target;
 pub mod terminal;
 pub mod verify;

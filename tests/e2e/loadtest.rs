@@ -1,10 +1,12 @@
 //! The load tester's own binary against real gateways: its figures are true, its verdicts right, its exit statuses kept.
 
+mod fargate;
 mod judgement;
 mod kinesis;
 mod report;
 mod shards;
 mod stall;
+mod store;
 mod usage;
 
 use std::path::Path;

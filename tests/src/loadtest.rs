@@ -45,8 +45,11 @@ impl LoadTester {
         let folder = tempfile::tempdir().expect("a folder");
         let file = |name: &str| File::create(folder.path().join(name)).expect("the folder can be written");
         let mut all: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        if arguments.first() == Some(&"run") {
+        let is_run = arguments.first() == Some(&"run");
+        if is_run && !arguments.contains(&"--result-dir") {
             all.extend([OsString::from("--result-dir"), folder.path().into()]);
+        }
+        if is_run && !arguments.contains(&"--progress") {
             all.extend(["--progress", "json"].map(OsString::from));
         }
         let all: Vec<&OsStr> = all.iter().map(OsString::as_os_str).collect();

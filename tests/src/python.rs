@@ -1,6 +1,6 @@
 //! Pythons with what others' programs need: a stock client and a stock reader of the lake in `target/python`, which the
-//! demo uses too, a stock consumer of Kinesis in `target/consumer`, and in `target/analyst` what asks a lake queries that
-//! are for Athena; made once and kept. Where one can't be had, the test that asks for it fails and says why.
+//! demo uses too, a stock consumer of Kinesis in `target/consumer`, in `target/analyst` what asks a lake queries that
+//! are for Athena, and in `target/awscli` AWS's command line; made once and kept. Where one can't be had, the test that asks for it fails and says why.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,9 @@ const CONSUMER_PACKAGES: [(&str, &str); 2] =
 
 /// What asks DuckDB what was written for Athena. sqlglot's next version may translate differently.
 const ANALYST_PACKAGES: [(&str, &str); 2] = [("duckdb", "duckdb>=1.2,<2"), ("sqlglot", "sqlglot>=30,<31")];
+
+/// AWS's own command line, with which the stacks are deployed.
+const AWS_CLI_PACKAGES: [(&str, &str); 1] = [("awscli", "awscli>=1.40,<2")];
 
 /// The interpreter of the stock client and reader.
 ///
@@ -48,6 +51,19 @@ pub fn consumer() -> &'static Path {
 pub fn analyst() -> &'static Path {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| made_or_panic("analyst", "the queries", &ANALYST_PACKAGES))
+}
+
+/// The folder with AWS's command line, `aws`.
+///
+/// # Panics
+/// As [`interpreter`].
+#[must_use]
+pub fn aws_cli() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let python = made_or_panic("awscli", "AWS's command line", &AWS_CLI_PACKAGES);
+        python.parent().expect("a program is in a folder").to_owned()
+    })
 }
 
 fn made_or_panic(folder: &str, what_for: &str, packages: &[(&str, &str)]) -> PathBuf {

@@ -8,7 +8,7 @@ import yaml
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
 WORKSPACE = FOLDER.parent.parent
 # In the order in which they are deployed. `queries` is made of deploy/queries, where there are any.
-ORDER = ["network", "data", "streaming", "gateway", "ops", "queries"]
+ORDER = ["network", "data", "streaming", "gateway", "ops", "queries", "loadtest"]
 
 PSEUDO = {
     "AWS::Region": "eu-west-1",
@@ -22,6 +22,8 @@ PSEUDO = {
 GIVEN = {
     "GatewayImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/headgate/gateway@sha256:" + "0" * 64,
     "AgentImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/headgate/agent@sha256:" + "0" * 64,
+    "LoadTesterImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/headgate/loadtest@sha256:" + "0" * 64,
+    "GatewayHost": "play.example.com",
     "CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1",
     "ArtifactBucket": "artifacts",
     "TransformCode": "transform.zip",

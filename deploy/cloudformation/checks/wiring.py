@@ -3,7 +3,7 @@
 import re
 
 from checks.environment import container, environment
-from checks.template import ORDER, WORKSPACE
+from checks.template import FOLDER, ORDER, WORKSPACE
 
 # Written for whoever comes with a query or a client.
 FOR_OTHERS = {"data/database", "data/workgroup"}
@@ -29,7 +29,11 @@ def problems(stacks):
             written[path] = name
             if not path.startswith(f"{name}/"):
                 found.append(f"{name}.yaml writes {path} ({logical_id}), in another stack's place")
-    found += [f"nobody reads {path}" for path in sorted(set(written) - read - FOR_OTHERS)]
+    by_script = {f"loadtest/{name}" for name in re.findall(r'told_of\("([\w-]+)"\)', (FOLDER / "loadtest").read_text())}
+    if "loadtest" in stacks:
+        found += [f"the script loadtest reads {path}, which no stack writes" for path in sorted(by_script - set(written))]
+        found += load_test(stacks["loadtest"])
+    found += [f"nobody reads {path}" for path in sorted(set(written) - read - by_script - FOR_OTHERS)]
     if "gateway" in stacks:
         found += gateway(stacks["gateway"])
     if "data" in stacks:
@@ -44,16 +48,36 @@ def gateway(stack):
     drain = int(re.fullmatch(r"(\d+)s", variables["HEADGATE_LIFECYCLE__DRAIN_DEADLINE"]).group(1))
     if drain + MARGIN > definition["StopTimeout"]:
         yield f"a drain may take {drain} s, but the container is killed after {definition['StopTimeout']} s"
-    for size, pair in stack.document["Mappings"]["Sizes"].items():
-        least, most = FARGATE.get(int(pair["Cpu"]), (1, 0))
-        if not least <= int(pair["Memory"]) <= most:
-            yield f"TaskSize {size}: Fargate does not pair {pair['Cpu']} CPU units with {pair['Memory']} MiB"
+    yield from sizes(stack)
     listening = {int(variables[f"HEADGATE_{door}__LISTEN"].rsplit(":", 1)[1]) for door in ("GRPC", "REST", "OPERATE")}
     if listening != {each["ContainerPort"] for each in definition["PortMappings"]}:
         yield f"the gateway listens on {listening}, which are not the container's ports"
     mounted = {each["ContainerPath"] for each in definition["MountPoints"]}
     if variables["HEADGATE_DATA_DIR"] not in mounted:
         yield "the gateway's data folder is on no volume, and the rest of the container can't be written"
+
+
+def sizes(stack):
+    for size, pair in stack.document["Mappings"]["Sizes"].items():
+        least, most = FARGATE.get(int(pair["Cpu"]), (1, 0))
+        if not least <= int(pair["Memory"]) <= most:
+            yield f"{stack.name}.yaml, TaskSize {size}: Fargate does not pair {pair['Cpu']} CPU units with {pair['Memory']} MiB"
+
+
+def load_test(stack):
+    yield from sizes(stack)
+    definition = stack.worked_out(container(stack, "load-tester"))
+    command, variables = definition["Command"], {each["Name"]: each["Value"] for each in definition["Environment"]}
+    flags = dict(zip(command[1::2], command[2::2]))
+    host = re.fullmatch(r"https://([^:]+):\d+", flags["--host"])
+    if command[0] != "run" or not host or host.group(1) != flags["--i-own-this-target"]:
+        yield "the load tester's command does not load, over TLS, the host that it names as its own"
+    # What the load tester looks for (docs/load-testing.md, keys).
+    if [each["Name"] for each in definition["Secrets"]] != ["HEADGATE_API_KEY"]:
+        yield "the load tester does not get its keys"
+    mounted = {each["ContainerPath"] for each in definition["MountPoints"]}
+    if {definition["WorkingDirectory"], variables["TMPDIR"]} - mounted:
+        yield "the load tester keeps its result on no volume, and the rest of the container can't be written"
 
 
 def tables(stack):

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, remote};
 use crate::merge::{CompareOptions, compare as compare_results};
-use crate::{report, result};
+use crate::report;
 
 /// Flags of `compare`.
 #[derive(Args)]
 pub(super) struct CompareArgs {
-    /// The result to compare with.
+    /// The result to compare with: a file, or s3://BUCKET/KEY.
     a: PathBuf,
     /// The result in question.
     b: PathBuf,
@@ -31,8 +31,7 @@ pub(super) struct CompareArgs {
 
 /// Compares, and says the exit status: 3 if the second is worse.
 pub(super) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
-    let read = |path| result::read(path).map_err(Failure::usage);
-    let (a, b) = (read(&args.a)?, read(&args.b)?);
+    let (a, b) = (remote::read(&args.a)?, remote::read(&args.b)?);
     let options = CompareOptions { tolerance: args.tolerance, force: args.force, ..CompareOptions::default() };
     let comparison = compare_results(&a, &b, &options).map_err(Failure::usage)?;
     if args.json {

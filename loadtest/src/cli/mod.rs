@@ -1,10 +1,12 @@
 //! The command line of `headgate-loadtest`.
 
+mod authorities;
 mod calibrate;
 mod compare;
 mod goose_flags;
 mod merge;
 mod plan;
+mod remote;
 mod report;
 mod results;
 mod run;

@@ -8,22 +8,20 @@ use super::Failure;
 use crate::config::RunConfig;
 use crate::report;
 use crate::result::{self, RunResult};
+use crate::store::Name;
 
 /// Where a run's result and report go.
 pub(super) struct Files {
     pub(super) folder: PathBuf,
-    json: PathBuf,
-    html: PathBuf,
+    pub(super) json: PathBuf,
+    pub(super) html: PathBuf,
 }
 
 impl Files {
     /// The files in this folder (none: one named after the scenario, the time and the shard), which is made. Shards may
     /// share a folder, since their files are named after them.
     pub(super) fn new(folder: Option<&Path>, config: &RunConfig, now: SystemTime) -> Result<Self, Failure> {
-        let shard = match config.shard.of {
-            1 => String::new(),
-            of => format!("-{}-of-{of}", config.shard.index),
-        };
+        let shard = Name::suffix(config.shard);
         let folder = folder.map_or_else(
             || {
                 let time = humantime::format_rfc3339_seconds(now).to_string().replace(':', "");
@@ -31,7 +29,7 @@ impl Files {
             },
             Path::to_path_buf,
         );
-        let json = folder.join(format!("result{shard}.json"));
+        let json = folder.join(Name::Result(config.shard).text());
         let html = folder.join(format!("report{shard}.html"));
         if let Some(there) = [&json, &html].into_iter().find(|file| file.exists()) {
             let there = there.display();

@@ -11,9 +11,10 @@ use tokio::runtime::Builder;
 use super::calibrate::{self, Capacity};
 use super::results::Files;
 use super::run_args::{RunArgs, duration};
-use super::{Failure, goose_flags, plan};
+use super::{Failure, authorities, goose_flags, plan, remote};
 use crate::config::{Driver, LoadError, Profile, RunConfig};
 use crate::drive::Connector;
+use crate::health::environment;
 use crate::keys::{DEMO_KEY_FILE, KEY_VARIABLE, KeySource, Keys};
 use crate::load::{Secrets, epoch_now};
 use crate::progress::{Mode, Opening, Progress};
@@ -23,6 +24,7 @@ use crate::result::{self, RunResult, Verdict};
 use crate::run::{Finished, Job, RunError, judge, search, workers};
 use crate::scenario::{self, Loaded};
 use crate::slo::Rule;
+use crate::store::Notice;
 use crate::target::{check_target, is_this_machine};
 use crate::terminal::keep_standard_output;
 use crate::verify::{Destination, Expectation, Options, verify};
@@ -52,7 +54,9 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
     if !args.allow_invalid && config.search.is_none() {
         refuse_what_is_too_much(&capacity, &shown, args.cpu_limit_pct)?;
     }
-    let files = Files::new(args.result_dir.as_deref(), &config, now())?;
+    let remote = args.result_dir.as_deref().map(remote::place).transpose()?.flatten();
+    let folder = args.result_dir.as_deref().filter(|_| remote.is_none());
+    let files = Files::new(folder, &config, now())?;
 
     // Goose says on standard output how many users were launched.
     keep_standard_output().map_err(Failure::internal)?;
@@ -67,6 +71,15 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::internal)?;
+    let remote = match remote {
+        Some(place) => {
+            let notice = Notice::new(&config, environment().host, args.start_at.unwrap_or_else(epoch_now));
+            let bucket = runtime.block_on(remote::begin(place, &notice))?;
+            progress.note(&format!("the result goes to {} at the end", bucket.place()));
+            Some(bucket)
+        }
+        None => None,
+    };
     let scrape = Arc::new(Mutex::new(Scrape::default()));
     let _endpoint = match args.prometheus {
         Some(address) => {
@@ -146,6 +159,11 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
             conclude(&mut result, &found, conclusive)?
         }
     };
+    if let Some(bucket) = &remote
+        && let Err(error) = runtime.block_on(remote::leave(bucket, &files))
+    {
+        failed = Some(failed.map_or_else(|| error.clone(), |verification| format!("{verification}\n{error}")));
+    }
     progress.close(&result, &written);
     match failed {
         Some(what) => Err(Failure::internal(what)),
@@ -229,6 +247,7 @@ fn secrets(args: &RunArgs, config: &RunConfig) -> Result<(Secrets, Vec<String>),
         Some(path) => {
             Some(fs::read(path).map_err(|error| Failure::usage(format!("--tls-ca {}: {error}", path.display())))?)
         }
+        None if config.endpoint.starts_with("https://") => Some(authorities::of_this_machine()?),
         None => None,
     };
     let api_keys: Vec<_> = keys.as_slice().iter().map(|key| key.expose().to_owned()).collect();

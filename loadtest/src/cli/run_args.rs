@@ -43,14 +43,15 @@ pub(super) struct RunArgs {
     /// API keys, one for each application, one a line. Without it: HEADGATE_API_KEY, or the embedded default's own key.
     #[arg(long, help_heading = "Target", value_name = "FILE")]
     pub(super) api_key_file: Option<PathBuf>,
-    /// The certificate authority of an https target, in PEM.
+    /// The certificate authority of an https target, in PEM. Default: those that this machine trusts.
     #[arg(long, help_heading = "Target", value_name = "FILE")]
     pub(super) tls_ca: Option<PathBuf>,
     /// Needed for a target that is not this machine: names it once more.
     #[arg(long, help_heading = "Target", value_name = "HOST")]
     pub(super) i_own_this_target: Vec<String>,
-    /// Where the result and the report go. No result in it is written over. Default: headgate-loadtest/SCENARIO-TIME.
-    #[arg(long, help_heading = "Output", value_name = "DIR")]
+    /// Where the result and the report go: a folder, or s3://BUCKET/PREFIX, and then the files are kept in the default folder,
+    /// too. No result in it is written over. Default: headgate-loadtest/SCENARIO-TIME.
+    #[arg(long, help_heading = "Output", value_name = "DIR|S3")]
     pub(super) result_dir: Option<PathBuf>,
     /// What is shown while it runs: auto, plain, json or off.
     #[arg(long, help_heading = "Output", value_name = "MODE", default_value = "auto")]

@@ -35,6 +35,7 @@ GIVEN = {
         "AgentImage": DIGEST.format("agent"),
         "CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1",
     },
+    "loadtest": {"LoadTesterImage": DIGEST.format("loadtest"), "GatewayHost": "play.example.com"},
 }
 # What the emulator (ministack 1.5.33) has no idea of.
 REFUSED = {
