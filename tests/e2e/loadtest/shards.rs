@@ -21,7 +21,7 @@ fn json(ended: &Ended) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_shards_merge_to_the_run_that_they_are_parts_of() {
     let house = House::new().await;
-    let soon = SystemTime::now() + Duration::from_secs(3);
+    let soon = SystemTime::now() + Duration::from_secs(10);
     let start = soon.duration_since(UNIX_EPOCH).expect("after 1970").as_secs().to_string();
     let shard = |which| house.load(&[&COMMON[..], &["--start-at", &start, "--shard", which]].concat());
     let (one, other) = (shard("1/2"), shard("2/2"));
