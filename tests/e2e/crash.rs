@@ -103,13 +103,18 @@ async fn assert_books_balance(gateway: &GatewayProcess) {
 
 /// Turns what is left of the log into Parquet, checks the lake against its manifests, and asks the oracle.
 pub(crate) fn judge_stopped(gateway: &GatewayProcess, oracle: &Oracle) -> headgate_tests::oracle::Judgement {
-    let compacted = binary::run_json(gateway.data_dir(), &["lake", "compact"]);
+    oracle.judge(&stored(gateway.data_dir()))
+}
+
+/// Every row that a gateway which has ended left in its data folder, once its lake is whole.
+pub(crate) fn stored(data_dir: &Path) -> Vec<lake::Row> {
+    let compacted = binary::run_json(data_dir, &["lake", "compact"]);
     assert_eq!(compacted["failed"], json!([]), "{compacted}");
-    let verified = binary::run_json(gateway.data_dir(), &["lake", "verify"]);
+    let verified = binary::run_json(data_dir, &["lake", "verify"]);
     for wrong in ["problems", "strays", "waiting", "set_aside"] {
         assert_eq!(verified[wrong], json!([]), "{verified}");
     }
-    oracle.judge(&lake::rows(&gateway.lake()))
+    lake::rows(&data_dir.join("lake"))
 }
 
 fn newest_segment(log: &Path) -> PathBuf {

@@ -7,11 +7,13 @@ mod admin;
 #[allow(dead_code, reason = "its other half is for the tests of the load tester")]
 mod browser;
 mod console;
+mod container;
 mod crash;
 mod disk_faults;
 mod drain;
 mod dynamodb;
 mod functions;
+mod healthcheck;
 mod keys;
 mod kinesis;
 mod loadtest;

@@ -68,6 +68,12 @@ pub fn metrics() -> &'static Path {
     &built().metrics
 }
 
+/// What cargo said while it built them, a JSON object a line: where each crate is, too.
+#[must_use]
+pub(crate) fn cargo_messages() -> &'static str {
+    &built().messages
+}
+
 /// The `headgate` command, blind to settings of the environment that the tests run in.
 #[must_use]
 pub fn command(arguments: &[&OsStr]) -> Command {
@@ -82,11 +88,16 @@ pub fn loadtest_command(arguments: &[&OsStr]) -> Command {
 
 fn blind(binary: &Path, arguments: &[&OsStr]) -> Command {
     let mut command = Command::new(binary);
+    forget_settings(&mut command);
+    command.args(arguments);
+    command
+}
+
+/// Makes a command blind to settings of the environment that the tests run in.
+pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEADGATE_")) {
         command.env_remove(name);
     }
-    command.args(arguments);
-    command
 }
 
 /// Runs a command of `headgate` that must succeed, and reads the JSON that it prints.
@@ -121,6 +132,7 @@ struct Built {
     load_tester: PathBuf,
     transform: PathBuf,
     metrics: PathBuf,
+    messages: String,
 }
 
 fn built() -> &'static Built {
@@ -144,12 +156,18 @@ fn build() -> Built {
         .output()
         .expect("cargo can be run");
     assert!(output.status.success(), "the binaries do not build (cargo's messages are above)");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let artifacts: Vec<Artifact> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let path = |name: &str| {
         let of_it = artifacts.iter().filter(|artifact| artifact.target.name == name);
         let found = of_it.filter_map(|artifact| artifact.executable.clone()).next();
         found.unwrap_or_else(|| panic!("cargo does not name the {name} that it built"))
     };
-    Built { gateway: path(GATEWAY), load_tester: path(LOAD_TESTER), transform: path(TRANSFORM), metrics: path(METRICS) }
+    Built {
+        gateway: path(GATEWAY),
+        load_tester: path(LOAD_TESTER),
+        transform: path(TRANSFORM),
+        metrics: path(METRICS),
+        messages: text,
+    }
 }

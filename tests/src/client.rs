@@ -1,6 +1,7 @@
 //! A client with raw control: one connection, its calls, and an exact answer to how a call ended.
 
 mod socket;
+mod trust;
 
 use std::error::Error;
 use std::io;
@@ -20,6 +21,7 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt;
 
 use self::socket::Connector;
+pub use self::trust::Trust;
 
 /// A gateway and a key for it.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The key.
     pub key: String,
+    /// Whom to trust, where connections are TLS: a load balancer ends it, or the gateway itself.
+    pub trust: Option<Trust>,
 }
 
 /// How a call ended, where it did not end well.
@@ -118,7 +122,7 @@ impl Connection {
     /// If the key is no header value.
     pub async fn open(target: &Target) -> Result<Self, Failure> {
         let endpoint = Endpoint::from_shared(format!("http://{}", target.address)).expect("an address is a URI");
-        let connector = Connector::new(target.address);
+        let connector = Connector::new(target.address, target.trust.clone());
         let heard = connector.heard();
         // Whatever goes wrong before there is a connection, there is none.
         let channel = endpoint.connect_with_connector(connector).await.map_err(|_| Failure::Unreachable)?;

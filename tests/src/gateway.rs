@@ -148,7 +148,7 @@ impl GatewayProcess {
     /// Its gRPC door, with this key.
     #[must_use]
     pub fn target(&self, key: &str) -> Target {
-        Target { address: self.grpc, key: key.to_owned() }
+        Target { address: self.grpc, key: key.to_owned(), trust: None }
     }
 
     /// Its REST door.
@@ -189,10 +189,17 @@ impl GatewayProcess {
     /// # Panics
     /// If it does not within `deadline`.
     pub async fn terminate(&mut self, deadline: Duration) -> ExitStatus {
-        self.assert_running();
-        let child = self.child.as_mut().expect("it runs");
-        kill_process(Pid::from_child(child), Signal::TERM).expect("one's own child can be signalled");
-        let ended = poll::until("the gateway ends after SIGTERM", deadline, async || {
+        self.signal(Signal::TERM);
+        self.ended(deadline).await
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Panics
+    /// If it does not within `deadline`.
+    pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
+        let child = self.child.as_mut().expect("it was started");
+        let ended = poll::until("the gateway ends", deadline, async || {
             child.try_wait().expect("one's own child can be waited for")
         })
         .await;

@@ -72,7 +72,7 @@ impl InProcess {
     /// The demo application and its key.
     #[must_use]
     pub fn demo(&self) -> (Uuid, Target) {
-        (self.application, Target { address: self.gateway.grpc_address(), key: self.key.clone() })
+        (self.application, Target { address: self.gateway.grpc_address(), key: self.key.clone(), trust: None })
     }
 
     /// The REST door.

@@ -7,10 +7,12 @@
 pub mod aws;
 pub mod binary;
 pub mod client;
+pub mod container;
 pub mod destination;
 pub mod events;
 pub mod fault_proxy;
 pub mod gateway;
+pub mod haproxy;
 pub mod http;
 pub mod inproc;
 pub mod lake;
@@ -25,4 +27,5 @@ pub mod python;
 pub mod raw;
 pub mod rest;
 pub mod seed;
+pub mod static_binary;
 pub mod stream;

@@ -5,6 +5,7 @@ import re
 from checks.environment import container, environment
 from checks.template import FOLDER, ORDER, WORKSPACE
 
+DOCKERFILE = WORKSPACE / "deploy" / "container" / "Dockerfile"
 # Written for whoever comes with a query or a client.
 FOR_OTHERS = {"data/database", "data/workgroup"}
 # Memory that Fargate pairs with CPU units, in MiB (least and most).
@@ -55,6 +56,24 @@ def gateway(stack):
     mounted = {each["ContainerPath"] for each in definition["MountPoints"]}
     if variables["HEADGATE_DATA_DIR"] not in mounted:
         yield "the gateway's data folder is on no volume, and the rest of the container can't be written"
+    yield from image(definition)
+
+
+def image(definition):
+    """The container, and what the image's Dockerfile says."""
+    dockerfile = DOCKERFILE.read_text()
+    entry_point = re.findall(r'^ENTRYPOINT \["(.+)"\]$', dockerfile, re.M)[-1]
+    asked = definition.get("HealthCheck", {}).get("Command", [])
+    if asked[:3] != ["CMD", entry_point, "healthcheck"]:
+        yield f"ECS asks {asked} whether a task is well, which the image (no shell, {entry_point}) does not know"
+    if "--ready" in asked:
+        yield "ECS kills tasks that are not ready, such as those whose destination is down"
+    volumes = set(re.findall(r"^VOLUME (\S+)$", dockerfile, re.M))
+    if not volumes <= {each["ContainerPath"] for each in definition["MountPoints"]}:
+        yield f"the image's {volumes} are not mounted, so nobody may write there"
+    exposed = {int(port) for port in re.search(r"^EXPOSE (.+)$", dockerfile, re.M).group(1).split()}
+    if exposed != {each["ContainerPort"] for each in definition["PortMappings"]}:
+        yield f"the image exposes {exposed}, which are not the container's ports"
 
 
 def sizes(stack):

@@ -7,12 +7,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::apps::AppsArgs;
 use super::audit::AuditArgs;
+use super::healthcheck::HealthcheckArgs;
 use super::keys::KeysArgs;
 use super::lake::LakeCommand;
 use super::players::PlayersArgs;
 use super::replay::ReplayArgs;
 use super::schemas::SchemasArgs;
-use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, players, replay, schemas, serve};
+use super::{
+    CliError, Context, Output, apps, audit, check_config, healthcheck, keys, lake, players, replay, schemas, serve,
+};
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
 use crate::metrics;
@@ -57,6 +60,8 @@ enum Command {
     Serve(ServeArgs),
     /// Say what would run and where each setting comes from; exit 64 on a bad one
     CheckConfig(ServeArgs),
+    /// Ask a running gateway of these settings whether it lives; exit 1 if not
+    Healthcheck(HealthcheckArgs),
     /// Register games
     Apps(AppsArgs),
     /// Hand out, rotate and disable API keys
@@ -123,7 +128,12 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         _ => None,
     };
     let loaded = load(&global, serve_args)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = match &command {
+        // One question; it is asked every few seconds beside a gateway that needs the cores.
+        Command::Healthcheck(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime
         .enable_all()
         .thread_name("headgate")
         .build()
@@ -139,6 +149,7 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
     match command {
         Command::Serve(_) => serve::run(loaded).await,
         Command::CheckConfig(_) => check_config::run(&loaded, output),
+        Command::Healthcheck(args) => healthcheck::run(args, &context(loaded)).await,
         Command::Apps(args) => apps::run(args, &context(loaded)).await,
         Command::Keys(args) => keys::run(args, &context(loaded)).await,
         Command::Schemas(args) => schemas::run(args, &context(loaded)).await,

@@ -6,6 +6,7 @@ pub mod audit;
 mod backend;
 pub mod check_config;
 mod find;
+pub mod healthcheck;
 pub mod keys;
 pub mod lake;
 mod limits;

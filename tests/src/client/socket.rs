@@ -17,17 +17,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::trust::Trust;
+
 /// Makes connections to one address, one after the other.
 #[derive(Clone)]
 pub(super) struct Connector {
     address: SocketAddr,
+    trust: Option<Trust>,
     /// Whether the gateway has said anything on the newest connection.
     heard: Arc<AtomicBool>,
 }
 
 impl Connector {
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, heard: Arc::default() }
+    pub(super) fn new(address: SocketAddr, trust: Option<Trust>) -> Self {
+        Self { address, trust, heard: Arc::default() }
     }
 
     /// Becomes true with the first byte that the gateway sends on the newest connection.
@@ -46,18 +49,28 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { address, heard } = self.clone();
+        let Self { address, trust, heard } = self.clone();
         Box::pin(async move {
             heard.store(false, Ordering::Relaxed);
             let io = TcpStream::connect(address).await?;
             io.set_nodelay(true)?;
+            // What a handshake says is the load balancer's word, not the gateway's.
+            let io: Box<dyn Io> = match trust {
+                Some(trust) => Box::new(trust.connect(io).await?),
+                None => Box::new(io),
+            };
             Ok(TokioIo::new(Socket { io, heard }))
         })
     }
 }
 
+/// Plain, or TLS.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
 pub(super) struct Socket {
-    io: TcpStream,
+    io: Box<dyn Io>,
     heard: Arc<AtomicBool>,
 }
 
