@@ -13,6 +13,9 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod door;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gather;
 pub mod ingest;
 pub mod live;

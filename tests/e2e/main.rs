@@ -12,6 +12,7 @@ mod disk_faults;
 mod drain;
 mod dynamodb;
 mod functions;
+mod fuzzing;
 mod keys;
 mod kinesis;
 mod loadtest;

@@ -19,6 +19,7 @@ pub mod loadtest;
 pub mod lying_files;
 pub mod metrics;
 pub mod ministack;
+pub mod mutate;
 pub mod oracle;
 pub mod poll;
 pub mod python;

@@ -9,6 +9,8 @@ mod cluster;
 mod console;
 mod delivery;
 mod firehose;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod gather;
 mod grpc;
 mod ingest;

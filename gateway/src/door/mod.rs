@@ -4,6 +4,8 @@ pub mod admin;
 pub mod connection;
 pub mod decompress;
 pub mod direct;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod grpc;
 pub mod intake;
 pub mod kill;

@@ -5,6 +5,8 @@
 
 pub mod answers;
 pub mod body;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod message;
 mod publish;
 pub mod status;

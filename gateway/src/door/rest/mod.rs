@@ -13,6 +13,8 @@ pub mod batch;
 mod body;
 mod events;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod live;
 mod shapes;
 mod signature;
