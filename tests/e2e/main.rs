@@ -24,6 +24,7 @@ mod rest;
 #[path = "../../deploy/functions/tests/runtime_api/rig/mod.rs"]
 #[allow(dead_code, reason = "the rest of it is for the tests of the functions")]
 mod rig;
+mod secrets;
 mod shares;
 mod stacks;
 mod status_table;
