@@ -13,6 +13,7 @@ mod drain;
 mod dynamodb;
 mod functions;
 mod fuzzing;
+mod hostile;
 mod keys;
 mod kinesis;
 mod loadtest;

@@ -258,7 +258,7 @@ async fn send(gateway: &GatewayProcess, application: &str, target: &Target) -> S
     }
     let path = format!("/applications/{application}/events");
     for (name, value) in [("authorization", target.key.clone()), ("x-api-key", target.key.clone())] {
-        for events in [body(&[login()]), body(&[bad.clone()]), "{".into()] {
+        for events in [body(&[login()]), body(std::slice::from_ref(&bad)), "{".into()] {
             let answer = rest.try_send(Method::POST, &path, &[(name, &value)], events).await;
             said.push(("REST's answer to a batch".to_owned(), format!("{answer:?}")));
         }
