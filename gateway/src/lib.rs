@@ -14,6 +14,9 @@ pub mod config;
 pub mod delivery;
 pub mod door;
 pub mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gather;
 pub mod ingest;
 pub mod live;

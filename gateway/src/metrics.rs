@@ -87,7 +87,7 @@ described! {
         AdminRefusals = "headgate_admin_refusals" ["door", "reason"] "Calls of administrators refused for want of a credential: none came, a wrong one, or none is configured.";
         Violations = "headgate_accounting_violations" [] "Batches whose verdicts did not add up. Anything but 0 is a bug.";
         ConnectionsOpened = "headgate_connections_opened" [] "Connections accepted.";
-        ConnectionsRefused = "headgate_connections_refused" ["cause"] "Connections closed before their first request (limit, tls, timeout, protocol).";
+        ConnectionsRefused = "headgate_connections_refused" ["cause"] "Connections closed because of what their client did: before their first request (limit, peer: too many of one address, tls, timeout), or on the way (protocol: it broke HTTP, flood: too many control frames).";
         StreamsOpened = "headgate_streams_opened" [] "StreamEvents calls that got past their key.";
         StreamsEnded = "headgate_streams_ended" ["cause"] "StreamEvents calls that ended, by cause.";
         KeyLookups = "headgate_key_lookups" ["result"] "Look-ups of keys in the registry (found, unknown, failed).";

@@ -5,6 +5,7 @@
 pub mod aggregate;
 mod reason;
 pub mod record;
+mod redacted;
 
 /// The ingest API, generated from `proto/headgate/v1/ingest.proto`.
 pub mod v1 {

@@ -13,7 +13,9 @@ mod disk_faults;
 mod drain;
 mod dynamodb;
 mod functions;
+mod fuzzing;
 mod healthcheck;
+mod hostile;
 mod keys;
 mod kinesis;
 mod loadtest;
@@ -25,6 +27,7 @@ mod rest;
 #[path = "../../deploy/functions/tests/runtime_api/rig/mod.rs"]
 #[allow(dead_code, reason = "the rest of it is for the tests of the functions")]
 mod rig;
+mod secrets;
 mod shares;
 mod stacks;
 mod status_table;

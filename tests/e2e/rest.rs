@@ -5,7 +5,7 @@ mod hostile;
 mod limits;
 mod live;
 mod routes;
-mod signed;
+pub(crate) mod signed;
 mod table;
 mod walk;
 mod wire;

@@ -217,6 +217,15 @@ impl GatewayProcess {
         Scrape::parse(&text)
     }
 
+    /// Its process's id.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// What it takes of memory now, bytes.
     ///
     /// # Panics

@@ -34,6 +34,11 @@ impl Draw {
         mix(self.0)
     }
 
+    /// A place in something of this length; 0 where it is empty.
+    pub fn below(&mut self, len: usize) -> usize {
+        usize::try_from(self.any() % (len.max(1) as u64)).expect("below a length")
+    }
+
     /// A number in a range, ends included.
     pub fn within(&mut self, range: std::ops::RangeInclusive<u64>) -> u64 {
         range.start() + self.any() % (range.end() - range.start() + 1)

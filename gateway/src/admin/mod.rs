@@ -33,6 +33,13 @@ impl Actor {
     pub fn local() -> Self {
         Self { name: "local".to_owned(), via: Via::CommandLine }
     }
+
+    /// The same, by a connection whose client has shown this certificate: the name then says both.
+    #[must_use]
+    pub fn with_certificate(self, certificate: Option<&impl std::fmt::Display>) -> Self {
+        let Some(certificate) = certificate else { return self };
+        Self { name: format!("{} ({certificate})", self.name), ..self }
+    }
 }
 
 /// The doors that administrators come through.

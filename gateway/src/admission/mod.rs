@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod budget;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod key;
 pub mod key_cache;
 pub mod rate;

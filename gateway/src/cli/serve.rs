@@ -51,7 +51,8 @@ pub async fn run(loaded: Loaded) -> Result<(), CliError> {
     }
 }
 
-/// What runs, and what to do next. The demo key is shown once, when it was made.
+/// What runs, and what to do next. The demo key is shown once, when it was made, and to people only: where the output is no
+/// terminal it is somebody's log.
 fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String {
     let scheme = if settings.grpc.tls.is_some() { "https" } else { "http" };
     let destination = match settings.delivery.destination {
@@ -84,7 +85,7 @@ fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String
     }
     if let Some(demo) = gateway.demo() {
         screen.push_str(&format!("  demo key       {}\n", demo.path().display()));
-        if let Some(key) = demo.new_key() {
+        if let Some(key) = demo.new_key().filter(|_| io::stdout().is_terminal()) {
             screen.push_str(&format!("                 {key}   (shown once)\n"));
         }
     }

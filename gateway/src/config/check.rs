@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::units::Size;
-use super::{Aggregation, BadRowsKind, RegistryKind, Routing, Settings, TlsSettings, problem_of_secret};
+use super::{
+    Aggregation, BadRowsKind, ClientCertificates, RegistryKind, Routing, Settings, TlsSettings, problem_of_secret,
+};
 use crate::admission::budget::Budget;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,6 +71,8 @@ fn grpc(settings: &Settings, found: &mut Problems) {
     found.range("grpc.max_batches_in_flight", &grpc.max_batches_in_flight, &(1..=65_536));
     found.range("grpc.max_concurrent_streams", &grpc.max_concurrent_streams, &(1..=100_000));
     found.range("grpc.max_connections", &grpc.max_connections, &(1..=1_000_000));
+    found.range("grpc.max_connections_per_peer", &grpc.max_connections_per_peer, &(1..=1_000_000));
+    found.range("grpc.max_control_frames", &grpc.max_control_frames, &(100..=1_000_000));
     found.range("grpc.stream_window", &grpc.stream_window, &(Size::kib(64)..=Size::mib(16)));
     found.range("grpc.connection_window", &grpc.connection_window, &(Size::kib(64)..=Size::mib(64)));
     // RFC 9113, 4.2: SETTINGS_MAX_FRAME_SIZE is 2^14 to 2^24 - 1.
@@ -98,6 +102,9 @@ fn tls(section: &str, tls: &TlsSettings, found: &mut Problems) {
         {
             found.add(&format!("{section}.tls.{file}"), format!("there is no file {}", path.display()));
         }
+    }
+    if tls.client_certificate == ClientCertificates::Optional && tls.client_ca.is_none() {
+        found.add(&format!("{section}.tls.client_certificate"), "needs client_ca, which says whose certificates count");
     }
     let reload_interval = format!("{section}.tls.reload_interval");
     found.time(&reload_interval, tls.reload_interval, MILLISECOND * 100..=SECOND * 86_400);

@@ -24,6 +24,12 @@ pub struct GrpcSettings {
     pub max_concurrent_streams: u32,
     /// Connections at once; past it new ones are closed at once. 1 to 1,000,000, default 10,000.
     pub max_connections: u32,
+    /// Of these, connections of one address (of IPv6, one /64). Behind a load balancer that hides its clients' addresses
+    /// everybody has its address: set it to `max_connections` there. 1 to 1,000,000, default 5,000.
+    pub max_connections_per_peer: u32,
+    /// Frames of HTTP/2 a second, on one connection, that are part of no message: resets, PING, SETTINGS, PRIORITY,
+    /// CONTINUATION and empty ones. Past it the connection is closed. 100 to 1,000,000, default 5,000.
+    pub max_control_frames: u32,
     /// HTTP/2 flow-control window of a stream. 64 KiB to 16 MiB, default 256 KiB.
     pub stream_window: Size,
     /// HTTP/2 flow-control window of a connection. 64 KiB to 64 MiB, default 1 MiB.
@@ -69,12 +75,40 @@ pub struct TlsSettings {
     pub certificate: PathBuf,
     /// Its private key.
     pub private_key: PathBuf,
-    /// Authorities of client certificates; set, a client must show one.
+    /// Authorities of client certificates. None by default: clients are asked for no certificate.
     #[serde(default)]
     pub client_ca: Option<PathBuf>,
+    /// Whether a client must show a certificate of `client_ca`, or may. Default `required`.
+    #[serde(default)]
+    pub client_certificate: ClientCertificates,
+    /// Which versions of TLS are spoken. Default `modern`.
+    #[serde(default)]
+    pub profile: TlsProfile,
     /// How often the files are looked at. Default 5 s.
     #[serde(default = "reload_interval", with = "humantime_serde")]
     pub reload_interval: Duration,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// Who shows none is turned away.
+    #[default]
+    Required,
+    /// Who shows none is let in, and has only a key to be known by. Who shows one that does not count is turned away.
+    Optional,
+}
+
+/// Versions of TLS and what they are spoken with, under the names of Mozilla's recommendations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsProfile {
+    /// TLS 1.3 alone.
+    #[default]
+    Modern,
+    /// TLS 1.3, and 1.2 with forward secrecy and authenticated encryption alone.
+    Intermediate,
 }
 
 fn reload_interval() -> Duration {
@@ -89,6 +123,8 @@ impl Default for GrpcSettings {
             max_batches_in_flight: 1_024,
             max_concurrent_streams: 1_000,
             max_connections: 10_000,
+            max_connections_per_peer: 5_000,
+            max_control_frames: 5_000,
             stream_window: Size::kib(256),
             connection_window: Size::mib(1),
             max_frame: Size::kib(256),

@@ -80,9 +80,7 @@ fn load_on(platform: Option<Platform>, file: Option<&Path>, flags: &[(String, St
     for (setting, value) in flags {
         figment = figment.merge(Flag { setting, value });
     }
-    let settings: Settings = figment
-        .extract()
-        .map_err(|error| ConfigError { problems: error.into_iter().map(|error| describe(&error)).collect() })?;
+    let settings: Settings = figment.extract().map_err(unreadable)?;
     let sources = sources::of(&settings, |setting, _| layer(&figment, setting));
     let problems: Vec<_> = check::problems(&settings)
         .into_iter()
@@ -150,11 +148,27 @@ impl Provider for Flag<'_> {
     }
 }
 
+/// What a file, a variable or a flag that can't be read has wrong.
+pub(super) fn unreadable(error: figment::Error) -> ConfigError {
+    ConfigError { problems: error.into_iter().map(|error| describe(&error)).collect() }
+}
+
 fn describe(error: &figment::Error) -> String {
     let setting = error.path.join(".");
     let source = error.metadata.as_ref().map_or_else(|| "default".to_owned(), source_name);
-    let kind = error.kind.to_string();
+    let kind = unquoted(&error.kind.to_string());
     if setting.is_empty() { format!("{kind} ({source})") } else { format!("{setting} ({source}): {kind}") }
+}
+
+/// The reader of TOML quotes the line at fault, in which a secret may stand. Where it is and what is wrong is enough.
+fn unquoted(problem: &str) -> String {
+    if !problem.starts_with("TOML parse error") {
+        return problem.to_owned();
+    }
+    let is_quote = |line: &&str| {
+        line.trim_start_matches(|character: char| character == ' ' || character.is_ascii_digit()).starts_with('|')
+    };
+    problem.lines().filter(|line| !is_quote(line)).collect::<Vec<_>>().join(": ")
 }
 
 fn source_name(metadata: &Metadata) -> String {
@@ -267,6 +281,15 @@ mod tests {
         for wrong in ["sesame", "12345678901234567", "open sesame open sesame"] {
             let error = token(wrong).expect_err("no token").to_string();
             assert!(error.contains("admin.token") && !error.contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_line_that_is_no_toml_is_not_shown() {
+        for (line, at) in [("token = \"open-sesame", "line 2, column"), ("token = open-sesame", "line 2, column")] {
+            let file = file(&format!("[admin]\n{line}\n"));
+            let error = load(Some(file.path()), &[]).expect_err("no TOML").to_string();
+            assert!(error.contains(at) && !error.contains("sesame"), "{error}");
         }
     }
 

@@ -9,6 +9,8 @@ mod cluster;
 mod console;
 mod delivery;
 mod firehose;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod gather;
 mod grpc;
 mod ingest;
@@ -37,7 +39,7 @@ pub use console::ConsoleSettings;
 pub use delivery::{BadRowsKind, DeliverySettings, DestinationKind};
 pub use firehose::FirehoseSettings;
 pub use gather::GatherSettings;
-pub use grpc::{GrpcSettings, TlsSettings};
+pub use grpc::{ClientCertificates, GrpcSettings, TlsProfile, TlsSettings};
 pub use ingest::IngestSettings;
 pub use kinesis::{Aggregation, KinesisSettings, Routing};
 pub use lake::LakeSettings;

@@ -24,6 +24,10 @@ pub struct RestSettings {
     pub max_admin_body: Size,
     /// Connections at once; past it new ones are closed at once. 1 to 1,000,000, default 10,000.
     pub max_connections: u32,
+    /// As `grpc.max_connections_per_peer`. Default 5,000.
+    pub max_connections_per_peer: u32,
+    /// As `grpc.max_control_frames`, of connections of HTTP/2. Default 5,000.
+    pub max_control_frames: u32,
     /// Requests at once on one HTTP/2 connection. 1 to 100,000, default 100.
     pub max_concurrent_streams: u32,
     /// Largest list of request headers. 8 KiB to 1 MiB, default 16 KiB.
@@ -75,6 +79,8 @@ impl Default for RestSettings {
             max_batch: 500,
             max_admin_body: Size::kib(64),
             max_connections: 10_000,
+            max_connections_per_peer: 5_000,
+            max_control_frames: 5_000,
             max_concurrent_streams: 100,
             max_header_list: Size::kib(16),
             stream_window: Size::kib(256),

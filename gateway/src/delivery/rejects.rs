@@ -7,6 +7,8 @@
 
 mod erase;
 mod firehose;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod queue;
 mod row;
 mod writer;

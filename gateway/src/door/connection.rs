@@ -3,6 +3,7 @@
 //! A connection that reaches its age, or a gateway that drains, first tells the client (GOAWAY for new calls, a notice on
 //! open streams), then gives it a grace, then closes.
 
+mod frames;
 mod socket;
 
 use std::convert::Infallible;
@@ -23,7 +24,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use self::socket::{Opening, Socket};
+use self::socket::{Limits, Opening, Socket};
 use super::kill::killable;
 use super::open_calls::OpenCalls;
 use crate::config::units::Size;
@@ -78,9 +79,39 @@ pub enum ConnectionError {
     /// No preface or no first request within the handshake's time.
     #[error("no HTTP/2 preface and no request in time")]
     Silent,
+    /// More control frames of HTTP/2 than a connection may send.
+    #[error("too many resets, PING, SETTINGS or empty frames")]
+    Flood,
     /// What HTTP says of the client.
     #[error(transparent)]
     Http(Box<dyn Error + Send + Sync>),
+}
+
+impl ConnectionError {
+    /// The cause as metrics have it; `None`: the client has only gone.
+    #[must_use]
+    pub fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Silent => Some("timeout"),
+            Self::Flood => Some("flood"),
+            Self::Http(error) => broke_protocol(&**error).then_some("protocol"),
+        }
+    }
+}
+
+/// Whether an error is one that this side has found in what the client sent.
+fn broke_protocol(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.is_library();
+        }
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Answers the calls of one connection.
@@ -118,7 +149,7 @@ where
 pub struct Http {
     protocol: Protocol,
     handshake_timeout: Duration,
-    slow_reader_timeout: Option<Duration>,
+    limits: Limits,
     max_age: Duration,
     age_jitter: f64,
     age_grace: Duration,
@@ -153,8 +184,8 @@ impl Http {
         Self {
             protocol: Protocol::Http2(builder),
             handshake_timeout: settings.handshake_timeout,
-            // Each call is watched by itself.
-            slow_reader_timeout: None,
+            // Slow readers: each call is watched by itself.
+            limits: Limits { slow_reader_timeout: None, control_frames: settings.max_control_frames },
             max_age: settings.max_connection_age,
             age_jitter: settings.connection_age_jitter,
             age_grace: settings.connection_age_grace,
@@ -183,7 +214,10 @@ impl Http {
         Self {
             protocol: Protocol::Any(builder),
             handshake_timeout: settings.handshake_timeout,
-            slow_reader_timeout: Some(settings.slow_reader_timeout),
+            limits: Limits {
+                slow_reader_timeout: Some(settings.slow_reader_timeout),
+                control_frames: settings.max_control_frames,
+            },
             max_age: settings.max_connection_age,
             age_jitter: settings.connection_age_jitter,
             age_grace: settings.connection_age_grace,
@@ -207,7 +241,7 @@ impl Http {
     {
         let opening = Arc::new(Opening::default());
         let calls = service.open_calls().clone();
-        let io = TokioIo::new(Socket::new(io, Arc::clone(&opening), self.slow_reader_timeout));
+        let io = TokioIo::new(Socket::new(io, Arc::clone(&opening), self.limits));
         // A client that connects and says nothing holds a place: hyper itself would wait for ever.
         let silent = async {
             tokio::time::sleep(self.handshake_timeout).await;
@@ -215,7 +249,7 @@ impl Http {
                 std::future::pending::<()>().await;
             }
         };
-        match &self.protocol {
+        let end = match &self.protocol {
             Protocol::Http2(builder) => {
                 let connection = builder.serve_connection(io, service);
                 self.drive(connection, http2::Connection::graceful_shutdown, silent, &calls, leave, closing).await
@@ -224,7 +258,8 @@ impl Http {
                 let connection = builder.serve_connection(io, service);
                 self.drive(connection, auto::Connection::graceful_shutdown, silent, &calls, leave, closing).await
             }
-        }
+        };
+        if opening.is_flood() { Err(ConnectionError::Flood) } else { end }
     }
 
     async fn drive<C, E>(

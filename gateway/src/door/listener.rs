@@ -11,7 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Answering, ConnectionError, Http, LeaveSignal};
+use super::certificate::ClientCertificate;
+use super::connection::{Answering, Http, LeaveSignal};
+use super::peers::Peers;
 use super::tls::Tls;
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
@@ -39,6 +41,8 @@ pub struct Listening {
     pub tls: Option<Tls>,
     /// Connections at once.
     pub max_connections: u32,
+    /// Of these, connections of one peer.
+    pub max_connections_per_peer: u32,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection past its age may go on.
@@ -50,8 +54,8 @@ pub trait Services: Send + Sync + 'static {
     /// The service.
     type Service: Answering;
 
-    /// For a connection that is told by `leave` when to go.
-    fn of_connection(&self, leave: Arc<LeaveSignal>) -> Self::Service;
+    /// For a connection that is told by `leave` when to go, and whose client has shown this certificate.
+    fn of_connection(&self, leave: Arc<LeaveSignal>, certificate: Option<ClientCertificate>) -> Self::Service;
 }
 
 struct Door<S> {
@@ -62,6 +66,7 @@ struct Door<S> {
     draining: CancellationToken,
     closing: CancellationToken,
     slots: Arc<Semaphore>,
+    peers: Arc<Peers>,
     open: GaugeHandle,
     opened: CounterHandle,
     metrics: Arc<Metrics>,
@@ -94,6 +99,7 @@ impl<S: Services> Listener<S> {
         let door = Door {
             services,
             slots: Arc::new(Semaphore::new(listening.max_connections as usize)),
+            peers: Peers::new(listening.max_connections_per_peer),
             listening,
             drain_grace: ends.drain_grace,
             tasks: tasks.clone(),
@@ -122,7 +128,7 @@ impl<S: Services> Listener<S> {
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((socket, _)) => self.accepted(socket),
+                Ok((socket, peer)) => self.accepted(socket, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -138,25 +144,28 @@ impl<S: Services> Listener<S> {
         let Ok(socket) = self.socket.as_fd().try_clone_to_owned() else { return };
         let socket = std::net::TcpListener::from(socket);
         for _ in 0..MAX_WAITING {
-            let accepted = socket.accept().and_then(|(socket, _)| {
+            let accepted = socket.accept().and_then(|(socket, peer)| {
                 socket.set_nonblocking(true)?;
-                TcpStream::from_std(socket)
+                Ok((TcpStream::from_std(socket)?, peer))
             });
             match accepted {
-                Ok(socket) => self.accepted(socket),
+                Ok((socket, peer)) => self.accepted(socket, peer),
                 Err(_) => return,
             }
         }
     }
 
-    fn accepted(&self, socket: TcpStream) {
+    fn accepted(&self, socket: TcpStream, peer: SocketAddr) {
         let door = Arc::clone(&self.door);
-        drop(self.door.tasks.spawn("connection", door.welcome(socket)));
+        drop(self.door.tasks.spawn("connection", door.welcome(socket, peer)));
     }
 }
 
 impl<S: Services> Door<S> {
-    async fn welcome(self: Arc<Self>, socket: TcpStream) {
+    async fn welcome(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) {
+        let Some(_place) = self.peers.enter(peer.ip()) else {
+            return self.turned_away("peer");
+        };
         let Ok(_slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             return self.turned_away("limit");
         };
@@ -168,11 +177,18 @@ impl<S: Services> Door<S> {
         self.open.inc();
         let _open = Open(self.open.clone());
         match &self.listening.tls {
-            None => self.serve(socket).await,
+            None => self.serve(socket, None).await,
             Some(tls) => {
                 let shaking = tokio::time::timeout(self.listening.handshake_timeout, tls.acceptor().accept(socket));
                 match self.draining.run_until_cancelled(shaking).await {
-                    Some(Ok(Ok(stream))) => self.serve(stream).await,
+                    Some(Ok(Ok(stream))) => {
+                        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                        let certificate = shown.map(ClientCertificate::of);
+                        if let Some(certificate) = &certificate {
+                            tracing::info!(%peer, %certificate, "connected with a client's certificate");
+                        }
+                        self.serve(stream, certificate).await;
+                    }
                     Some(Ok(Err(error))) => {
                         tracing::debug!(%error, "a TLS handshake failed");
                         self.turned_away("tls");
@@ -184,16 +200,15 @@ impl<S: Services> Door<S> {
         }
     }
 
-    async fn serve<I>(&self, io: I)
+    async fn serve<I>(&self, io: I, certificate: Option<ClientCertificate>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let leave = Arc::new(LeaveSignal::new(self.draining.clone(), self.drain_grace, self.listening.age_grace));
-        let service = self.services.of_connection(Arc::clone(&leave));
-        match self.listening.http.serve(io, service, &leave, &self.closing).await {
-            Ok(()) => {}
-            Err(ConnectionError::Silent) => self.turned_away("timeout"),
-            Err(ConnectionError::Http(error)) => tracing::debug!(%error, "a connection ended with an error"),
+        let service = self.services.of_connection(Arc::clone(&leave), certificate);
+        if let Err(error) = self.listening.http.serve(io, service, &leave, &self.closing).await {
+            tracing::debug!(%error, "a connection ended with an error");
+            error.cause().into_iter().for_each(|cause| self.turned_away(cause));
         }
     }
 

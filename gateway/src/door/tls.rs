@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use rustls::crypto::aws_lc_rs::{self, cipher_suite};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::TlsSettings;
+use crate::config::{ClientCertificates, TlsProfile, TlsSettings};
 use crate::metrics::{Counter, Metrics};
 
 /// gRPC is HTTP/2.
@@ -20,6 +21,34 @@ pub const GRPC_PROTOCOLS: &[&[u8]] = &[b"h2"];
 
 /// What the REST API speaks.
 pub const REST_PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// Of TLS 1.3 (RFC 8446, B.4).
+const MODERN: [SupportedCipherSuite; 3] = [
+    cipher_suite::TLS13_AES_256_GCM_SHA384,
+    cipher_suite::TLS13_AES_128_GCM_SHA256,
+    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+];
+
+/// Of TLS 1.2: ephemeral keys and authenticated encryption, all others are left out.
+const INTERMEDIATE: [SupportedCipherSuite; 6] = [
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+static MODERN_VERSIONS: &[&SupportedProtocolVersion] = &[&version::TLS13];
+static INTERMEDIATE_VERSIONS: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+
+/// A profile's versions and suites, the preferred ones first.
+fn spoken(profile: TlsProfile) -> (&'static [&'static SupportedProtocolVersion], Vec<SupportedCipherSuite>) {
+    match profile {
+        TlsProfile::Modern => (MODERN_VERSIONS, MODERN.to_vec()),
+        TlsProfile::Intermediate => (INTERMEDIATE_VERSIONS, [&MODERN[..], &INTERMEDIATE].concat()),
+    }
+}
 
 /// Why TLS can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -122,10 +151,11 @@ fn read(settings: &TlsSettings, protocols: &[&[u8]]) -> Result<ServerConfig, Tls
     let certificates = certificates(&settings.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&settings.private_key)
         .map_err(|error| file_error(&settings.private_key, &error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let (versions, cipher_suites) = spoken(settings.profile);
+    let provider = Arc::new(rustls::crypto::CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() });
     let unusable = |error: &dyn std::fmt::Display| TlsError::Unusable(error.to_string());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| unusable(&error))?;
     let builder = match &settings.client_ca {
         None => builder.with_no_client_auth(),
@@ -134,9 +164,12 @@ fn read(settings: &TlsSettings, protocols: &[&[u8]]) -> Result<ServerConfig, Tls
             for authority in self::certificates(path)? {
                 roots.add(authority).map_err(|error| file_error(path, &error.to_string()))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(|error| unusable(&error))?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = match settings.client_certificate {
+                ClientCertificates::Required => verifier,
+                ClientCertificates::Optional => verifier.allow_unauthenticated(),
+            };
+            let verifier = verifier.build().map_err(|error| unusable(&error))?;
             builder.with_client_cert_verifier(verifier)
         }
     };

@@ -3,6 +3,8 @@
 //! is gets it when its bucket arrives.
 
 pub mod dedupe;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod policy;
 mod reader;
 mod request_id;

@@ -8,6 +8,8 @@ pub mod aws;
 mod books;
 pub mod demand;
 mod environment;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod json_schema;
 mod key_hash;
 pub(crate) mod private_file;

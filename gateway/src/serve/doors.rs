@@ -48,6 +48,7 @@ impl Builder<'_> {
             http: Http::of_grpc(settings, self.calls),
             tls: self.tls(settings.tls.as_ref(), GRPC_PROTOCOLS)?,
             max_connections: settings.max_connections,
+            max_connections_per_peer: settings.max_connections_per_peer,
             handshake_timeout: settings.handshake_timeout,
             age_grace: settings.connection_age_grace,
         };
@@ -83,6 +84,7 @@ impl Builder<'_> {
             http: Http::of_rest(settings, self.calls),
             tls: self.tls(settings.tls.as_ref(), REST_PROTOCOLS)?,
             max_connections: settings.max_connections,
+            max_connections_per_peer: settings.max_connections_per_peer,
             handshake_timeout: settings.handshake_timeout,
             age_grace: settings.connection_age_grace,
         };

@@ -4,9 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use headgate::config::TlsSettings;
 use headgate::delivery::lake::OsFiles;
 use headgate_tests::events::login;
 use headgate_tests::gateway::GatewayProcess;
@@ -203,12 +201,7 @@ async fn tls_offers_both_protocols() {
     let data = tempfile::tempdir().expect("a folder");
     let authority = Authority::new();
     authority.write(data.path());
-    let tls = TlsSettings {
-        certificate: data.path().join("cert.pem"),
-        private_key: data.path().join("key.pem"),
-        client_ca: None,
-        reload_interval: Duration::from_secs(5),
-    };
+    let tls = crate::tls::settings(data.path());
     let gateway = InProcess::start(data.path(), Arc::new(OsFiles), |settings| settings.rest.tls = Some(tls)).await;
     let (application, target) = gateway.demo();
     let path = format!("/live/applications/{application}/events");

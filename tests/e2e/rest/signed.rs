@@ -8,12 +8,12 @@ use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::{binary, python};
 use serde_json::{Value, json};
 
-const ID: &str = "AKIDHEADGATEADMIN001";
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub(crate) const ID: &str = "AKIDHEADGATEADMIN001";
+pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const DENIED: &str = r#"{"error":"AccessDenied"}"#;
 
 /// Has botocore sign and send these calls.
-async fn sign(gateway: &GatewayProcess, calls: Vec<Value>) -> Vec<(u64, String)> {
+pub(crate) async fn sign(gateway: &GatewayProcess, calls: Vec<Value>) -> Vec<(u64, String)> {
     let asked = json!({"url": format!("http://{}", gateway.rest()), "access_key_id": ID, "calls": calls});
     let said = tokio::task::spawn_blocking(move || {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/rest/sign.py");

@@ -16,6 +16,8 @@ pub(super) fn check(settings: &Settings, found: &mut Problems) {
     found.range("rest.max_batch", &rest.max_batch, &(1..=30_000));
     found.range("rest.max_admin_body", &rest.max_admin_body, &(Size::kib(1)..=Size::mib(1)));
     found.range("rest.max_connections", &rest.max_connections, &(1..=1_000_000));
+    found.range("rest.max_connections_per_peer", &rest.max_connections_per_peer, &(1..=1_000_000));
+    found.range("rest.max_control_frames", &rest.max_control_frames, &(100..=1_000_000));
     found.range("rest.max_concurrent_streams", &rest.max_concurrent_streams, &(1..=100_000));
     // hyper takes no smaller buffer for the headers of HTTP/1.1.
     found.range("rest.max_header_list", &rest.max_header_list, &(Size::kib(8)..=Size::mib(1)));

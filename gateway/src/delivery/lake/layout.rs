@@ -28,7 +28,9 @@ impl SegmentNumber {
     /// Reads 20 digits.
     fn parse(text: &str) -> Option<Self> {
         let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
-        if digits { text.parse().ok().map(Self) } else { None }
+        // The last number can't be anybody's: there would be none for the next segment.
+        let number = if digits { text.parse().ok() } else { None };
+        number.filter(|number| *number < u64::MAX).map(Self)
     }
 
     /// The segment of a file such as `NUMBER.log`.

@@ -13,6 +13,8 @@ pub mod day;
 mod erase;
 mod error;
 pub mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod health;
 mod layout;
 mod log;

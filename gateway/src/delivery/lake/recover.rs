@@ -192,7 +192,7 @@ impl Recovery<'_> {
     ) -> Result<SegmentNumber, LakeError> {
         let manifests: HashSet<SegmentNumber> = self.layout.manifests(self.files)?.into_iter().collect();
         let used = segments.iter().map(|(number, _)| *number).chain(manifests).chain(ends.keys().copied());
-        Ok(SegmentNumber(used.map(|number| number.0).max().unwrap_or(0) + 1))
+        Ok(SegmentNumber(used.map(|number| number.0).max().unwrap_or(0).saturating_add(1)))
     }
 
     fn remove_temporary_files(&self, dir: &std::path::Path) -> Result<(), LakeError> {

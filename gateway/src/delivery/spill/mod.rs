@@ -9,6 +9,8 @@
 //! When the disk fails, hangs or is full, nothing is taken, and a bucket is told what it would be told without a spill.
 
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod promise;
 mod queue;
 mod redeliver;

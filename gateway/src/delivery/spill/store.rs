@@ -151,5 +151,7 @@ pub(super) fn holds_any(files: &dyn FileLayer, folder: &Path) -> io::Result<bool
 }
 
 fn number_of(name: &OsStr) -> Option<u64> {
-    name.to_str()?.strip_suffix(ENDING)?.parse().ok()
+    let number = name.to_str()?.strip_suffix(ENDING)?.parse::<u64>().ok()?;
+    // The last number can't be anybody's: there would be none for the next file.
+    (number < u64::MAX).then_some(number)
 }

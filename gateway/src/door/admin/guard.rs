@@ -11,6 +11,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::status::DOMAIN;
 use crate::admin::authority::Authority;
 use crate::admin::{Actor, Via};
+use crate::door::certificate::ClientCertificate;
 use crate::metrics::{Counter, Metrics};
 
 /// Puts the [`Actor`] into each call that it lets in.
@@ -70,6 +71,7 @@ impl Interceptor for Guard {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         match self.actor(request.metadata()) {
             Ok(actor) => {
+                let actor = actor.with_certificate(request.extensions().get::<ClientCertificate>());
                 request.extensions_mut().insert(actor);
                 Ok(request)
             }

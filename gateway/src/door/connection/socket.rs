@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::frames::FrameWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -23,12 +24,32 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Opening {
     received: AtomicUsize,
     is_other: AtomicBool,
+    is_flood: AtomicBool,
+}
+
+/// What a client may do on its socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// A client that takes nothing of what it is sent for longer is gone.
+    pub(super) slow_reader_timeout: Option<Duration>,
+    /// See [`FrameWatch`].
+    pub(super) control_frames: u32,
 }
 
 impl Opening {
     /// Whether it began with HTTP/2's whole preface.
     pub(super) fn is_http2(&self) -> bool {
         self.received.load(Ordering::Relaxed) >= PREFACE.len() && !self.is_other.load(Ordering::Relaxed)
+    }
+
+    /// Whether it ended because of too many control frames.
+    pub(super) fn is_flood(&self) -> bool {
+        self.is_flood.load(Ordering::Relaxed)
+    }
+
+    /// Whether it can still be, or is, a connection of HTTP/2.
+    fn may_be_http2(&self) -> bool {
+        !self.is_other.load(Ordering::Relaxed)
     }
 
     fn receive(&self, bytes: &[u8]) {
@@ -48,6 +69,7 @@ pub(super) struct Socket<I> {
     io: I,
     opening: Arc<Opening>,
     slow_reader_timeout: Option<Duration>,
+    frames: FrameWatch,
     // While the client takes nothing: when patience ends.
     stuck: Option<Pin<Box<Sleep>>>,
     // While it closes: when patience ends.
@@ -55,9 +77,10 @@ pub(super) struct Socket<I> {
 }
 
 impl<I> Socket<I> {
-    /// A client that takes nothing of what it is sent for longer than `slow_reader_timeout` is gone.
-    pub(super) fn new(io: I, opening: Arc<Opening>, slow_reader_timeout: Option<Duration>) -> Self {
-        Self { io, opening, slow_reader_timeout, stuck: None, lingering: None }
+    /// Tells `opening` what it sees.
+    pub(super) fn new(io: I, opening: Arc<Opening>, limits: Limits) -> Self {
+        let frames = FrameWatch::new(limits.control_frames, PREFACE.len());
+        Self { io, opening, slow_reader_timeout: limits.slow_reader_timeout, frames, stuck: None, lingering: None }
     }
 
     fn watched<T>(&mut self, sent: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -89,7 +112,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Socket<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
-        self.opening.receive(&buffer.filled()[before..]);
+        let this = &mut *self;
+        let received = &buffer.filled()[before..];
+        this.opening.receive(received);
+        if this.opening.may_be_http2() && this.frames.receive(received, tokio::time::Instant::now).is_err() {
+            this.opening.is_flood.store(true, Ordering::Relaxed);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a flood of control frames")));
+        }
         Poll::Ready(Ok(()))
     }
 }

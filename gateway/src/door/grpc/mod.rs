@@ -5,6 +5,8 @@
 
 pub mod answers;
 pub mod body;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 pub mod message;
 mod publish;
 pub mod status;
@@ -31,6 +33,7 @@ use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::GrpcSettings;
+use crate::door::certificate::ClientCertificate;
 use crate::door::connection::{Answered, Answering, LeaveSignal};
 use crate::door::decompress::Encoding;
 use crate::door::intake::Intake;
@@ -162,14 +165,20 @@ pub struct ConnectionService {
     shared: Arc<Shared>,
     others: Routes,
     leave: Arc<LeaveSignal>,
+    certificate: Option<ClientCertificate>,
     calls: OpenCalls,
 }
 
 impl ConnectionService {
     /// `others` answers what the ingest service does not.
     #[must_use]
-    pub fn new(shared: &Arc<Shared>, others: &Routes, leave: Arc<LeaveSignal>) -> Self {
-        Self { shared: Arc::clone(shared), others: others.clone(), leave, calls: OpenCalls::default() }
+    pub fn new(
+        shared: &Arc<Shared>,
+        others: &Routes,
+        leave: Arc<LeaveSignal>,
+        certificate: Option<ClientCertificate>,
+    ) -> Self {
+        Self { shared: Arc::clone(shared), others: others.clone(), leave, certificate, calls: OpenCalls::default() }
     }
 
     async fn ingest(self, request: Request<RequestBody>) -> Response<GrpcBody> {
@@ -222,10 +231,14 @@ impl hyper::service::Service<Request<RequestBody>> for ConnectionService {
     type Error = std::convert::Infallible;
     type Future = Answered<GrpcBody>;
 
-    fn call(&self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&self, mut request: Request<RequestBody>) -> Self::Future {
         let this = self.clone();
         if matches!(request.uri().path(), PUBLISH | STREAM) {
             return Box::pin(this.ingest(request).map(Ok));
+        }
+        // For the audit log.
+        if let Some(certificate) = this.certificate {
+            request.extensions_mut().insert(certificate);
         }
         let mut others = this.others;
         Box::pin(others.call(request).map(|response| {
@@ -255,8 +268,8 @@ pub struct GrpcServices {
 impl Services for GrpcServices {
     type Service = ConnectionService;
 
-    fn of_connection(&self, leave: Arc<LeaveSignal>) -> ConnectionService {
-        ConnectionService::new(&self.shared, &self.others, leave)
+    fn of_connection(&self, leave: Arc<LeaveSignal>, certificate: Option<ClientCertificate>) -> ConnectionService {
+        ConnectionService::new(&self.shared, &self.others, leave, certificate)
     }
 }
 

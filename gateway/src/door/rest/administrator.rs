@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::signature::{Signature, SignatureError};
 use crate::admin::{Actor, Via};
 use crate::admission::refusal::Refusal;
+use crate::door::certificate::ClientCertificate;
 use crate::door::connection::LeaveSignal;
 use crate::metrics::Counter;
 
@@ -72,7 +73,10 @@ impl FromRequest<Arc<Shared>> for Administrator {
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         match admit(shared, &parts, body).await {
-            Ok(administrator) => Ok(administrator),
+            Ok(Administrator { actor, body }) => {
+                let actor = actor.with_certificate(parts.extensions.get::<ClientCertificate>());
+                Ok(Self { actor, body })
+            }
             Err(Refused::Body(refusal)) => Err(shared.refused(None, &refusal)),
             Err(Refused::Denied(why)) => {
                 shared.metrics.counter(Counter::AdminRefusals, &[Via::Rest.as_str(), why.reason()]).inc();

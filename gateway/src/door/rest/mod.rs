@@ -13,6 +13,8 @@ pub mod batch;
 mod body;
 mod events;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod live;
 mod shapes;
 mod signature;
@@ -36,6 +38,7 @@ use uuid::Uuid;
 use self::answer::{RestBody, complete, preflight};
 use self::arrival::Arriving;
 use self::failure::Failure;
+use super::certificate::ClientCertificate;
 use super::connection::{Answered, Answering, LeaveSignal};
 use super::intake::Intake;
 use super::listener::Services;
@@ -178,6 +181,7 @@ pub struct ConnectionService {
     shared: Arc<Shared>,
     router: Router,
     leave: Arc<LeaveSignal>,
+    certificate: Option<ClientCertificate>,
     calls: OpenCalls,
 }
 
@@ -188,6 +192,9 @@ impl ConnectionService {
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.leave);
+        if let Some(certificate) = self.certificate {
+            request.extensions_mut().insert(certificate);
+        }
         let routed = AssertUnwindSafe(self.router.call(request)).catch_unwind().await;
         match routed {
             Ok(Ok(response)) => response,
@@ -246,11 +253,12 @@ impl RestServices {
 impl Services for RestServices {
     type Service = ConnectionService;
 
-    fn of_connection(&self, leave: Arc<LeaveSignal>) -> ConnectionService {
+    fn of_connection(&self, leave: Arc<LeaveSignal>, certificate: Option<ClientCertificate>) -> ConnectionService {
         ConnectionService {
             shared: Arc::clone(&self.shared),
             router: self.router.clone(),
             leave,
+            certificate,
             calls: OpenCalls::default(),
         }
     }

@@ -44,8 +44,8 @@ pub(super) struct ApplicationsShape {
     pub(super) count: usize,
 }
 
-/// An authorization: an API key.
-#[derive(Debug, Serialize)]
+/// An authorization: an API key. It has no `Debug`: the key may be in it.
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AuthorizationShape {
     api_key_id: Uuid,
@@ -82,7 +82,7 @@ impl From<Authorization> for AuthorizationShape {
 }
 
 /// A list of authorizations.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AuthorizationsShape {
     pub(super) authorizations: Vec<AuthorizationShape>,
@@ -187,8 +187,9 @@ fn members(body: &[u8]) -> Result<Map<String, Value>, Failure> {
 }
 
 /// A time as the API shows it: `YYYY-MM-DDTHH:MM:SSZ`.
-fn time(epoch_ms: i64) -> String {
-    let since_epoch = Duration::from_millis(u64::try_from(epoch_ms).unwrap_or(0));
+pub(super) fn time(epoch_ms: i64) -> String {
+    // Rows of other systems may say anything; the last second of the year 9999 is the last that has this form.
+    let since_epoch = Duration::from_millis(u64::try_from(epoch_ms).unwrap_or(0).min(253_402_300_799_000));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }
 

@@ -1,0 +1,5 @@
+//! `headgate::fuzz::aggregated_record` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| headgate::fuzz::aggregated_record(data));

@@ -1,0 +1,5 @@
+//! `headgate::fuzz::schema` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| headgate::fuzz::schema(data));

@@ -1,0 +1,106 @@
+//! The records that travel through Kinesis and are read back by consumers, by the load tester and by the lake.
+
+use headgate_proto::aggregate::{MAGIC, PARTITION_KEY, envelope_len};
+use headgate_proto::aggregate::{begin_user_record, framed_data, read_aggregate, seal, user_record_len};
+use headgate_proto::record::{EventFields, RecordTail, SplitRecord, parse_timestamp, read_record};
+use headgate_proto::record::{record_len, split_record, write_record};
+use md5::{Digest, Md5};
+use prost::Message;
+
+use super::Input;
+
+/// The aggregated record as its authors describe it, for protobuf's own reader.
+#[derive(Clone, PartialEq, Message)]
+struct AggregatedRecord {
+    #[prost(string, repeated, tag = "1")]
+    partition_keys: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    hash_keys: Vec<String>,
+    #[prost(message, repeated, tag = "3")]
+    records: Vec<IndexedRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct IndexedRecord {
+    #[prost(uint64, optional, tag = "1")]
+    partition_key: Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    hash_key: Option<u64>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    data: Option<Vec<u8>>,
+}
+
+/// What is taken apart is what protobuf's own reader finds; what was put together comes back.
+pub fn aggregated_record(data: &[u8]) {
+    let _ = read_aggregate(data);
+    // No mutation finds a digest: it is put there.
+    let sealed = [&MAGIC, data, &Md5::digest(data)[..]].concat();
+    if let Some(records) = read_aggregate(&sealed) {
+        let message = AggregatedRecord::decode(data).expect("protobuf's own reader reads it, too");
+        assert_eq!(records.len(), message.records.len());
+        for (ours, theirs) in records.iter().zip(&message.records) {
+            let key = |keys: &[String], index: u64| keys[usize::try_from(index).expect("an index")].clone();
+            assert_eq!(Some(ours.data), theirs.data.as_deref());
+            assert_eq!(ours.partition_key, key(&message.partition_keys, theirs.partition_key.expect("it has one")));
+            let hash_key = theirs.hash_key.map(|index| key(&message.hash_keys, index));
+            assert_eq!(ours.explicit_hash_key, hash_key.as_deref());
+        }
+    }
+    let _ = framed_data(data).map(<[u8]>::len).sum::<usize>();
+
+    let mut input = Input::new(data);
+    let hash_key = u128::from(input.number()) << 64 | u128::from(input.number());
+    let (mut framed, mut pieces) = (Vec::new(), Vec::new());
+    while !input.is_empty() {
+        let (piece, before) = (input.piece(), framed.len());
+        begin_user_record(&mut framed, piece.len());
+        framed.extend_from_slice(piece);
+        assert_eq!(framed.len() - before, user_record_len(piece.len()));
+        pieces.push(piece);
+    }
+    let record = seal(&framed, hash_key);
+    assert_eq!(record.len(), framed.len() + envelope_len(hash_key));
+    assert!(framed_data(&framed).eq(pieces.iter().copied()));
+    let read = read_aggregate(&record).expect("it was just written");
+    assert!(read.iter().map(|user| user.data).eq(pieces));
+    let hash_key = hash_key.to_string();
+    let shared = |key: Option<&str>, user: &str| key == Some(hash_key.as_str()) && user == PARTITION_KEY;
+    assert!(read.iter().all(|user| shared(user.explicit_hash_key, user.partition_key)));
+}
+
+/// The quick way of taking a line apart says what the strict one says, and times survive being written.
+pub fn stream_record(data: &[u8]) {
+    let read = read_record(data);
+    let line = std::str::from_utf8(data).ok().map(|line| line.strip_suffix('\n').unwrap_or(line));
+    if let (Ok(read), Some(split)) = (&read, line.and_then(split_record)) {
+        assert_eq!(SplitRecord::from(read), split);
+    }
+    if let Some(Ok((seconds, nanos))) = line.map(parse_timestamp) {
+        time_comes_back(seconds, nanos);
+    }
+    if let Ok(read) = read {
+        time_comes_back(read.event.seconds, read.event.nanos);
+    }
+}
+
+fn time_comes_back(seconds: i64, nanos: u32) {
+    assert!(nanos < 1_000_000_000);
+    let tail = RecordTail::new("a \"request\"\\\n", seconds, "an application");
+    let event = EventFields {
+        event_id: b"id",
+        event_type: b"type",
+        event_name: b"name",
+        seconds,
+        nanos,
+        event_version: b"",
+        app_version: b"1",
+        event_data: b"",
+        data_has_line_breaks: false,
+    };
+    let mut line = Vec::new();
+    write_record(&mut line, &event, &tail);
+    assert_eq!(line.len(), record_len(&event, &tail));
+    let read = read_record(&line).expect("it was just written");
+    assert_eq!((read.event.seconds, read.event.nanos, read.request_time_ms), (seconds, nanos, seconds));
+    assert_eq!(read.request_id, "a \"request\"\\\n");
+}
