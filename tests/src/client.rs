@@ -15,7 +15,7 @@ use headgate_proto::v1::ingest_service_client::IngestServiceClient;
 use headgate_proto::v1::{BatchVerdict, Event, PublishEventsRequest, StreamEventsRequest, StreamEventsResponse};
 use tokio::sync::mpsc;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt;
 
@@ -28,6 +28,16 @@ pub struct Target {
     pub address: SocketAddr,
     /// The key.
     pub key: String,
+    /// The certificate of `localhost` that the door shows, in PEM, where it takes TLS.
+    pub certificate: Option<Arc<str>>,
+}
+
+impl Target {
+    /// A door without TLS.
+    #[must_use]
+    pub fn new(address: SocketAddr, key: &str) -> Self {
+        Self { address, key: key.to_owned(), certificate: None }
+    }
 }
 
 /// How a call ended, where it did not end well.
@@ -117,7 +127,15 @@ impl Connection {
     /// # Panics
     /// If the key is no header value.
     pub async fn open(target: &Target) -> Result<Self, Failure> {
-        let endpoint = Endpoint::from_shared(format!("http://{}", target.address)).expect("an address is a URI");
+        let endpoint = match &target.certificate {
+            None => Endpoint::from_shared(format!("http://{}", target.address)).expect("an address is a URI"),
+            Some(certificate) => {
+                let uri = format!("https://localhost:{}", target.address.port());
+                let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificate.as_bytes()));
+                let endpoint = Endpoint::from_shared(uri).expect("an address is a URI");
+                endpoint.tls_config(tls).expect("the certificate is PEM")
+            }
+        };
         let connector = Connector::new(target.address);
         let heard = connector.heard();
         // Whatever goes wrong before there is a connection, there is none.

@@ -22,7 +22,7 @@ pub(super) async fn plays(target: &Target, batches: u64) {
 
 /// Sends a batch with a key that nobody has.
 pub(super) async fn knocks(target: &Target) {
-    let stranger = Target { address: target.address, key: "not-a-key-of-this-gateway".to_owned() };
+    let stranger = Target::new(target.address, "not-a-key-of-this-gateway");
     let mut connection = Connection::open(&stranger).await.expect("the gateway is there");
     let refused = connection.publish(vec![event(1)]).await.expect_err("nobody has this key");
     assert_eq!(refused.message(), "the API key is unknown");
