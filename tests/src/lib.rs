@@ -26,3 +26,4 @@ pub mod raw;
 pub mod rest;
 pub mod seed;
 pub mod stream;
+pub mod torture;
