@@ -53,6 +53,24 @@ pub enum AwsError {
 /// # Errors
 /// [`AwsError`] where there is no region or the endpoint is no URL.
 pub async fn shared_config(settings: &AwsSettings) -> Result<SdkConfig, AwsError> {
+    let config = bare_config(settings).await?;
+    let Some(source) = config.credentials_provider() else { return Ok(config) };
+    Ok(with_credentials(&config, source, Clock::system()))
+}
+
+/// As [`shared_config`], with credentials from this source.
+///
+/// # Errors
+/// As [`shared_config`].
+pub async fn shared_config_from(
+    settings: &AwsSettings,
+    source: SharedCredentialsProvider,
+) -> Result<SdkConfig, AwsError> {
+    Ok(with_credentials(&bare_config(settings).await?, source, Clock::system()))
+}
+
+/// Region and endpoint, with credentials as the SDK would find and keep them.
+async fn bare_config(settings: &AwsSettings) -> Result<SdkConfig, AwsError> {
     // Pinned: a newer SDK must not change timeouts, retries or the HTTP stack under us.
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     if let Some(region) = &settings.region {
@@ -69,8 +87,7 @@ pub async fn shared_config(settings: &AwsSettings) -> Result<SdkConfig, AwsError
     if config.region().is_none_or(|region| region.as_ref().is_empty()) {
         return Err(AwsError::NoRegion);
     }
-    let Some(source) = config.credentials_provider() else { return Ok(config) };
-    Ok(with_credentials(&config, source, Clock::system()))
+    Ok(config)
 }
 
 /// The same settings with credentials from `source`, cached by us.

@@ -61,11 +61,20 @@ pub struct Ground {
     pub files: Arc<dyn FileLayer>,
     /// A destination to use in place of the one that the settings name.
     pub destination: Option<Arc<dyn Destination>>,
+    /// Where credentials for streams come from, in place of where the SDK looks.
+    #[cfg(feature = "aws")]
+    pub credentials: Option<aws_credential_types::provider::SharedCredentialsProvider>,
 }
 
 impl Default for Ground {
     fn default() -> Self {
-        Self { clock: Clock::system(), files: Arc::new(OsFiles), destination: None }
+        Self {
+            clock: Clock::system(),
+            files: Arc::new(OsFiles),
+            destination: None,
+            #[cfg(feature = "aws")]
+            credentials: None,
+        }
     }
 }
 
@@ -115,7 +124,13 @@ impl Gateway {
     /// As [`Self::start`].
     pub async fn start_loaded(loaded: Loaded, ground: Ground) -> Result<Self, ServeError> {
         let Loaded { settings, sources } = loaded;
-        let Ground { clock, files, destination } = ground;
+        let Ground {
+            clock,
+            files,
+            destination,
+            #[cfg(feature = "aws")]
+            credentials,
+        } = ground;
         let metrics = Metrics::new();
         let lifecycle = Lifecycle::new(&metrics);
         let data_dir = DataDir::lock(&settings.data_dir)?;
@@ -144,6 +159,8 @@ impl Gateway {
         let outlets = outlets::Builder {
             settings: &settings,
             files: &files,
+            #[cfg(feature = "aws")]
+            credentials: credentials.as_ref(),
             names: Arc::clone(&names),
             clock: &clock,
             metrics: &metrics,

@@ -34,6 +34,7 @@ mod status_table;
 mod stock_client;
 mod streams;
 mod tls;
+mod torture;
 mod windows;
 
 use std::time::Duration;

@@ -27,9 +27,10 @@ pub fn workspace() -> &'static Path {
 /// If this is no test that cargo built.
 #[must_use]
 pub fn target_dir() -> (PathBuf, String) {
-    // TARGET/PROFILE/deps/NAME-HASH
-    let test = std::env::current_exe().expect("the test knows its own file");
-    let profile = test.ancestors().nth(2).expect("built by cargo");
+    // TARGET/PROFILE/deps/NAME-HASH of a test, TARGET/PROFILE/NAME of a program.
+    let own = std::env::current_exe().expect("a program knows its own file");
+    let folder = own.parent().expect("built by cargo");
+    let profile = if folder.ends_with("deps") { folder.parent().expect("built by cargo") } else { folder };
     let name = profile.file_name().and_then(OsStr::to_str).expect("built by cargo").to_owned();
     (profile.parent().expect("built by cargo").to_owned(), name)
 }

@@ -34,6 +34,14 @@ pub struct Target {
     pub trust: Option<Trust>,
 }
 
+impl Target {
+    /// A door without TLS.
+    #[must_use]
+    pub fn new(address: SocketAddr, key: &str) -> Self {
+        Self { address, key: key.to_owned(), trust: None }
+    }
+}
+
 /// How a call ended, where it did not end well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {

@@ -133,7 +133,13 @@ impl GatewayProcess {
     /// Registers another application with a key.
     #[must_use]
     pub fn new_application(&self, name: &str) -> (Uuid, Target) {
-        let _ = binary::run_json(&self.data_dir, &["apps", "create", name]);
+        self.new_application_with(name, &[])
+    }
+
+    /// The same, with further arguments of `apps create`.
+    #[must_use]
+    pub fn new_application_with(&self, name: &str, more: &[&str]) -> (Uuid, Target) {
+        let _ = binary::run_json(&self.data_dir, &[&["apps", "create", name], more].concat());
         let key = binary::run_json(&self.data_dir, &["keys", "create", name, "--name", "server"]);
         let key = key["api_key"].as_str().unwrap_or_else(|| panic!("no key in {key}"));
         (self.application(name), self.target(key))
@@ -148,7 +154,7 @@ impl GatewayProcess {
     /// Its gRPC door, with this key.
     #[must_use]
     pub fn target(&self, key: &str) -> Target {
-        Target { address: self.grpc, key: key.to_owned(), trust: None }
+        Target::new(self.grpc, key)
     }
 
     /// Its REST door.

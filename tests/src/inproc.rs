@@ -51,8 +51,13 @@ impl InProcess {
         adjust(&mut settings);
         let runtime = OwnRuntime::new();
         let gateway = poll::until("the data folder's lock", DROP_PATIENCE, async || {
-            let Ground { clock, files, destination } = &ground;
-            let ground = Ground { clock: clock.clone(), files: Arc::clone(files), destination: destination.clone() };
+            let Ground { clock, files, destination, credentials } = &ground;
+            let ground = Ground {
+                clock: clock.clone(),
+                files: Arc::clone(files),
+                destination: destination.clone(),
+                credentials: credentials.clone(),
+            };
             let started = runtime.get().spawn(Gateway::start(settings.clone(), ground));
             match started.await.expect("the start does not panic") {
                 Ok(gateway) => Some(gateway),
@@ -72,7 +77,7 @@ impl InProcess {
     /// The demo application and its key.
     #[must_use]
     pub fn demo(&self) -> (Uuid, Target) {
-        (self.application, Target { address: self.gateway.grpc_address(), key: self.key.clone(), trust: None })
+        (self.application, Target::new(self.gateway.grpc_address(), &self.key))
     }
 
     /// The REST door.

@@ -32,3 +32,4 @@ pub mod rest;
 pub mod seed;
 pub mod static_binary;
 pub mod stream;
+pub mod torture;

@@ -56,6 +56,9 @@ pub struct Tables<'a> {
 /// The names that the gateway expects where nothing else is set.
 pub const TABLES: Tables<'static> = Tables { applications: "Applications", authorizations: "Authorizations" };
 
+/// The table of the books, as the gateway expects it where nothing else is set.
+pub const BOOKS: &str = "headgate-books";
+
 impl MiniStack {
     /// Starts one and waits until it answers.
     ///
@@ -105,7 +108,7 @@ impl MiniStack {
         let emulator = Self::start().await;
         let client = emulator.dynamodb().await;
         create_tables(&client, TABLES).await;
-        create_books(&client).await;
+        create_books(&client, BOOKS).await;
         (emulator, client)
     }
 
@@ -236,14 +239,14 @@ pub async fn create_tables(client: &Client, tables: Tables<'_>) {
         .expect("the table of keys is created");
 }
 
-/// Creates the table of the books, under the name that the gateway expects where nothing else is set.
+/// Creates the table of the books.
 ///
 /// # Panics
 /// If that fails.
-pub async fn create_books(client: &Client) {
+pub async fn create_books(client: &Client, name: &str) {
     client
         .create_table()
-        .table_name("headgate-books")
+        .table_name(name)
         .set_attribute_definitions(Some(["book", "entry"].map(text).to_vec()))
         .key_schema(key("book", KeyType::Hash))
         .key_schema(key("entry", KeyType::Range))

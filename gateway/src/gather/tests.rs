@@ -1,5 +1,6 @@
 //! The promises of lanes and buckets, on a clock that stands still unless the test moves it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -285,4 +286,28 @@ async fn when_a_shard_is_split_its_lane_is_replaced_by_two_that_wait_for_it() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     lingering.abort_all();
+}
+
+struct Broken;
+
+impl Waiter for Broken {
+    fn settled(&self, _: EventRange, _: &Outcome) {
+        panic!("a bug in a batch");
+    }
+}
+
+/// Two batches share a bucket. A bug in one leaves neither the other without its verdict nor the bucket in flight, and the
+/// panic goes on, for whoever counts it.
+#[test]
+fn a_batch_that_panics_costs_the_others_in_its_bucket_nothing() {
+    let range = EventRange { start: 0, end: 1 };
+    let in_flight = InFlight::new();
+    let (_, waiters, ticket) = in_flight.open();
+    let verdict = Arc::new(Verdict::default());
+    waiters.attach(Arc::new(Broken), range);
+    waiters.attach(Arc::clone(&verdict) as Arc<dyn Waiter>, range);
+    let settled = catch_unwind(AssertUnwindSafe(|| ticket.settle(&Outcome::Stored)));
+    assert!(settled.is_err());
+    assert_eq!(verdict.now(), Some(Outcome::Stored));
+    assert!(in_flight.is_empty());
 }

@@ -1,6 +1,9 @@
 //! The way back: a bucket's ticket tells everyone whose events are in it what became of them.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::bucket::BucketId;
@@ -82,10 +85,10 @@ impl Waiters {
         self.witnesses.lock().unwrap_or_else(PoisonError::into_inner).push((witness, part));
     }
 
-    fn testify(&self, outcome: &Outcome) {
+    fn testify(&self, outcome: &Outcome, round: &mut Round) {
         let witnesses = std::mem::take(&mut *self.witnesses.lock().unwrap_or_else(PoisonError::into_inner));
         for (witness, part) in witnesses {
-            witness.settled(part, outcome);
+            round.tell(|| witness.settled(part, outcome));
         }
     }
 
@@ -104,7 +107,7 @@ impl Waiters {
         waiter.settled(range, &outcome);
     }
 
-    fn tell(&self, outcome: &Outcome, next: State) {
+    fn tell(&self, outcome: &Outcome, next: State, round: &mut Round) {
         let waiters = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             match std::mem::replace(&mut *state, next) {
@@ -113,7 +116,31 @@ impl Waiters {
             }
         };
         for (waiter, range) in waiters {
-            waiter.settled(range, outcome);
+            round.tell(|| waiter.settled(range, outcome));
+        }
+    }
+}
+
+/// Tells one after the other. One that panics costs the others nothing: they are batches of other clients. The first
+/// panic goes on when all have been told, for whoever counts panics.
+#[derive(Default)]
+struct Round {
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Round {
+    fn tell(&mut self, one: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(one)) {
+            self.panic.get_or_insert(panic);
+        }
+    }
+
+    fn end(self) {
+        if let Some(panic) = self.panic
+            // A second one would end the process.
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
         }
     }
 }
@@ -176,9 +203,11 @@ impl Ticket {
         let outcome = Outcome::Unknown { reason };
         match &self.0 {
             Some(Claim::Whole { first, more, .. }) => {
+                let mut round = Round::default();
                 for (_, waiters) in std::iter::once(first).chain(more) {
-                    waiters.tell(&outcome, State::Answered(outcome.clone()));
+                    waiters.tell(&outcome, State::Answered(outcome.clone()), &mut round);
                 }
+                round.end();
             }
             Some(Claim::Half(fork)) => fork.lock().0.answer_unknown(reason),
             // It hears of the outcome and of nothing before.
@@ -189,13 +218,15 @@ impl Ticket {
     fn settle_once(&mut self, outcome: &Outcome) {
         match self.0.take() {
             Some(Claim::Whole { first, more, in_flight }) => {
+                let mut round = Round::default();
                 for (bucket, waiters) in std::iter::once(first).chain(more) {
-                    waiters.testify(outcome);
+                    waiters.testify(outcome, &mut round);
                     // The order matters to a duplicate that looks at the same moment: it finds the outcome on the waiters
                     // or, once the bucket is out of the table, in the fate that the table remembers.
-                    waiters.tell(outcome, State::Settled(outcome.clone()));
+                    waiters.tell(outcome, State::Settled(outcome.clone()), &mut round);
                     in_flight.remove(bucket, outcome);
                 }
+                round.end();
             }
             Some(Claim::Half(fork)) => fork.settle(outcome),
             Some(Claim::One(waiter, range)) => waiter.settled(range, outcome),

@@ -38,6 +38,8 @@ pub(super) struct Outlets {
 pub(super) struct Builder<'a> {
     pub(super) settings: &'a Settings,
     pub(super) files: &'a Arc<dyn FileLayer>,
+    #[cfg(feature = "aws")]
+    pub(super) credentials: Option<&'a aws_credential_types::provider::SharedCredentialsProvider>,
     pub(super) names: Arc<Names>,
     pub(super) clock: &'a Clock,
     pub(super) metrics: &'a Arc<Metrics>,

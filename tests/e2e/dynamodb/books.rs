@@ -227,7 +227,7 @@ async fn without_the_table_of_the_books_events_flow_and_changes_say_what_is_miss
     assert!(registry.list_authorizations(game).await.expect("lists").iter().all(|key| key.enabled));
     publish(&gateway.target(&key)).await.expect("the key is good");
 
-    ministack::create_books(&client).await;
+    ministack::create_books(&client, ministack::BOOKS).await;
     let (code, _, stderr) = command(data.path(), emulator.address(), &["apps", "create", "Deep"]);
     assert_eq!(code, Some(0), "{stderr}");
 }

@@ -31,6 +31,10 @@ impl Answer {
         Self { status: StatusCode::OK, error: None, body: body.into() }
     }
 
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     pub(super) fn with_error(self, status: StatusCode, kind: &'static str) -> Self {
         Self { status, error: Some(kind), ..self }
     }

@@ -16,7 +16,7 @@ use super::link::Link;
 use super::parse::Target;
 use super::state::State;
 use super::tally::Doubt;
-use super::{firehose, kinesis};
+use super::{firehose, forward, kinesis};
 
 /// A full call of 10 MiB is 14 MiB in base64; with the longest keys, escaped, it stays below this.
 const BODY_MAX: usize = 32 << 20;
@@ -41,6 +41,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let busy = link.begin();
+    link.set_last_commit(None);
     let id = state.next_request();
     if request.method() == Method::GET && request.uri().path() == "/tally" {
         return Ok(Answer::json(&state.tally()).whole(busy, None, id));
@@ -50,6 +51,7 @@ pub(super) async fn answer(
         return Ok(Refusal::unknown_operation(target).answer().whole(busy, None, id));
     };
     let operation = operation.to_owned();
+    let target = target.to_owned();
     state.books.call(service, &operation);
     if state.faults.before_reading(service, &operation, link.reused()) {
         link.reset();
@@ -67,6 +69,9 @@ pub(super) async fn answer(
         state.books.refused(service, refusal.kind);
         return Ok(refusal.answer().whole(busy, None, id));
     }
+    if let Some(emulator) = state.settings.dynamodb.filter(|_| service == Service::DynamoDb) {
+        return Ok(forward::forward(emulator, &target, body).await.whole(busy, None, id));
+    }
     let withheld = plan.withheld;
     let done = match plan.late {
         None => run(&state, service, &operation, body, withheld),
@@ -80,6 +85,8 @@ pub(super) async fn answer(
             late.await.expect("a call does not panic")
         }
     };
+    // A client sends its next call on this connection once it has the answer to this one.
+    link.set_last_commit(done.doubt.as_ref().and_then(Doubt::commit));
     if let Some(delay) = plan.slow {
         tokio::time::sleep(delay).await;
     }
@@ -120,6 +127,7 @@ fn run(state: &State, service: Service, operation: &str, body: Bytes, withheld: 
     let done = match service {
         Service::Kinesis => kinesis::run(state, operation, &body, withheld),
         Service::Firehose => firehose::run(state, operation, &body, withheld),
+        Service::DynamoDb => Err(Refusal::unknown_operation(operation)),
     };
     done.unwrap_or_else(|refusal| {
         state.books.refused(service, refusal.kind);

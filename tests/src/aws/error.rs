@@ -13,6 +13,8 @@ pub enum Service {
     Kinesis,
     /// Amazon Data Firehose.
     Firehose,
+    /// DynamoDB: another emulator's, to which calls are passed on.
+    DynamoDb,
 }
 
 impl Service {
@@ -21,6 +23,7 @@ impl Service {
         match target.split_once('.')? {
             ("Kinesis_20131202", operation) => Some((Self::Kinesis, operation)),
             ("Firehose_20150804", operation) => Some((Self::Firehose, operation)),
+            ("DynamoDB_20120810", operation) => Some((Self::DynamoDb, operation)),
             _ => None,
         }
     }
@@ -53,6 +56,8 @@ impl CallError {
     pub(super) fn refusal(self, service: Service) -> Refusal {
         let firehose = service == Service::Firehose;
         let (status, kind, message) = match self {
+            Self::InternalFailure if service == Service::DynamoDb => (500, "InternalServerError", "Internal failure."),
+            Self::Throttled if service == Service::DynamoDb => (400, "ThrottlingException", "Rate exceeded."),
             Self::InternalFailure => (500, "InternalFailure", "Internal failure."),
             Self::ServiceUnavailable | Self::Throttled if firehose => {
                 (503, "ServiceUnavailableException", "Slow down.")
@@ -87,6 +92,7 @@ impl RecordError {
         match (self, service) {
             (Self::InternalFailure, _) => "InternalFailure",
             (Self::Throttled, Service::Kinesis) => "ProvisionedThroughputExceededException",
+            (Self::Throttled, Service::DynamoDb) => "ThrottlingException",
             (Self::Throttled, Service::Firehose) => "ServiceUnavailableException",
         }
     }

@@ -108,6 +108,7 @@ fn put_record_batch(state: &State, body: &Bytes, withheld: usize) -> Result<Done
     let faults = state.faults.for_records(Service::Firehose, "PutRecordBatch", name, &vec![0; sizes.len()]);
     let errors: Vec<Option<RecordError>> = faults.unwrap_or_else(|| vec![None; sizes.len()]);
 
+    let mut kept = Vec::new();
     let mut records = stream.records.lock().expect("nothing panics with it");
     let mut start = 0;
     for (size, error) in sizes.iter().zip(&errors) {
@@ -116,6 +117,7 @@ fn put_record_batch(state: &State, body: &Bytes, withheld: usize) -> Result<Done
             None => {
                 put.stored_in_firehose(*size);
                 if stream.keep {
+                    kept.push(arena.slice(start..start + size));
                     records.push(arena.slice(start..start + size));
                 }
             }
@@ -125,7 +127,7 @@ fn put_record_batch(state: &State, body: &Bytes, withheld: usize) -> Result<Done
     drop(records);
 
     state.books.put(Service::Firehose, body.len(), &put);
-    let doubt = Doubt::about(&state.books, Service::Firehose, put.stored);
+    let doubt = Doubt::about(&state.books, Service::Firehose, put.stored, kept);
     Ok(Done { answer: render(&errors, withheld, state.next_request()), doubt })
 }
 

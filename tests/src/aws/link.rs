@@ -21,12 +21,24 @@ pub(super) struct Link {
     calls: AtomicU64,
     busy: AtomicUsize,
     idle_since: Mutex<Instant>,
+    // What the last call has stored; no call has followed it.
+    last_commit: Mutex<Option<usize>>,
 }
 
 impl Link {
     fn new(end: CancellationToken) -> Self {
         let (reset, calls, busy) = (AtomicBool::new(false), AtomicU64::new(0), AtomicUsize::new(0));
-        Self { end, reset, calls, busy, idle_since: Mutex::new(Instant::now()) }
+        Self { end, reset, calls, busy, idle_since: Mutex::new(Instant::now()), last_commit: Mutex::default() }
+    }
+
+    /// What the last call has stored.
+    pub(super) fn set_last_commit(&self, commit: Option<usize>) {
+        *self.last_commit.lock().expect("nothing panics with it") = commit;
+    }
+
+    /// What the last call has stored.
+    pub(super) fn last_commit(&self) -> Option<usize> {
+        *self.last_commit.lock().expect("nothing panics with it")
     }
 
     /// A call begins; it ends when the value is dropped.
@@ -94,7 +106,6 @@ impl Links {
     }
 
     /// How many connections are open.
-    #[cfg(test)]
     pub(super) fn open_now(&self) -> usize {
         self.open.lock().expect("nothing panics with it").len()
     }

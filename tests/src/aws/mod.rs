@@ -1,7 +1,7 @@
 //! A stand-in for Kinesis Data Streams and Firehose over HTTP, with the faults of the real ones on demand. It enforces
 //! the services' documented limits, keeps what it stored (or only counts it, for benches), and does its own accounting,
 //! so that what a gateway says about itself can be checked against what arrived. Every fault follows from a seed.
-//! DynamoDB and S3 are not here. A stand-in that cannot do its work panics: a test must not go on without it.
+//! DynamoDB's calls are passed on to an emulator of it; S3 is not here. A stand-in that cannot do its work panics: a test must not go on without it.
 
 pub mod faults;
 pub mod hash;
@@ -13,6 +13,7 @@ mod answer;
 mod call;
 mod error;
 mod firehose;
+mod forward;
 mod link;
 mod parse;
 mod port;
@@ -47,11 +48,13 @@ pub struct Settings {
     pub keep: bool,
     /// Everything that faults leave to chance follows from it.
     pub seed: u64,
+    /// Where DynamoDB's calls are passed on to, after the faults that are set for them; `None`: there is no DynamoDB.
+    pub dynamodb: Option<SocketAddr>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { port: 0, tls: None, throttle: Some(1.0), keep: true, seed: 0 }
+        Self { port: 0, tls: None, throttle: Some(1.0), keep: true, seed: 0, dynamodb: None }
     }
 }
 
@@ -130,6 +133,20 @@ impl StandIn {
     #[must_use]
     pub fn delivered(&self, name: &str) -> Vec<Bytes> {
         self.state.delivery_stream(name).unwrap_or_else(|| panic!("create the delivery stream {name} first")).records()
+    }
+
+    /// The data of every record that was stored without its client surely knowing, at each time it was. A client that has
+    /// stopped waiting for an answer closes the connection, so the last call of each closed connection is among them: ask
+    /// when all are ([`StandIn::connections`]).
+    #[must_use]
+    pub fn stored_in_doubt(&self) -> Vec<(Service, Bytes)> {
+        self.state.books.in_doubt()
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.state.links.open_now()
     }
 
     /// Refuses connections from now on; those that are open stay open.

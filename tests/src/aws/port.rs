@@ -105,12 +105,12 @@ async fn serve(state: Arc<State>, stream: TcpStream, tls: Option<TlsAcceptor>, e
     let (link, wire) = state.links.adopt(stream, end);
     let connection = async {
         match tls {
-            None => http1(state, Arc::clone(&link), wire).await,
+            None => http1(Arc::clone(&state), Arc::clone(&link), wire).await,
             Some(acceptor) => {
                 let Ok(stream) = acceptor.accept(wire).await else { return };
                 match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => http2(state, Arc::clone(&link), stream).await,
-                    _ => http1(state, Arc::clone(&link), stream).await,
+                    Some(b"h2") => http2(Arc::clone(&state), Arc::clone(&link), stream).await,
+                    _ => http1(Arc::clone(&state), Arc::clone(&link), stream).await,
                 }
             }
         }
@@ -120,6 +120,9 @@ async fn serve(state: Arc<State>, stream: TcpStream, tls: Option<TlsAcceptor>, e
         biased;
         () = connection => {}
         () = link.ended() => {}
+    }
+    if let Some(commit) = link.last_commit() {
+        state.books.told(commit, false);
     }
 }
 

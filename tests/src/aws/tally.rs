@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::{RecordError, Service};
@@ -109,15 +110,45 @@ impl Put {
 
 /// The counters behind a tally.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Books(Arc<Mutex<(ServiceTally, ServiceTally)>>);
+pub(super) struct Books {
+    tallies: Arc<Mutex<(ServiceTally, ServiceTally, ServiceTally)>>,
+    commits: Arc<Mutex<Vec<Commit>>>,
+}
+
+/// What one call has stored, and whether its client was told.
+#[derive(Debug)]
+struct Commit {
+    service: Service,
+    told: bool,
+    data: Vec<Bytes>,
+}
 
 impl Books {
     fn with<T>(&self, service: Service, entry: impl FnOnce(&mut ServiceTally) -> T) -> T {
-        let mut books = self.0.lock().expect("no entry panics");
+        let mut books = self.tallies.lock().expect("no entry panics");
         entry(match service {
             Service::Kinesis => &mut books.0,
             Service::Firehose => &mut books.1,
+            Service::DynamoDb => &mut books.2,
         })
+    }
+
+    /// The data of every record of which it is not sure that its client was told that it is stored.
+    pub(super) fn in_doubt(&self) -> Vec<(Service, Bytes)> {
+        let commits = self.commits.lock().expect("no entry panics");
+        let doubtful = commits.iter().filter(|commit| !commit.told);
+        doubtful.flat_map(|commit| commit.data.iter().map(|data| (commit.service, data.clone()))).collect()
+    }
+
+    fn commit(&self, service: Service, data: Vec<Bytes>) -> usize {
+        let mut commits = self.commits.lock().expect("no entry panics");
+        commits.push(Commit { service, told: false, data });
+        commits.len() - 1
+    }
+
+    /// Whether a call's client was told. An answer that was sent may still not have been waited for.
+    pub(super) fn told(&self, commit: usize, told: bool) {
+        self.commits.lock().expect("no entry panics")[commit].told = told;
     }
 
     pub(super) fn of(&self, service: Service) -> ServiceTally {
@@ -161,16 +192,27 @@ pub(super) struct Doubt {
     books: Books,
     service: Service,
     records: u64,
+    commit: Option<usize>,
 }
 
 impl Doubt {
-    pub(super) fn about(books: &Books, service: Service, records: u64) -> Option<Self> {
-        (records > 0).then(|| Self { books: books.clone(), service, records })
+    /// `data`: of the records that were stored, where the stand-in keeps them.
+    pub(super) fn about(books: &Books, service: Service, records: u64, data: Vec<Bytes>) -> Option<Self> {
+        let commit = (!data.is_empty()).then(|| books.commit(service, data));
+        (records > 0).then(|| Self { books: books.clone(), service, records, commit })
     }
 
     /// The client is told.
     pub(super) fn settle(mut self) {
         self.records = 0;
+        if let Some(commit) = self.commit {
+            self.books.told(commit, true);
+        }
+    }
+
+    /// What its call has stored, where that is kept.
+    pub(super) fn commit(&self) -> Option<usize> {
+        self.commit
     }
 }
 

@@ -74,6 +74,7 @@ fn main() -> std::io::Result<()> {
         throttle: (!arguments.no_throttle).then_some(arguments.throttle),
         keep: !arguments.discard,
         seed: arguments.seed,
+        dynamodb: None,
     };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&arguments, settings))
 }

@@ -10,8 +10,10 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use headgate_proto::v1::BatchVerdict;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub use self::tally::Tally;
 use crate::client::Target;
@@ -37,12 +39,42 @@ pub struct Shape {
     pub unary: usize,
     /// Events in a batch.
     pub batch: RangeInclusive<u64>,
+    /// How long a worker rests before each new batch.
+    pub pace: Duration,
+    /// How many of the streams now and then do not read their answers for [`SLOW_PAUSE`].
+    pub slow_readers: usize,
+    /// One call or stream in so many is given up by its client before it is answered; 0: none.
+    pub cancel_one_in: u64,
+    /// One batch in so many is sent by another worker as well, at about the same time; 0: none.
+    pub echo_one_in: u64,
+    /// One batch in so many is sent once more after it was acknowledged; 0: none. Only for a gateway that runs all the
+    /// time: one that starts has forgotten what it has seen.
+    pub repeat_one_in: u64,
+}
+
+/// How long a slow reader does not read.
+pub const SLOW_PAUSE: Duration = Duration::from_millis(400);
+
+impl Shape {
+    /// Nobody who sends anything.
+    pub const NONE: Self = Self {
+        streams: 0,
+        stubborn: 0,
+        window: 1,
+        unary: 0,
+        batch: 1..=1,
+        pace: Duration::ZERO,
+        slow_readers: 0,
+        cancel_one_in: 0,
+        echo_one_in: 0,
+        repeat_one_in: 0,
+    };
 }
 
 impl Default for Shape {
     /// As much as a debug build on two cores takes.
     fn default() -> Self {
-        Self { streams: 4, stubborn: 1, window: 16, unary: 4, batch: 1..=120 }
+        Self { streams: 4, stubborn: 1, window: 16, unary: 4, batch: 1..=120, ..Self::NONE }
     }
 }
 
@@ -58,6 +90,8 @@ struct Shared {
     oracle: Arc<Oracle>,
     tally: Mutex<Tally>,
     stage: watch::Sender<Stage>,
+    // What any worker of an application is to send as well.
+    echoes: Mutex<VecDeque<Batch>>,
 }
 
 /// Load that runs.
@@ -74,7 +108,11 @@ struct Worker {
     shape: Shape,
     draw: Draw,
     backlog: VecDeque<Batch>,
+    // Acknowledged, and to be sent all the same.
+    repeats: VecDeque<Batch>,
     stage: watch::Receiver<Stage>,
+    // Before it nothing new is sent.
+    rests_until: Instant,
 }
 
 impl Load {
@@ -82,7 +120,8 @@ impl Load {
     #[must_use]
     pub fn start(oracle: &Arc<Oracle>, targets: &[Target], shape: &Shape, seed: u64) -> Self {
         let stage = watch::Sender::new(Stage::Running);
-        let shared = Arc::new(Shared { oracle: Arc::clone(oracle), tally: Mutex::default(), stage });
+        let shared =
+            Arc::new(Shared { oracle: Arc::clone(oracle), tally: Mutex::default(), stage, echoes: Mutex::default() });
         let mut workers = JoinSet::new();
         for (application, target) in targets.iter().enumerate() {
             let worker = |purpose: usize| Worker {
@@ -92,10 +131,14 @@ impl Load {
                 shape: shape.clone(),
                 draw: Draw::new(seed, (application * 1_000 + purpose) as u64),
                 backlog: VecDeque::new(),
+                repeats: VecDeque::new(),
                 stage: shared.stage.subscribe(),
+                rests_until: Instant::now(),
             };
             for stream in 0..shape.streams {
-                workers.spawn(worker(stream).stream(stream < shape.stubborn));
+                // The last ones, so that whoever is stubborn is not slow, if there are enough.
+                let slow = stream + shape.slow_readers >= shape.streams;
+                workers.spawn(worker(stream).stream(stream < shape.stubborn, slow));
             }
             for unary in 0..shape.unary {
                 workers.spawn(worker(shape.streams + unary).unary());
@@ -124,11 +167,22 @@ impl Load {
     ///
     /// # Panics
     /// If that takes longer than `patience`, or a worker panicked.
-    pub async fn finish(mut self, patience: Duration) -> Tally {
+    pub async fn finish(self, patience: Duration) -> Tally {
+        let settled = self.settle(patience).await;
+        settled.unwrap_or_else(|tally| panic!("waited {patience:?} in vain: every event to be settled; {tally:?}"))
+    }
+
+    /// As [`Load::finish`], for a run that goes on if there is an event that is not settled in time.
+    ///
+    /// # Errors
+    /// What happened so far.
+    ///
+    /// # Panics
+    /// If a worker panicked.
+    pub async fn settle(mut self, patience: Duration) -> Result<Tally, Tally> {
         self.shared.stage.send_replace(Stage::Finishing);
         let in_time = tokio::time::timeout(patience, self.join()).await.is_ok();
-        assert!(in_time, "waited {patience:?} in vain: every event to be settled; {:?}", self.tally());
-        self.tally()
+        if in_time { Ok(self.tally()) } else { Err(self.tally()) }
     }
 
     /// Ends at once, with whatever is unanswered. Calls are cut off where they stand; an answer is never half noted.
@@ -159,14 +213,50 @@ impl Worker {
         }
     }
 
-    /// What to send next: first what was sent before and not settled.
+    /// What to send next: first what was sent before and not settled. None while there is nothing, or while it rests.
     fn next_batch(&mut self) -> Option<Batch> {
-        let running = self.stage() == Stage::Running;
-        self.backlog.pop_front().or_else(|| {
-            let events = self.draw.within(self.shape.batch.clone());
-            let events = usize::try_from(events).expect("a batch fits into memory");
-            running.then(|| self.shared.oracle.batch(self.application, events))
-        })
+        while let Some(batch) = self.backlog.pop_front() {
+            if let Some(batch) = self.shared.oracle.unsettled(batch) {
+                return Some(batch);
+            }
+        }
+        if self.stage() == Stage::Finishing || self.rests_until > Instant::now() {
+            return None;
+        }
+        self.rests_until = Instant::now() + self.shape.pace;
+        if let Some(batch) = self.repeats.pop_front().or_else(|| self.echo()) {
+            return Some(batch);
+        }
+        let events = self.draw.within(self.shape.batch.clone());
+        let batch =
+            self.shared.oracle.batch(self.application, usize::try_from(events).expect("a batch fits into memory"));
+        if self.happens(self.shape.echo_one_in) {
+            self.shared.echoes.lock().unwrap_or_else(PoisonError::into_inner).push_back(batch.clone());
+        }
+        Some(batch)
+    }
+
+    /// A batch that another worker has taken up just now.
+    fn echo(&mut self) -> Option<Batch> {
+        let mut echoes = self.shared.echoes.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = echoes.pop_front_if(|batch| batch.application == self.application)?;
+        drop(echoes);
+        self.shared.oracle.unsettled(batch)
+    }
+
+    /// Takes a batch's verdict: what is not settled is sent again.
+    fn take_verdict(&mut self, batch: Batch, verdict: &BatchVerdict) {
+        self.note(|tally| tally.answered += 1);
+        let again = self.shared.oracle.verdict(&batch, verdict);
+        if again.is_none() && verdict.rejected == 0 && self.happens(self.shape.repeat_one_in) {
+            self.repeats.push_back(batch);
+        }
+        self.backlog.extend(again);
+    }
+
+    /// Whether something happens now that happens once in so many times; with 0, never.
+    fn happens(&mut self, one_in: u64) -> bool {
+        one_in > 0 && self.draw.within(1..=one_in) == 1
     }
 
     fn stage(&self) -> Stage {

@@ -8,9 +8,14 @@ use headgate_proto::v1::{StreamEventsRequest, StreamEventsResponse};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{LONGEST_PAUSE, RECONNECT_PAUSE, Stage, Worker};
+use super::{LONGEST_PAUSE, RECONNECT_PAUSE, SLOW_PAUSE, Stage, Worker};
 use crate::client::{Connection, EventStream, Failure};
 use crate::oracle::{Batch, Oracle};
+
+/// A stream is given up so many times more rarely than a call: many batches are lost with it.
+const CANCEL_STREAM: u64 = 4;
+/// A slow reader pauses before one answer in so many.
+const SLOW_ONE_IN: u64 = 8;
 
 /// A stream that is open.
 struct Conversation {
@@ -23,10 +28,10 @@ struct Conversation {
 }
 
 impl Worker {
-    pub(super) async fn stream(mut self, stubborn: bool) {
+    pub(super) async fn stream(mut self, stubborn: bool, slow: bool) {
         while self.has_work() {
             match self.open().await {
-                Ok(stream) => self.converse(stream, stubborn).await,
+                Ok(stream) => self.converse(stream, stubborn, slow).await,
                 Err(failure) => {
                     self.note(|tally| tally.stream_ended(Some(&failure)));
                     self.pause(RECONNECT_PAUSE).await;
@@ -41,7 +46,7 @@ impl Worker {
         stream.map_err(|status| connection.failure(&status))
     }
 
-    async fn converse(&mut self, stream: EventStream, stubborn: bool) {
+    async fn converse(&mut self, stream: EventStream, stubborn: bool, slow: bool) {
         let EventStream { requests, mut answers } = stream;
         let mut talk = Conversation {
             requests: Some(requests),
@@ -51,16 +56,26 @@ impl Worker {
         };
         let mut stage = self.stage.clone();
         let end = loop {
-            match *stage.borrow_and_update() {
-                Stage::Running => {}
-                Stage::Finishing if self.backlog.is_empty() && talk.in_flight.is_empty() => talk.requests = None,
-                Stage::Finishing => {}
-            }
+            let running = *stage.borrow_and_update() == Stage::Running;
             while talk.may_send(self.shape.window)
                 && let Some(batch) = self.next_batch()
             {
                 talk.send(batch, &self.shared.oracle);
             }
+            if !running && self.backlog.is_empty() && talk.in_flight.is_empty() {
+                talk.requests = None;
+            }
+            if !talk.in_flight.is_empty() && self.happens(self.shape.cancel_one_in.saturating_mul(CANCEL_STREAM)) {
+                self.note(|tally| tally.cancelled += 1);
+                talk.leave(&self.shared.oracle, "given up by the client");
+                return self.backlog.extend(talk.in_flight.into_values());
+            }
+            if slow && self.happens(SLOW_ONE_IN) {
+                self.note(|tally| tally.slow_reads += 1);
+                self.pause(SLOW_PAUSE).await;
+            }
+            let rests_until = self.rests_until;
+            let rests = running && rests_until > Instant::now() && talk.may_send(self.shape.window);
             tokio::select! {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => self.answered(&mut talk, answer, stubborn),
@@ -68,6 +83,7 @@ impl Worker {
                     Err(status) => break Some(Failure::of(&status)),
                 },
                 () = tokio::time::sleep_until(talk.not_before), if talk.not_before > Instant::now() => {}
+                () = tokio::time::sleep_until(rests_until), if rests => {}
                 _ = stage.changed() => {}
             }
         };
@@ -75,6 +91,7 @@ impl Worker {
             tally.stream_ended(end.as_ref());
             tally.forgotten += u64::from(end.is_none() && !talk.in_flight.is_empty());
         });
+        talk.leave(&self.shared.oracle, &end.map_or_else(|| "the stream ended".to_owned(), |end| end.label()));
         self.backlog.extend(talk.in_flight.into_values());
     }
 
@@ -82,8 +99,7 @@ impl Worker {
         let batch = talk.in_flight.remove(&answer.sequence);
         match (answer.answer, batch) {
             (Some(Answer::Verdict(verdict)), Some(batch)) => {
-                self.note(|tally| tally.answered += 1);
-                self.backlog.extend(self.shared.oracle.verdict(&batch, &verdict));
+                self.take_verdict(batch, &verdict);
             }
             (Some(Answer::Refusal(refusal)), Some(batch)) => {
                 self.shared.oracle.refused(&batch);
@@ -105,6 +121,11 @@ impl Worker {
 }
 
 impl Conversation {
+    /// What is in flight stays without an answer.
+    fn leave(&self, oracle: &Oracle, why: &str) {
+        self.in_flight.values().for_each(|batch| oracle.unanswered(batch, why));
+    }
+
     fn may_send(&self, window: usize) -> bool {
         self.requests.is_some() && self.in_flight.len() < window && self.not_before <= Instant::now()
     }

@@ -21,6 +21,10 @@ pub struct Tally {
     pub call_ends: BTreeMap<String, u64>,
     /// Calls and streams that broke off without a status and without a GOAWAY.
     pub broken_off: u64,
+    /// Calls and streams that their client gave up.
+    pub cancelled: u64,
+    /// Times that a slow reader did not read.
+    pub slow_reads: u64,
     /// Streams that ended well with batches unanswered: these were read and forgotten.
     pub forgotten: u64,
 }

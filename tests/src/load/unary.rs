@@ -1,5 +1,7 @@
 //! Unary calls, one after the other.
 
+use std::time::Duration;
+
 use super::{RECONNECT_PAUSE, Worker};
 use crate::client::{Connection, Failure};
 
@@ -20,17 +22,38 @@ impl Worker {
         }
     }
 
+    /// Until there may be something to send.
+    async fn rest(&mut self) {
+        let mut stage = self.stage.clone();
+        tokio::select! {
+            () = tokio::time::sleep_until(self.rests_until) => {}
+            _ = stage.changed() => {}
+        }
+    }
+
     /// Makes one call. Says whether the connection is good for another.
     async fn call(&mut self, connection: &mut Connection) -> bool {
-        let Some(batch) = self.next_batch() else { return true };
+        let Some(batch) = self.next_batch() else {
+            self.rest().await;
+            return true;
+        };
         let events = self.shared.oracle.send(&batch);
-        let status = match connection.publish(events).await {
-            Ok(verdict) => {
-                self.note(|tally| tally.answered += 1);
-                self.backlog.extend(self.shared.oracle.verdict(&batch, &verdict));
+        let patience = match self.happens(self.shape.cancel_one_in) {
+            true => Duration::from_micros(self.draw.within(0..=50_000)),
+            false => Duration::MAX,
+        };
+        let status = match tokio::time::timeout(patience, connection.publish(events)).await {
+            Ok(Ok(verdict)) => {
+                self.take_verdict(batch, &verdict);
                 return true;
             }
-            Err(status) => status,
+            Ok(Err(status)) => status,
+            Err(_) => {
+                self.note(|tally| tally.cancelled += 1);
+                self.shared.oracle.unanswered(&batch, "given up by the client");
+                self.backlog.push_back(batch);
+                return true;
+            }
         };
         let failure = connection.failure(&status);
         self.note(|tally| tally.call_ended(&failure));
@@ -42,6 +65,7 @@ impl Worker {
                 !status.message().contains("draining")
             }
             Failure::GoAway | Failure::Unreachable | Failure::BrokenOff(_) => {
+                self.shared.oracle.unanswered(&batch, &failure.label());
                 self.pause(RECONNECT_PAUSE).await;
                 false
             }

@@ -66,6 +66,14 @@ impl Books {
         }
     }
 
+    pub(super) fn unsettled(&self, mut batch: Batch) -> Option<Batch> {
+        batch.serials.retain(|serial| {
+            let entry = self.entries[usize::try_from(*serial).expect("an index")];
+            entry.acks == 0 && entry.rejections == 0
+        });
+        (!batch.serials.is_empty()).then_some(batch)
+    }
+
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }

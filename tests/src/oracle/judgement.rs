@@ -69,6 +69,8 @@ pub struct Judgement {
     pub refused: u64,
     /// Events without any answer that settles them.
     pub unsettled: u64,
+    /// Acknowledged events that are not in the lake.
+    pub missing: u64,
     /// Events that are in the lake.
     pub stored: u64,
     /// Rows beyond the first of an event.
@@ -84,12 +86,40 @@ pub struct Judgement {
     doubled_serials: u64,
 }
 
+impl Violation {
+    /// What it is, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Alien { .. } => "alien",
+            Self::Altered { .. } => "altered",
+            Self::NotToBeThere { .. } => "not-to-be-there",
+            Self::Doubled { .. } => "doubled",
+            Self::BadAnswer(_) => "bad-answer",
+        }
+    }
+
+    /// The event that it is about, where it is one that was sent.
+    #[must_use]
+    pub fn serial(&self) -> Option<u64> {
+        match self {
+            Self::Missing { serial }
+            | Self::Altered { serial, .. }
+            | Self::NotToBeThere { serial, .. }
+            | Self::Doubled { serial, .. } => Some(*serial),
+            Self::Alien { .. } | Self::BadAnswer(_) => None,
+        }
+    }
+}
+
 impl Judgement {
     pub(super) fn of<'a>(
         events: &Events,
         applications: &[Uuid],
         books: &Books,
         rows: impl IntoIterator<Item = &'a Row>,
+        copies: impl Fn(u64) -> u16,
     ) -> Self {
         let mut judgement = Self::default();
         let applications: Vec<_> = applications.iter().map(Uuid::to_string).collect();
@@ -118,11 +148,12 @@ impl Judgement {
             judgement.duplicates += u64::from(rows.saturating_sub(1));
             let most = entry.most_rows();
             if rows == 0 && entry.acks > 0 {
+                judgement.missing += 1;
                 judgement.add(Violation::Missing { serial });
             } else if rows > most && most == 0 {
                 let answered = if entry.rejections > 0 { "rejected" } else { "not stored" };
                 judgement.add(Violation::NotToBeThere { serial, answered });
-            } else if rows > most {
+            } else if rows > most.saturating_add(copies(serial)) {
                 judgement.doubled += u64::from(rows - most);
                 judgement.doubled_serials += 1;
                 judgement.add(Violation::Doubled { serial, rows, most });

@@ -8,6 +8,7 @@
 
 mod books;
 mod events;
+mod history;
 mod judgement;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use self::books::Books;
 pub use self::events::Events;
+use self::history::History;
 pub use self::judgement::{Judgement, Violation};
 use crate::lake::Row;
 
@@ -36,6 +38,7 @@ pub struct Oracle {
     events: Events,
     applications: Vec<Uuid>,
     books: Mutex<Books>,
+    history: Option<History>,
 }
 
 impl Oracle {
@@ -45,7 +48,13 @@ impl Oracle {
         // Whole days, so that the events' partitions do not depend on the hour of the run.
         let now = headgate::clock::Clock::system().wall_ms() / 1_000;
         let events = Events::new(seed, now - now % 86_400);
-        Self { events, applications: applications.to_vec(), books: Mutex::default() }
+        Self { events, applications: applications.to_vec(), books: Mutex::default(), history: None }
+    }
+
+    /// As [`Oracle::new`], and remembers what happened to each batch and when, so that an event's history can be told.
+    #[must_use]
+    pub fn remembering(seed: u64, applications: &[Uuid]) -> Self {
+        Self { history: Some(History::begin()), ..Self::new(seed, applications) }
     }
 
     /// Its events.
@@ -64,16 +73,38 @@ impl Oracle {
     #[must_use]
     pub fn send(&self, batch: &Batch) -> Vec<v1::Event> {
         self.books().sent(batch);
+        self.note(batch, || "sent".to_owned());
         batch.serials.iter().map(|serial| self.events.event(*serial)).collect()
     }
 
     /// The batch was answered. Returns the events that are not settled by it and may be sent again.
     pub fn verdict(&self, batch: &Batch, verdict: &v1::BatchVerdict) -> Option<Batch> {
+        self.note(batch, || history::words(verdict));
         self.books().verdict(batch, verdict, &self.events)
+    }
+
+    /// The call of the batch ended without an answer. Changes nothing: what was sent counts as unanswered until it is
+    /// answered.
+    pub fn unanswered(&self, batch: &Batch, why: &str) {
+        self.note(batch, || format!("no answer: {why}"));
+    }
+
+    /// The events of the batch that have to be sent again: a client sends nothing again that was acknowledged, by whichever
+    /// of several sends.
+    #[must_use]
+    pub fn unsettled(&self, batch: Batch) -> Option<Batch> {
+        self.books().unsettled(batch)
+    }
+
+    /// What is known of an event, line by line; empty unless the oracle is a remembering one.
+    #[must_use]
+    pub fn history(&self, serial: u64) -> Vec<String> {
+        self.history.as_ref().map(|history| history.of(serial)).unwrap_or_default()
     }
 
     /// The batch was refused as a whole: nothing of it is stored.
     pub fn refused(&self, batch: &Batch) {
+        self.note(batch, || "refused as a whole".to_owned());
         self.books().refused(batch);
     }
 
@@ -85,7 +116,23 @@ impl Oracle {
 
     /// Judges the rows of a lake.
     pub fn judge<'a>(&self, rows: impl IntoIterator<Item = &'a Row>) -> Judgement {
-        Judgement::of(&self.events, &self.applications, &self.books(), rows)
+        self.judge_allowing(rows, |_| 0)
+    }
+
+    /// As [`Oracle::judge`], where a destination may hold each event `copies` times more often, by its serial: because so
+    /// many calls with it were not answered for.
+    pub fn judge_allowing<'a>(
+        &self,
+        rows: impl IntoIterator<Item = &'a Row>,
+        copies: impl Fn(u64) -> u16,
+    ) -> Judgement {
+        Judgement::of(&self.events, &self.applications, &self.books(), rows, copies)
+    }
+
+    fn note(&self, batch: &Batch, what: impl FnOnce() -> String) {
+        if let Some(history) = &self.history {
+            history.note(batch, what());
+        }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

@@ -90,6 +90,11 @@ impl PowerCutFiles {
         state.cut_at = Some(state.operations + nth);
     }
 
+    /// What the cut, when it comes, leaves of what was not made durable.
+    pub fn set_survival(&self, survival: Survival) {
+        self.lock().survival = survival;
+    }
+
     /// Whether there is power.
     #[must_use]
     pub fn is_powered(&self) -> bool {

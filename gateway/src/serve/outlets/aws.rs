@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
+
 use super::{Builder, InFlight, Outlet, Outlets, Routes, ServeError, ShardRange};
-use crate::aws::{shared_config, warm_credentials};
+use crate::aws::{AwsError, shared_config, shared_config_from, warm_credentials};
 use crate::config::{Aggregation, DestinationKind, FirehoseSettings, Routing};
 use crate::delivery::Destination;
 use crate::delivery::aws::{FirehoseStream, KinesisStream};
@@ -31,8 +33,8 @@ struct Kinesis {
 impl Builder<'_> {
     pub(super) async fn aws(&self, in_flight: &Arc<InFlight>) -> Result<Outlets, ServeError> {
         let settings = self.settings;
-        let failed = |error: crate::aws::AwsError| ServeError::part("AWS", error);
-        let sdk = shared_config(&settings.aws).await.map_err(failed)?;
+        let failed = |error: AwsError| ServeError::part("AWS", error);
+        let sdk = self.sdk().await.map_err(failed)?;
         warm_credentials(&sdk).await.map_err(failed)?;
 
         let kinesis = match settings.kinesis.stream.as_str() {
@@ -90,6 +92,13 @@ impl Builder<'_> {
         let kinesis_spill = kinesis.and_then(|kinesis| kinesis.spill);
         let spills = kinesis_spill.into_iter().chain(firehose.and_then(|(_, spill)| spill)).collect();
         Ok(Outlets { routes, destinations, lake, spills })
+    }
+
+    async fn sdk(&self) -> Result<SdkConfig, AwsError> {
+        match self.credentials {
+            Some(source) => shared_config_from(&self.settings.aws, source.clone()).await,
+            None => shared_config(&self.settings.aws).await,
+        }
     }
 
     async fn kinesis(&self, stream: Arc<KinesisStream>) -> Result<Kinesis, ServeError> {
@@ -191,7 +200,7 @@ impl Builder<'_> {
     pub(super) async fn rejects_to_firehose(&self) -> Result<Arc<Rejects>, ServeError> {
         let settings = self.settings;
         let firehose = &settings.firehose;
-        let sdk = shared_config(&settings.aws).await.map_err(|error| ServeError::part("AWS", error))?;
+        let sdk = self.sdk().await.map_err(|error| ServeError::part("AWS", error))?;
         let stream = FirehoseSettings { delivery_stream: firehose.bad_rows_stream.clone(), ..firehose.clone() };
         let wire = Arc::new(FirehoseStream::new(&sdk, &stream));
         let problem =

@@ -37,6 +37,7 @@ struct Set {
     id: RuleId,
     rule: Rule,
     draw: Draw,
+    struck: u64,
 }
 
 impl Set {
@@ -56,6 +57,7 @@ impl Set {
         if hit && let Some(times) = &mut rule.times {
             *times -= 1;
         }
+        self.struck += u64::from(hit);
         hit
     }
 }
@@ -75,7 +77,7 @@ impl Faults {
         let mut rules = self.rules.lock().expect("nothing panics with it");
         let id = RuleId(rules.next);
         rules.next += 1;
-        rules.set.push(Set { id, rule, draw: Draw::new(self.seed, id.0) });
+        rules.set.push(Set { id, rule, draw: Draw::new(self.seed, id.0), struck: 0 });
         self.active.store(true, Ordering::Release);
         id
     }
@@ -83,6 +85,13 @@ impl Faults {
     /// Takes a rule back. Calls that it has hit already stay hit.
     pub fn unset(&self, id: RuleId) {
         self.retain(|set| set.id != id);
+    }
+
+    /// How many calls a rule that is set has hit; of faults of records, calls with records in its scope.
+    #[must_use]
+    pub fn struck(&self, id: RuleId) -> u64 {
+        let rules = self.rules.lock().expect("nothing panics with it");
+        rules.set.iter().find(|set| set.id == id).map_or(0, |set| set.struck)
     }
 
     /// Takes all rules back.

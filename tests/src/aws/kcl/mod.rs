@@ -145,6 +145,16 @@ impl Reading {
     }
 }
 
+/// The data that a record carries: that of each record in it if it is an aggregate, else its own. Whether a consumer would
+/// get it is not looked at.
+#[must_use]
+pub fn data_of(data: &Bytes) -> Vec<Bytes> {
+    match parse(data) {
+        Some(aggregate) => aggregate.records.into_iter().filter_map(|record| record.data).collect(),
+        None => vec![data.clone()],
+    }
+}
+
 /// The message, if the data is an aggregate: magic and MD5 right, all required fields there. Otherwise KCL passes the
 /// data on as it is.
 fn parse(data: &Bytes) -> Option<AggregatedRecord> {

@@ -69,9 +69,10 @@ fn put(
     }
     let arena = if stream.keep { decode(&input.records, &records)? } else { Bytes::new() };
     let mut counts = Put { records: records.len() as u64, ..Put::default() };
-    let outcomes = store(state, operation, &stream, &records, &arena, &mut counts);
+    let mut kept = Vec::new();
+    let outcomes = store(state, operation, &stream, &records, &arena, &mut counts, &mut kept);
     state.books.put(Service::Kinesis, body_bytes, &counts);
-    Ok((outcomes, Doubt::about(&state.books, Service::Kinesis, counts.stored)))
+    Ok((outcomes, Doubt::about(&state.books, Service::Kinesis, counts.stored, kept)))
 }
 
 fn check(stream: &Stream, entries: &[Entry<'_>]) -> Result<Vec<Checked>, Refusal> {
@@ -138,6 +139,7 @@ fn store(
     records: &[Checked],
     arena: &Bytes,
     counts: &mut Put,
+    kept: &mut Vec<Bytes>,
 ) -> Vec<Outcome> {
     let mut table = stream.table();
     let now = Instant::now();
@@ -170,6 +172,7 @@ fn store(
         shard.stored_records += 1;
         shard.stored_bytes += size as u64;
         if stream.keep {
+            kept.push(arena.slice(data..key));
             shard.records.push(Stored {
                 data: arena.slice(data..key),
                 partition_key: arena.slice(key..start),
