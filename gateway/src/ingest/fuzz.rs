@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::reader::{fields, id_text};
 use crate::config::IngestSettings;
-use crate::event::json::{Fault, check_object};
+use crate::event::json::{self, Fault, check_object};
 use crate::event::member::{member, scalar, unescaped};
 use crate::event::scan::{self, Envelope, Malformed, RawEvent};
 use crate::event::validate::{Limits, validate};
@@ -112,7 +112,7 @@ pub fn json_object(data: &[u8]) {
             same_members(text);
         }
         Err(Fault::NotAnObject) => assert!(!is_object),
-        Err(Fault::TooDeep) => assert!(depth(bytes) > max_depth.min(super::json::MAX_DEPTH)),
+        Err(Fault::TooDeep) => assert!(depth(bytes) > max_depth.min(json::MAX_DEPTH)),
         Err(Fault::Syntax { at }) => assert!(!theirs && at <= bytes.len(), "{at}"),
     }
 }

@@ -130,7 +130,7 @@ fn counted(metrics: &Scrape, name: &str, destination: &str) -> u64 {
 
 /// Streams only, with batches as large as a debug build turns over well.
 fn shape(streams: usize) -> Shape {
-    Shape { streams, stubborn: 0, window: 32, unary: 0, batch: 100..=500 }
+    Shape { streams, stubborn: 0, window: 32, unary: 0, batch: 100..=500, ..Shape::default() }
 }
 
 /// Load that runs until so many events are acknowledged.
