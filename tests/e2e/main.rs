@@ -9,6 +9,7 @@ mod browser;
 mod console;
 mod crash;
 mod disk_faults;
+mod doctor;
 mod drain;
 mod dynamodb;
 mod functions;

@@ -7,12 +7,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::apps::AppsArgs;
 use super::audit::AuditArgs;
+use super::doctor::DoctorArgs;
 use super::keys::KeysArgs;
 use super::lake::LakeCommand;
 use super::players::PlayersArgs;
 use super::replay::ReplayArgs;
 use super::schemas::SchemasArgs;
-use super::{CliError, Context, Output, apps, audit, check_config, keys, lake, players, replay, schemas, serve};
+use super::{
+    CliError, Context, Output, apps, audit, check_config, doctor, keys, lake, players, replay, schemas, serve,
+};
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
 use crate::metrics;
@@ -57,6 +60,13 @@ enum Command {
     Serve(ServeArgs),
     /// Say what would run and where each setting comes from; exit 64 on a bad one
     CheckConfig(ServeArgs),
+    /// Check what the gateway needs, here and in AWS, and say what to do about what fails; exit 1 if something does
+    Doctor {
+        #[command(flatten)]
+        serve: ServeArgs,
+        #[command(flatten)]
+        doctor: DoctorArgs,
+    },
     /// Register games
     Apps(AppsArgs),
     /// Hand out, rotate and disable API keys
@@ -119,7 +129,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         return Ok(());
     }
     let serve_args = match &command {
-        Command::Serve(args) | Command::CheckConfig(args) => Some(args),
+        Command::Serve(args) | Command::CheckConfig(args) | Command::Doctor { serve: args, .. } => Some(args),
         _ => None,
     };
     let loaded = load(&global, serve_args)?;
@@ -139,6 +149,7 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
     match command {
         Command::Serve(_) => serve::run(loaded).await,
         Command::CheckConfig(_) => check_config::run(&loaded, output),
+        Command::Doctor { doctor, .. } => doctor::run(&doctor, &loaded, output).await,
         Command::Apps(args) => apps::run(args, &context(loaded)).await,
         Command::Keys(args) => keys::run(args, &context(loaded)).await,
         Command::Schemas(args) => schemas::run(args, &context(loaded)).await,
