@@ -52,9 +52,10 @@ async fn dry(client: &Client, guard: &OnlyAws, target: &Target, call: Call<'_>) 
         Err(error) => judged(&call_error(&error), call),
         // Neither the flag nor the key was heeded, and the record's own entry says that nothing was stored, or not.
         Ok(answer) if answer.failed_record_count == Some(1) => Verdict::ok("allowed (a dry run)"),
-        Ok(_) => {
-            Verdict::warn("allowed, and the dry run stored a record that holds no event", "tell AWS: it is not to")
-        }
+        Ok(_) => Verdict::warn(
+            "allowed, and the dry run stored a record that holds no event",
+            "nothing: no consumer finds an event in it. Report it, since a dry run is to store nothing",
+        ),
     }
 }
 
