@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge;
 use prometheus_client::metrics::histogram;
 use prometheus_client::registry::Registry;
 
+pub use self::percentiles::LastMinute;
 use self::process::ProcessCollector;
 
 type Labels = Vec<(&'static str, String)>;
@@ -61,6 +62,7 @@ macro_rules! described {
     };
 }
 
+mod percentiles;
 // Here and not above, since it uses the macro.
 mod process;
 
@@ -163,6 +165,10 @@ described! {
         DeliveryDollars = "headgate_delivery_dollars_per_million_events" ["destination"] "US dollars for writing a million events, at the prices of the settings; shard-hours not included.";
         RateShare = "headgate_rate_share_ratio" ["application", "unit"] "This gateway's part of an application's rate, by unit (events, bytes); over all gateways they add up to 1.";
         ShardRate = "headgate_shard_rate_ratio" ["shard"] "Rate that a shard is sent at, over its limit; below 1 after it throttled. Shard all: the mean.";
+        BatchLastMinute = "headgate_batch_last_minute_seconds" ["percentile"] "headgate_batch_seconds over the last whole minute (p50, p99, max), interpolated within its buckets; absent after a minute without batches.";
+        PutLastMinute = "headgate_delivery_put_last_minute_seconds" ["percentile"] "headgate_delivery_put_seconds over the last whole minute, likewise.";
+        DeliveryLastMinute = "headgate_delivery_last_minute_seconds" ["percentile"] "headgate_delivery_seconds over the last whole minute, likewise.";
+        SyncLastMinute = "headgate_lake_sync_last_minute_seconds" ["percentile"] "headgate_lake_sync_seconds over the last whole minute, likewise.";
     }
 }
 
@@ -235,6 +241,11 @@ impl Metrics {
     #[must_use]
     pub fn ratio(&self, metric: Ratio, labels: &[&str]) -> RatioHandle {
         self.ratios[metric as usize].get_or_create(&named(metric.description(), labels)).clone()
+    }
+
+    /// Takes a ratio out of the exposition.
+    pub fn forget_ratio(&self, metric: Ratio, labels: &[&str]) {
+        let _ = self.ratios[metric as usize].remove(&named(metric.description(), labels));
     }
 
     /// A histogram's handle.

@@ -46,7 +46,7 @@ use crate::door::listener::Ends;
 use crate::ingest::policy::{Policies, PolicyFeed};
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
-use crate::metrics::{Gauge, Metrics};
+use crate::metrics::{Gauge, LastMinute, Metrics};
 use crate::operate::console::{self, Console};
 use crate::operate::http::{self, Operated};
 use crate::operate::lifecycle::{Lifecycle, Phase};
@@ -170,6 +170,8 @@ impl Gateway {
         };
         let Outlets { routes, destinations, lake, spills } = outlets.build(destination).await?;
         run_lanes(&routes, &metrics, &background, &stop);
+        let minutes = LastMinute::new(&metrics);
+        background.supervise("last minute", &stop, move || Arc::clone(&minutes).run());
         let rejects = outlets.rejects().await?;
 
         let keys =

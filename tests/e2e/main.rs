@@ -10,6 +10,7 @@ mod console;
 mod container;
 mod crash;
 mod disk_faults;
+mod doctor;
 mod drain;
 mod dynamodb;
 mod functions;

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType,
+    ScalarAttributeType, TimeToLiveSpecification,
 };
 use aws_sdk_firehose::types::{DeliveryStreamType, ExtendedS3DestinationConfiguration};
 use http::{Method, StatusCode};
@@ -254,6 +254,27 @@ pub async fn create_books(client: &Client, name: &str) {
         .send()
         .await
         .expect("the table of the books is created");
+}
+
+/// Creates the table in which gateways share limits, under the name that the gateway expects where nothing else is set.
+///
+/// # Panics
+/// If that fails.
+pub async fn create_shares(client: &Client) {
+    let table = "HeadgateShares";
+    client
+        .create_table()
+        .table_name(table)
+        .attribute_definitions(text("application_id"))
+        .key_schema(key("application_id", KeyType::Hash))
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .expect("the table of shares is created");
+    let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build();
+    let specification = specification.expect("it has an attribute");
+    let switched_on = client.update_time_to_live().table_name(table).time_to_live_specification(specification);
+    switched_on.send().await.expect("the time to live is switched on");
 }
 
 fn index(name: &str, keys: &[&str], projection: Projection) -> GlobalSecondaryIndex {

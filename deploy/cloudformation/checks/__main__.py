@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from checks import dashboard, environment, faults, glue, guard, lint, metrics, queries, wiring
+from checks import costs, dashboard, environment, faults, glue, guard, lint, metrics, queries, wiring
 from checks.template import shipped
 
 STEPS = {
@@ -14,6 +14,7 @@ STEPS = {
     "dashboard": (dashboard.problems, "the dashboard is JSON that CloudWatch draws"),
     "metrics": (metrics.problems, "alarms and widgets ask for metrics that somebody emits"),
     "queries": (queries.problems, "queries.yaml is what deploy/queries makes"),
+    "costs": (costs.problems, "the table of costs is what deploy/costs prints"),
     "glue": (glue.problems, "the Glue job finds the days that got files"),
     "faults": (faults.problems, "every seeded fault is caught"),
 }

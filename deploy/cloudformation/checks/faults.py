@@ -81,6 +81,7 @@ FAULTS = [
     Fault("a variable that breaks the dashboard's JSON", "ops", "  Dashboard:", '"region": "${AWS::Region}"', '"region": ${AWS::Region}', "check dashboard"),
     Fault("a widget over another", "ops", "  Dashboard:", '"x": 8, "y": 1,', '"x": 7, "y": 1,', "check dashboard"),
     Fault("an alarm on a metric that nobody emits", "ops", "  DestinationDown:", "MetricName: headgate_destination_up", "MetricName: headgate_destinations_up", "check metrics"),
+    Fault("an alarm on a percentile by another label than the gateway gives", "ops", "  Slow:", "Name: percentile", "Name: quantile", "check metrics"),
     Fault("an alarm by a dimension that its metric has not", "ops", "  Cpu:", "Name: ClusterName", "Name: Cluster", "check metrics"),
     Fault("an alarm's query by a label that its metric has not", "ops", "  RejectsByReason:", "environment, reason)", "environment, cause)", "check metrics"),
     Fault("a widget on a metric that nobody emits", "ops", "  Dashboard:", "headgate_streams", "headgate_open_streams", "check metrics"),

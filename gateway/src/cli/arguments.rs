@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::apps::AppsArgs;
 use super::audit::AuditArgs;
+use super::doctor::DoctorArgs;
 use super::healthcheck::HealthcheckArgs;
 use super::keys::KeysArgs;
 use super::lake::LakeCommand;
@@ -14,7 +15,8 @@ use super::players::PlayersArgs;
 use super::replay::ReplayArgs;
 use super::schemas::SchemasArgs;
 use super::{
-    CliError, Context, Output, apps, audit, check_config, healthcheck, keys, lake, players, replay, schemas, serve,
+    CliError, Context, Output, apps, audit, check_config, doctor, healthcheck, keys, lake, players, replay, schemas,
+    serve,
 };
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
@@ -62,6 +64,13 @@ enum Command {
     CheckConfig(ServeArgs),
     /// Ask a running gateway of these settings whether it lives; exit 1 if not
     Healthcheck(HealthcheckArgs),
+    /// Check what the gateway needs, here and in AWS, and say what to do about what fails; exit 1 if something does
+    Doctor {
+        #[command(flatten)]
+        serve: ServeArgs,
+        #[command(flatten)]
+        doctor: DoctorArgs,
+    },
     /// Register games
     Apps(AppsArgs),
     /// Hand out, rotate and disable API keys
@@ -124,7 +133,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         return Ok(());
     }
     let serve_args = match &command {
-        Command::Serve(args) | Command::CheckConfig(args) => Some(args),
+        Command::Serve(args) | Command::CheckConfig(args) | Command::Doctor { serve: args, .. } => Some(args),
         _ => None,
     };
     let loaded = load(&global, serve_args)?;
@@ -150,6 +159,7 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
         Command::Serve(_) => serve::run(loaded).await,
         Command::CheckConfig(_) => check_config::run(&loaded, output),
         Command::Healthcheck(args) => healthcheck::run(args, &context(loaded)).await,
+        Command::Doctor { doctor, .. } => doctor::run(&doctor, &loaded, output).await,
         Command::Apps(args) => apps::run(args, &context(loaded)).await,
         Command::Keys(args) => keys::run(args, &context(loaded)).await,
         Command::Schemas(args) => schemas::run(args, &context(loaded)).await,

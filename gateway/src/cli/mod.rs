@@ -5,6 +5,7 @@ pub mod arguments;
 pub mod audit;
 mod backend;
 pub mod check_config;
+pub mod doctor;
 mod find;
 pub mod healthcheck;
 pub mod keys;

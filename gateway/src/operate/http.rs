@@ -130,6 +130,7 @@ struct Readiness {
     ready: bool,
     phase: String,
     destination: &'static str,
+    version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -145,7 +146,13 @@ async fn ready(State(operated): State<Operated>) -> Response {
     let reason = operated.routes.outlets().map(down).collect::<Option<Vec<_>>>().map(|reasons| reasons.join("; "));
     let ready = phase == Phase::Ready && reason.is_none();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let readiness = Readiness { ready, phase: phase.to_string(), destination: default.destination.name(), reason };
+    let readiness = Readiness {
+        ready,
+        phase: phase.to_string(),
+        destination: default.destination.name(),
+        version: env!("CARGO_PKG_VERSION"),
+        reason,
+    };
     (code, Json(readiness)).into_response()
 }
 

@@ -35,6 +35,7 @@ pub use key_hash::{KeyHash, KeyHashError};
 pub use route::{Route, UnknownRoute};
 pub use scopes::{Purpose, Scopes, UnknownScopes};
 pub use sqlite::SqliteRegistry;
+pub(crate) use sqlite::inspect as sqlite_inspection;
 
 /// A registered game.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -4,6 +4,7 @@
 //! the file is gone, damaged or locked, every call says so, and calls succeed again once it is back, without a restart.
 
 mod books;
+mod inspect;
 mod pool;
 mod rows;
 mod schema;
@@ -22,6 +23,7 @@ use super::{
     private_file,
 };
 use crate::clock::Clock;
+pub(crate) use inspect::inspect;
 use pool::Pool;
 
 /// A [`Registry`] in a SQLite file that only its owner may read.

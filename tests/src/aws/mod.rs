@@ -101,6 +101,11 @@ impl StandIn {
         self.state.tally()
     }
 
+    /// Has it answer with a `Date` that is so many seconds ahead of this machine's clock, from now on.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.state.clock_offset.store(seconds, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// Creates a data stream.
     ///
     /// # Panics

@@ -1,11 +1,17 @@
 //! The listening socket, which can be closed and opened again on the same port, and the HTTP on each connection.
 
+use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
+use http::header::{DATE, HeaderValue};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::AnswerBody;
 use super::call;
 use super::link::Link;
 use super::state::State;
@@ -126,14 +133,30 @@ async fn serve(state: Arc<State>, stream: TcpStream, tls: Option<TlsAcceptor>, e
     }
 }
 
+/// The answer with the time that the stand-in's clock shows; where that is right, hyper says it.
+async fn dated(
+    state: Arc<State>,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let mut response = call::answer(Arc::clone(&state), link, request).await?;
+    let offset = state.clock_offset.load(Ordering::Relaxed);
+    if offset != 0 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970").as_secs().cast_signed();
+        let date = DateTime::from_secs(now + offset).fmt(DateTimeFormat::HttpDate).expect("a date");
+        response.headers_mut().insert(DATE, HeaderValue::from_str(&date).expect("a date is ASCII"));
+    }
+    Ok(response)
+}
+
 async fn http1(state: Arc<State>, link: Arc<Link>, io: impl AsyncRead + AsyncWrite + Unpin) {
-    let service = service_fn(|request| call::answer(Arc::clone(&state), Arc::clone(&link), request));
+    let service = service_fn(|request| dated(Arc::clone(&state), Arc::clone(&link), request));
     // A client that goes away is no error here.
     _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(io), service).await;
 }
 
 async fn http2(state: Arc<State>, link: Arc<Link>, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-    let service = service_fn(move |request| call::answer(Arc::clone(&state), Arc::clone(&link), request));
+    let service = service_fn(move |request| dated(Arc::clone(&state), Arc::clone(&link), request));
     _ = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         // The default window of 64 KiB would make every call wait for several round trips.

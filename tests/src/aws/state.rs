@@ -1,7 +1,7 @@
 //! Everything behind the port: the streams, the faults, the connections and the books.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use super::Settings;
@@ -21,6 +21,8 @@ pub(super) struct State {
     streams: RwLock<BTreeMap<String, Arc<Stream>>>,
     delivery_streams: RwLock<BTreeMap<String, Arc<DeliveryStream>>>,
     requests: AtomicU64,
+    /// How far its clock is ahead, seconds.
+    pub(super) clock_offset: AtomicI64,
 }
 
 impl State {
@@ -33,6 +35,7 @@ impl State {
             streams: RwLock::default(),
             delivery_streams: RwLock::default(),
             requests: AtomicU64::new(0),
+            clock_offset: AtomicI64::new(0),
         }
     }
 

@@ -40,6 +40,11 @@ impl<'a> Answer<'a> {
         Self { record_id, result: "Ok", data: Some(STANDARD.encode(rows)), metadata: Some(metadata) }
     }
 
+    /// No rows, since there is no event in it: nothing is lost.
+    pub(super) fn dropped(record_id: &'a str) -> Self {
+        Self { record_id, result: "Dropped", data: None, metadata: None }
+    }
+
     /// No rows. `data` is what was handed over, as it was.
     pub(super) fn failed(record_id: &'a str, data: Option<&str>) -> Self {
         Self { record_id, result: "ProcessingFailed", data: data.map(str::to_owned), metadata: None }

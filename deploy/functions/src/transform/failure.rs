@@ -11,8 +11,6 @@ const NAMED: usize = 10;
 pub(super) enum Failure {
     #[error("the data is not base64")]
     NotBase64,
-    #[error("there is no event in it")]
-    Empty,
     #[error("an event in it {0}")]
     Unreadable(Unreadable),
     #[error("its events are of several days, which takes several records: switch de-aggregation on")]

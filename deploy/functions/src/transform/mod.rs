@@ -1,7 +1,8 @@
 //! Firehose's data transformation: stream records in, rows of the lake's table out, each with the day it belongs to.
 //!
-//! Every record that Firehose hands over is answered exactly once, as `Ok` with rows, or as `ProcessingFailed`, which makes
-//! Firehose write what it had handed over under the error prefix, whence it can be sent again. An invocation fails only
+//! Every record that Firehose hands over is answered exactly once: as `Ok` with rows, as `Dropped` where nothing is in it, or
+//! as `ProcessingFailed`, which makes Firehose write what it had handed over under the error prefix, whence it can be sent
+//! again. An invocation fails only
 //! where the registry can't be asked about an application that is not known: Firehose then asks again.
 //!
 //! An answer has one set of partition keys. Firehose takes bundles apart before it calls (for a stream as the source, and
@@ -102,6 +103,10 @@ async fn handle(
         Making { settings, ingestion_id: &ingestion_id, now_ms, standings, partitions: Partitions::default() };
     let (mut answers, mut counts, mut failures) = (Answers::new(&records), Counts::default(), Failures::default());
     for (record, read) in records.iter().zip(&read) {
+        // An aggregate of nothing, or a blank line, such as `headgate doctor --write` puts. There always is room.
+        if read.as_ref().is_ok_and(Vec::is_empty) && answers.push(Answer::dropped(&record.record_id)) {
+            continue;
+        }
         let arrival_ms = record.approximate_arrival_timestamp;
         let made = read.as_ref().map_err(|failure| *failure).and_then(|events| making.rows(events, arrival_ms));
         let made = made.and_then(|made| {
@@ -124,12 +129,9 @@ async fn handle(
     Ok(answers)
 }
 
-/// The events of a record.
+/// The events of a record; none where nothing is in it.
 fn read_all(data: Option<&[u8]>) -> Result<Vec<Record<'_>>, Failure> {
     let lines = bundle::lines(data.ok_or(Failure::NotBase64)?);
-    if lines.is_empty() {
-        return Err(Failure::Empty);
-    }
     lines.into_iter().map(|line| record::read(line).map_err(Failure::Unreadable)).collect()
 }
 

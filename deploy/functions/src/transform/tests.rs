@@ -111,7 +111,6 @@ fn a_bundle_of_one_day_is_answered_whole_and_one_of_several_fails_whole() {
 #[test]
 fn a_record_that_holds_something_unreadable_fails_whole() {
     for (lines, failure) in [
-        (vec![String::new()], Failure::Empty),
         (vec![good(1, 1), "{".to_owned()], Failure::Unreadable(record::Unreadable::NotAnObject)),
         (vec![r#"{"event":{}}"#.to_owned()], Failure::Unreadable(record::Unreadable::NoApplication)),
     ] {

@@ -72,9 +72,11 @@ async fn every_record_is_answered_once_with_its_rows_or_as_it_came() {
         ("garbage", b"\x00\x01garbage".to_vec()),
         ("mixed", mixed),
         ("empty", Vec::new()),
+        ("nothing", aggregate(&[])),
+        ("blank", b"\n".to_vec()),
         ("base64", Vec::new()),
     ]);
-    event["records"][8]["data"] = json!("%%%");
+    event["records"][10]["data"] = json!("%%%");
     let answer = function.invoke(&event).await.answered();
     let order: Vec<_> =
         answer["records"].as_array().expect("records").iter().map(|record| &record["recordId"]).collect();
@@ -108,7 +110,10 @@ async fn every_record_is_answered_once_with_its_rows_or_as_it_came() {
         assert_eq!((result.as_str(), ids), ("Ok", several.iter().map(|event| json!(event.id)).collect()));
     }
     assert_eq!(status(&answers["foreign"].1[0]), "schema_mismatch");
-    for failed in ["garbage", "mixed", "empty", "base64"] {
+    for nothing in ["empty", "nothing", "blank"] {
+        assert_eq!(answers[nothing].0, "Dropped", "{nothing}: there is no event that could be lost");
+    }
+    for failed in ["garbage", "mixed", "base64"] {
         assert_eq!(answers[failed].0, "ProcessingFailed", "{failed}");
         let of = |value: &Value| {
             value["records"].as_array().and_then(|all| all.iter().find(|r| r["recordId"] == failed).cloned())
@@ -121,7 +126,7 @@ async fn every_record_is_answered_once_with_its_rows_or_as_it_came() {
     let metrics = emf::read(&written.stdout, "test/AWSGameAnalytics", None);
     let count = |name: &str| metrics[&("FUNCTION=transform".to_owned(), name.to_owned())];
     let counts = ["EventsOk", "EventsUnregistered", "EventsSchemaMismatch", "RecordsFailed"].map(count);
-    assert_eq!(counts, [7, 1, 1, 4]);
+    assert_eq!(counts, [7, 1, 1, 3]);
     for line in &written.stderr {
         let line: Value = serde_json::from_str(line).expect("the log is JSON");
         assert!(line["level"].is_string() && line["message"].is_string(), "{line}");

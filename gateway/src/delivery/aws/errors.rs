@@ -87,7 +87,7 @@ pub(super) fn entry_failure(code: &str) -> EntryResult {
 }
 
 /// What a failed call says.
-pub(super) fn call_error<E>(error: &SdkError<E, HttpResponse>) -> CallError
+pub(crate) fn call_error<E>(error: &SdkError<E, HttpResponse>) -> CallError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {

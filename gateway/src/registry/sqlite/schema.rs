@@ -138,7 +138,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// How many migrations the file has; to be asked within a transaction.
-fn version(connection: &Connection, path: &Path) -> Result<usize, RegistryError> {
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<usize, RegistryError> {
     let failed = |error| explain(path, error);
     let number = |query| connection.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(failed);
     let application_id = number("PRAGMA application_id")?;
