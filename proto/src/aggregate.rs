@@ -204,8 +204,9 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
-    fn field(&mut self) -> Option<(u64, Value<'a>)> {
-        let tag = self.varint()?;
+    fn field(&mut self) -> Option<(u32, Value<'a>)> {
+        // Protobuf's field numbers have 29 bits: a tag is a number of 32.
+        let tag = u32::try_from(self.varint()?).ok()?;
         let value = match tag & 7 {
             0 => Value::Number(self.varint()?),
             1 => self.take(8).map(|_| Value::Other)?,

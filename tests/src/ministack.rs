@@ -73,8 +73,6 @@ impl MiniStack {
             .current_dir(folder.path())
             .env("BIND_HOST", address.ip().to_string())
             .env("GATEWAY_PORT", address.port().to_string())
-            // Of what it does by itself, not at a call: there it believes the caller.
-            .env("MINISTACK_REGION", REGION)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)

@@ -89,3 +89,14 @@ fn whatever_is_not_an_aggregate_passes_as_it_is() {
     }
     assert_eq!(read_aggregate(&with_digest(b"")), Some(Vec::new()));
 }
+
+#[test]
+fn a_field_number_beyond_protobufs_is_refused() {
+    for (tag, is_read) in [((1 << 29) - 1) << 3 | 2, 1 << 32 | 4 << 3 | 2].into_iter().zip([true, false]) {
+        let mut message = Vec::new();
+        push_varint(&mut message, tag);
+        push_varint(&mut message, 0);
+        let record = [&MAGIC, &message[..], &Md5::digest(&message)[..]].concat();
+        assert_eq!(read_aggregate(&record).is_some(), is_read, "{tag}");
+    }
+}
