@@ -9,9 +9,18 @@ const VARIABLE: &str = "HEADGATE_TEST_SEED";
 /// If the environment holds no number.
 #[must_use]
 pub fn seed(test: &str) -> u64 {
+    seed_or(test, || getrandom::u64().expect("the system has randomness"))
+}
+
+/// As [`seed`], but another one only where the environment has one.
+///
+/// # Panics
+/// As [`seed`].
+#[must_use]
+pub fn seed_or(test: &str, otherwise: impl FnOnce() -> u64) -> u64 {
     let seed = match std::env::var(VARIABLE) {
         Ok(text) => text.trim().parse().unwrap_or_else(|_| panic!("{VARIABLE}={text} is no number from 0 to 2^64 - 1")),
-        Err(_) => getrandom::u64().expect("the system has randomness"),
+        Err(_) => otherwise(),
     };
     println!("{test}: {VARIABLE}={seed}");
     seed
