@@ -96,6 +96,7 @@ FAULTS = [
     Fault("a load tester keeps its result on no volume", "loadtest", "- Name: load-tester", "WorkingDirectory: /var/lib/headgate", "WorkingDirectory: /tmp", "check wiring"),
     Fault("a drain may take longer than the stop", "gateway", "", "Value: 55s", "Value: 59s", "check wiring"),
     Fault("a listener is on none of the container's ports", "gateway", "", "Value: 0.0.0.0:8080", "Value: 0.0.0.0:8081", "check wiring"),
+    Fault("all clients together are one peer with a limit of its own", "gateway", "HEADGATE_REST__LISTEN", 'Value: "10000"', 'Value: "5000"', "check wiring"),
     Fault("a health check by a shell that the image has not", "gateway", "- Name: gateway", "Command: [CMD, /headgate, healthcheck]", 'Command: [CMD-SHELL, "/headgate healthcheck"]', "check wiring"),
     Fault("a health check that kills tasks whose destination is down", "gateway", "- Name: gateway", "[CMD, /headgate, healthcheck]", "[CMD, /headgate, healthcheck, --ready]", "check wiring"),
     Fault("the image's volume is not mounted", "gateway", "- Name: gateway", "ContainerPath: /var/lib/headgate", "ContainerPath: /var/lib/other", "check wiring"),

@@ -6,6 +6,7 @@ from checks.environment import container, environment
 from checks.template import FOLDER, ORDER, WORKSPACE
 
 DOCKERFILE = WORKSPACE / "deploy" / "container" / "Dockerfile"
+SETTINGS = WORKSPACE / "gateway" / "src" / "config"
 # Written for whoever comes with a query or a client.
 FOR_OTHERS = {"data/database", "data/workgroup"}
 # Memory that Fargate pairs with CPU units, in MiB (least and most).
@@ -56,7 +57,17 @@ def gateway(stack):
     mounted = {each["ContainerPath"] for each in definition["MountPoints"]}
     if variables["HEADGATE_DATA_DIR"] not in mounted:
         yield "the gateway's data folder is on no volume, and the rest of the container can't be written"
+    yield from peers(variables)
     yield from image(definition)
+
+
+def peers(variables):
+    """The load balancer hides addresses: a limit for each of them is one for all clients together."""
+    for door in ("grpc", "rest"):
+        most = re.search(r"^ +max_connections: ([0-9_]+),$", (SETTINGS / f"{door}.rs").read_text(), re.M).group(1)
+        allowed = variables.get(f"HEADGATE_{door.upper()}__MAX_CONNECTIONS_PER_PEER")
+        if allowed != most.replace("_", ""):
+            yield f"{allowed} connections to {door} may come from the load balancer, of {most} in all"
 
 
 def image(definition):
