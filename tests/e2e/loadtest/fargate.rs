@@ -22,7 +22,7 @@ const SHARDS: usize = 3;
 /// Where the container may write.
 const VOLUME: &str = "/var/lib/headgate";
 const IMAGE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/headgate/loadtest@sha256:";
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// An account with an environment in it.
 struct Account {
