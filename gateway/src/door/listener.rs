@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::certificate::ClientCertificate;
 use super::connection::{Answering, Http, LeaveSignal};
-use super::peers::Peers;
+use super::peers::{Peers, Place};
 use super::tls::Tls;
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
@@ -155,20 +155,26 @@ impl<S: Services> Listener<S> {
         }
     }
 
+    /// Places go by who came first, so they are taken here: tasks run in any order. Without one, the socket is closed.
     fn accepted(&self, socket: TcpStream, peer: SocketAddr) {
         let door = Arc::clone(&self.door);
-        drop(self.door.tasks.spawn("connection", door.welcome(socket, peer)));
+        match door.place(peer) {
+            Ok(place) => drop(self.door.tasks.spawn("connection", door.welcome(socket, peer, place))),
+            Err(cause) => door.turned_away(cause),
+        }
     }
 }
 
 impl<S: Services> Door<S> {
-    async fn welcome(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) {
-        let Some(_place) = self.peers.enter(peer.ip()) else {
-            return self.turned_away("peer");
-        };
-        let Ok(_slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return self.turned_away("limit");
-        };
+    /// A place for a connection from this peer, or which limit it is past.
+    fn place(&self, peer: SocketAddr) -> Result<(Place, OwnedSemaphorePermit), &'static str> {
+        let of_peer = self.peers.enter(peer.ip()).ok_or("peer")?;
+        let of_all = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| "limit")?;
+        Ok((of_peer, of_all))
+    }
+
+    /// `_place` is held as long as the connection is open.
+    async fn welcome(self: Arc<Self>, socket: TcpStream, peer: SocketAddr, _place: (Place, OwnedSemaphorePermit)) {
         // Without it an answer can wait 40 ms for an acknowledgement of the previous one.
         if socket.set_nodelay(true).is_err() {
             return self.turned_away("protocol");

@@ -22,6 +22,7 @@ const SHARDS: usize = 3;
 /// Where the container may write.
 const VOLUME: &str = "/var/lib/headgate";
 const IMAGE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/headgate/loadtest@sha256:";
+/// Three times what the whole test takes with a build beside it: each call of the AWS CLI starts a Python.
 const PATIENCE: Duration = Duration::from_secs(400);
 
 /// An account with an environment in it.

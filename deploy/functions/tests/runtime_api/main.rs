@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with its runtime, and it reads the clock")]
 
+mod cold_start;
 mod metrics;
 mod registry;
 mod rig;
