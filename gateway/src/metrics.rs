@@ -122,7 +122,7 @@ described! {
         SpillDelivered = "headgate_spill_delivered_buckets" ["destination"] "Kept buckets that were delivered after all.";
         SpillRefused = "headgate_spill_refused_buckets" ["destination"] "Buckets that the spill did not take: it is full, off or its disk refuses.";
         SpillLost = "headgate_spill_lost_buckets" ["destination"] "Buckets that the spill took and could not write, or could not read back. The verdict of their events was unknown.";
-        SpillTornBytes = "headgate_spill_torn_bytes" ["destination"] "Bytes at the ends of spill files that could not be read at the start.";
+        SpillTornBytes = "headgate_spill_torn_bytes" ["destination"] "Bytes of spill files that could not be read at the start: torn at their ends, or damaged.";
         ShardMapRefreshes = "headgate_shard_map_refreshes" ["result"] "Descriptions of the stream (ok, failed).";
         WrongShard = "headgate_wrong_shard_records" [] "Records that landed in another shard than the map said: it had been split or merged. Nothing is lost by it.";
         ShareExchanges = "headgate_share_exchanges" ["result"] "Exchanges of demand with the other gateways, one an application each time (ok, failed, skipped: not tried because others had just failed).";

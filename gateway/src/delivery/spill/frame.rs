@@ -1,7 +1,8 @@
 //! The form of a spill file: a header, then frames, each one bucket as it was packed.
 //!
 //! A frame counts only if its checksum fits, which covers the file's number too: a torn write, or bytes that the disk
-//! brings back from another file, are never taken for events. Reading ends at the first frame that does not fit.
+//! brings back from another file, are never taken for events. Behind a frame that does not fit, reading goes on where the next
+//! one begins.
 
 use std::io::{self, Read};
 
@@ -78,6 +79,13 @@ pub(super) fn read_frame(
     source.take(u64::from(len)).read_to_end(payload)?;
     let head = FrameHead { len, events, format };
     Ok((payload.len() == len as usize && checksum(number, head, payload) == found).then_some(head))
+}
+
+/// How far behind the beginning of a bad frame the next one may begin: records are UTF-8, which never holds what a frame
+/// begins with, and what holds several of them together does not either.
+pub(super) fn next_frame(bad: &[u8]) -> usize {
+    let behind = bad.get(1..).unwrap_or_default();
+    behind.windows(FRAME_MAGIC.len()).position(|bytes| bytes == FRAME_MAGIC).map_or(bad.len(), |place| place + 1)
 }
 
 /// Fills `bytes`, or says that there are not as many.

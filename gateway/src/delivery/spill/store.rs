@@ -2,7 +2,7 @@
 //! when every bucket of it is delivered.
 
 use std::ffi::OsStr;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) struct Left {
     pub(super) files: Vec<(u64, u64)>,
     /// The buckets, oldest first.
     pub(super) buckets: Vec<Stored>,
-    /// Bytes behind the last good frame of each file: torn or damaged.
+    /// Bytes of files that are in no good frame: torn or damaged.
     pub(super) lost_bytes: u64,
     /// The number of the next file.
     pub(super) next_file: u64,
@@ -72,8 +72,8 @@ impl Store {
             let Some(number) = number_of(&entry.name).filter(|_| !entry.is_dir) else { continue };
             left.next_file = left.next_file.max(number + 1);
             let before = left.buckets.len();
-            let end = match self.read_file(number, entry.len, &mut left.buckets) {
-                Ok(end) => end,
+            let lost = match self.read_file(number, &mut left.buckets) {
+                Ok(lost) => lost,
                 Err(error) => {
                     // One bad file must not keep the gateway from starting; the next start tries again.
                     let path = self.path(number);
@@ -82,12 +82,11 @@ impl Store {
                     continue;
                 }
             };
-            let behind = entry.len - end;
-            if behind > 0 {
-                // Buckets that were being written when the process or the machine stopped; none of their events was
-                // told to be kept.
-                warn!(path = %self.path(number).display(), bytes = behind, "the end of a spill file can't be read");
-                left.lost_bytes += behind;
+            if lost > 0 {
+                // At the end, buckets that were being written when the process or the machine stopped, of which none was
+                // told to be kept; else what the disk has damaged.
+                warn!(path = %self.path(number).display(), bytes = lost, "a part of a spill file can't be read");
+                left.lost_bytes += lost;
             }
             if left.buckets.len() == before {
                 self.files.remove(&self.path(number))?;
@@ -102,19 +101,30 @@ impl Store {
         Ok(left)
     }
 
-    /// Finds the good frames of a file and returns where they end.
-    fn read_file(&self, number: u64, len: u64, buckets: &mut Vec<Stored>) -> io::Result<u64> {
-        let mut source = BufReader::with_capacity(64 << 10, self.files.open_read(&self.path(number))?);
-        if !frame::read_file_header(&mut source, number)? {
-            return Ok(0);
+    /// Finds the good frames of a file, which is a few MiB long, and returns how many of its bytes are in none.
+    fn read_file(&self, number: u64, buckets: &mut Vec<Stored>) -> io::Result<u64> {
+        let mut content = Vec::new();
+        self.files.open_read(&self.path(number))?.read_to_end(&mut content)?;
+        if !frame::read_file_header(&mut content.as_slice(), number)? {
+            return Ok(content.len() as u64);
         }
-        let mut offset = FILE_HEADER as u64;
-        let mut payload = Vec::new();
-        while let Some(head) = frame::read_frame(&mut source, number, len.saturating_sub(offset), &mut payload)? {
-            buckets.push(Stored { place: Place { file: number, offset }, head });
-            offset += frame_len(head);
+        let (mut rest, mut lost, mut payload) = (content.get(FILE_HEADER..).unwrap_or_default(), 0, Vec::new());
+        while !rest.is_empty() {
+            let offset = (content.len() - rest.len()) as u64;
+            let step = match frame::read_frame(&mut &*rest, number, rest.len() as u64, &mut payload)? {
+                Some(head) => {
+                    buckets.push(Stored { place: Place { file: number, offset }, head });
+                    FRAME_HEADER + payload.len()
+                }
+                None => {
+                    let step = frame::next_frame(rest);
+                    lost += step as u64;
+                    step
+                }
+            };
+            rest = rest.get(step..).unwrap_or_default();
         }
-        Ok(offset)
+        Ok(lost)
     }
 
     /// Reads a bucket back. `None`: it is damaged.

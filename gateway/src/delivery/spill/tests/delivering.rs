@@ -149,6 +149,32 @@ fn a_torn_tail_costs_only_itself() {
     assert!(rig.files().iter().any(|file| file.ends_with("000000000100.spill")), "{:?}", rig.files());
 }
 
+/// In its length, which says where the next one begins, and in its payload.
+#[test]
+fn damage_in_the_middle_of_a_file_costs_only_the_bucket_that_it_hits() {
+    let second = frame::FILE_HEADER + FRAME_HEADER + "one\n".len();
+    for place in [second + 4, second + FRAME_HEADER] {
+        let rig = Rig::new();
+        let spill = rig.open(OsFiles, MIB);
+        for payload in ["one\n", "two\n", "three\n"] {
+            rig.keep(&spill, payload);
+        }
+        rig.close(&spill);
+        drop(spill);
+        let file = rig.files().pop().expect("is there");
+        let mut bytes = fs::read(&file).expect("reads");
+        bytes[place] ^= 0x20;
+        fs::write(&file, bytes).expect("writes");
+
+        let spill = rig.open(OsFiles, MIB);
+        assert_eq!(rig.count(Counter::SpillTornBytes), (FRAME_HEADER + "two\n".len()) as u64);
+        let recipient = Recipient::new();
+        rig.run(&spill, &recipient);
+        rig.wait_for("not delivered", || recipient.taken() == ["one\n", "three\n"]);
+        rig.wait_for("files are left", || rig.files().is_empty());
+    }
+}
+
 #[test]
 fn a_bucket_that_was_damaged_on_the_disk_is_never_sent_and_its_lane_goes_on() {
     let rig = Rig::new();
