@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     at_most: Option<Duration>,
     /// So many plans at a time. They mostly wait: several fit on a core.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, global = true, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Only gateways in this process: no kills.
     #[arg(long)]

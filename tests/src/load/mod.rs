@@ -50,6 +50,9 @@ pub struct Shape {
     /// One batch in so many is sent once more after it was acknowledged; 0: none. Only for a gateway that runs all the
     /// time: one that starts has forgotten what it has seen.
     pub repeat_one_in: u64,
+    /// One batch in so many is not sent again when the gateway says that it was not stored: nobody will hear of it any
+    /// more, and it must not be found; 0: none.
+    pub forget_one_in: u64,
 }
 
 /// How long a slow reader does not read.
@@ -68,6 +71,7 @@ impl Shape {
         cancel_one_in: 0,
         echo_one_in: 0,
         repeat_one_in: 0,
+        forget_one_in: 0,
     };
 }
 
@@ -167,19 +171,20 @@ impl Load {
     ///
     /// # Panics
     /// If that takes longer than `patience`, or a worker panicked.
-    pub async fn finish(self, patience: Duration) -> Tally {
+    pub async fn finish(mut self, patience: Duration) -> Tally {
         let settled = self.settle(patience).await;
         settled.unwrap_or_else(|tally| panic!("waited {patience:?} in vain: every event to be settled; {tally:?}"))
     }
 
-    /// As [`Load::finish`], for a run that goes on if there is an event that is not settled in time.
+    /// As [`Load::finish`], for a run that goes on if there is an event that is not settled in time. The load then goes on,
+    /// too, until it is dropped.
     ///
     /// # Errors
     /// What happened so far.
     ///
     /// # Panics
     /// If a worker panicked.
-    pub async fn settle(mut self, patience: Duration) -> Result<Tally, Tally> {
+    pub async fn settle(&mut self, patience: Duration) -> Result<Tally, Tally> {
         self.shared.stage.send_replace(Stage::Finishing);
         let in_time = tokio::time::timeout(patience, self.join()).await.is_ok();
         if in_time { Ok(self.tally()) } else { Err(self.tally()) }
@@ -214,16 +219,16 @@ impl Worker {
     }
 
     /// What to send next: first what was sent before and not settled. None while there is nothing, or while it rests.
-    fn next_batch(&mut self) -> Option<Batch> {
+    fn next_batch(&mut self, now: Instant) -> Option<Batch> {
         while let Some(batch) = self.backlog.pop_front() {
             if let Some(batch) = self.shared.oracle.unsettled(batch) {
                 return Some(batch);
             }
         }
-        if self.stage() == Stage::Finishing || self.rests_until > Instant::now() {
+        if self.stage() == Stage::Finishing || self.rests_until > now {
             return None;
         }
-        self.rests_until = Instant::now() + self.shape.pace;
+        self.rests_until = now + self.shape.pace;
         if let Some(batch) = self.repeats.pop_front().or_else(|| self.echo()) {
             return Some(batch);
         }
@@ -251,7 +256,16 @@ impl Worker {
         if again.is_none() && verdict.rejected == 0 && self.happens(self.shape.repeat_one_in) {
             self.repeats.push_back(batch);
         }
-        self.backlog.extend(again);
+        if let Some(again) = again {
+            self.send_again(again);
+        }
+    }
+
+    /// What was not stored, or may not have been, is sent again, mostly.
+    fn send_again(&mut self, batch: Batch) {
+        if !self.happens(self.shape.forget_one_in) {
+            self.backlog.push_back(batch);
+        }
     }
 
     /// Whether something happens now that happens once in so many times; with 0, never.

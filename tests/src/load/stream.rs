@@ -57,8 +57,10 @@ impl Worker {
         let mut stage = self.stage.clone();
         let end = loop {
             let running = *stage.borrow_and_update() == Stage::Running;
-            while talk.may_send(self.shape.window)
-                && let Some(batch) = self.next_batch()
+            // One moment for all that follows: what is not due now is waited for, however long this takes.
+            let now = Instant::now();
+            while talk.may_send(self.shape.window, now)
+                && let Some(batch) = self.next_batch(now)
             {
                 talk.send(batch, &self.shared.oracle);
             }
@@ -74,16 +76,14 @@ impl Worker {
                 self.note(|tally| tally.slow_reads += 1);
                 self.pause(SLOW_PAUSE).await;
             }
-            let rests_until = self.rests_until;
-            let rests = running && rests_until > Instant::now() && talk.may_send(self.shape.window);
+            let due = [talk.not_before, self.rests_until].into_iter().filter(|due| *due > now).min();
             tokio::select! {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => self.answered(&mut talk, answer, stubborn),
                     Ok(None) => break None,
                     Err(status) => break Some(Failure::of(&status)),
                 },
-                () = tokio::time::sleep_until(talk.not_before), if talk.not_before > Instant::now() => {}
-                () = tokio::time::sleep_until(rests_until), if rests => {}
+                () = tokio::time::sleep_until(due.unwrap_or(now)), if due.is_some() => {}
                 _ = stage.changed() => {}
             }
         };
@@ -107,7 +107,7 @@ impl Worker {
                 let failure = Failure::Refused { code: refusal.code.into(), retry_after };
                 self.note(|tally| tally.refused(&failure));
                 talk.not_before = Instant::now() + retry_after.unwrap_or(RECONNECT_PAUSE).min(LONGEST_PAUSE);
-                self.backlog.push_back(batch);
+                self.send_again(batch);
             }
             (Some(Answer::Notice(_)), None) => {
                 self.note(|tally| tally.notices += 1);
@@ -126,8 +126,8 @@ impl Conversation {
         self.in_flight.values().for_each(|batch| oracle.unanswered(batch, why));
     }
 
-    fn may_send(&self, window: usize) -> bool {
-        self.requests.is_some() && self.in_flight.len() < window && self.not_before <= Instant::now()
+    fn may_send(&self, window: usize, now: Instant) -> bool {
+        self.requests.is_some() && self.in_flight.len() < window && self.not_before <= now
     }
 
     fn send(&mut self, batch: Batch, oracle: &Oracle) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{RECONNECT_PAUSE, Worker};
 use crate::client::{Connection, Failure};
 
@@ -33,7 +35,7 @@ impl Worker {
 
     /// Makes one call. Says whether the connection is good for another.
     async fn call(&mut self, connection: &mut Connection) -> bool {
-        let Some(batch) = self.next_batch() else {
+        let Some(batch) = self.next_batch(Instant::now()) else {
             self.rest().await;
             return true;
         };
@@ -57,20 +59,20 @@ impl Worker {
         };
         let failure = connection.failure(&status);
         self.note(|tally| tally.call_ended(&failure));
-        let good = match &failure {
+        match &failure {
             Failure::Refused { retry_after, .. } => {
                 self.shared.oracle.refused(&batch);
+                self.send_again(batch);
                 self.pause(retry_after.unwrap_or(RECONNECT_PAUSE)).await;
                 // One that drains is left.
                 !status.message().contains("draining")
             }
             Failure::GoAway | Failure::Unreachable | Failure::BrokenOff(_) => {
                 self.shared.oracle.unanswered(&batch, &failure.label());
+                self.backlog.push_back(batch);
                 self.pause(RECONNECT_PAUSE).await;
                 false
             }
-        };
-        self.backlog.push_back(batch);
-        good
+        }
     }
 }

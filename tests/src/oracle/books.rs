@@ -74,6 +74,11 @@ impl Books {
         (!batch.serials.is_empty()).then_some(batch)
     }
 
+    pub(super) fn open(&self) -> Vec<u64> {
+        let is_open = |entry: &Entry| entry.sends > 0 && entry.acks == 0 && entry.rejections == 0;
+        (0..).zip(&self.entries).filter(|(_, entry)| is_open(entry)).map(|(serial, _)| serial).collect()
+    }
+
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }

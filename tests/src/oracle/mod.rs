@@ -96,6 +96,12 @@ impl Oracle {
         self.books().unsettled(batch)
     }
 
+    /// The events that were sent and are neither acknowledged nor rejected.
+    #[must_use]
+    pub fn open(&self) -> Vec<u64> {
+        self.books().open()
+    }
+
     /// What is known of an event, line by line; empty unless the oracle is a remembering one.
     #[must_use]
     pub fn history(&self, serial: u64) -> Vec<String> {

@@ -25,8 +25,6 @@ const WARM: u64 = 50;
 /// With fewer acknowledged events a run proves nothing.
 pub const LEAST_ACKNOWLEDGED: u64 = 200;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// From the end of the faults until every event is settled.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// A run that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(240);
 /// For what a run that was broken off leaves behind.
@@ -112,7 +110,7 @@ pub fn run(plan: &Plan, emulator: Option<&MiniStack>) -> Report {
 async fn in_house(plan: &Plan, emulator: Option<&MiniStack>) -> Report {
     let house = House::build(plan, emulator).await;
     let oracle = Arc::new(Oracle::remembering(plan.seed, &house.applications));
-    let load = Load::start(&oracle, &house.targets, &plan.clients.shape(plan.restarts()), plan.seed);
+    let mut load = Load::start(&oracle, &house.targets, &plan.clients.shape(plan.restarts()), plan.seed);
     let mut breaches = Vec::new();
     if !acknowledged(&oracle, WARM).await {
         breaches.push(Breach::new("not-well", format!("{WARM} events were not acknowledged before anything happened")));
@@ -131,13 +129,14 @@ async fn in_house(plan: &Plan, emulator: Option<&MiniStack>) -> Report {
         let what = format!("{} events acknowledged, faults that hit something: {hit}", oracle.acknowledged());
         breaches.push(Breach::new("vacuous", what));
     }
-    let tally = match load.settle(SETTLED_WITHIN).await {
+    let tally = match load.settle(check::SETTLED_WITHIN).await {
         Ok(tally) => tally,
         Err(tally) => {
-            breaches.push(Breach::new("unsettled", format!("events without a verdict after {SETTLED_WITHIN:?}")));
+            breaches.push(check::unsettled(&house, &oracle).await);
             tally
         }
     };
+    drop(load);
     breaches.extend(check::statuses(plan, &tally));
     breaches.extend(check::quiet(&house).await);
     if !plan.house.streams() {

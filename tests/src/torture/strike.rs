@@ -173,7 +173,9 @@ async fn of_disk(house: &House, fault: &Fault, lasts: Duration) -> u64 {
         other => unreachable!("{} is no fault of a disk", other.name()),
     }
     let hits = match fault {
-        Fault::WriterPanic | Fault::HandlerPanics { .. } => met(lasts, || house.all_panics() - panics).await,
+        Fault::WriterPanic | Fault::HandlerPanics { .. } => {
+            met(lasts, || house.all_panics().saturating_sub(panics)).await
+        }
         Fault::SyncsHang => {
             sleep(lasts).await;
             1

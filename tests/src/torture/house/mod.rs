@@ -67,6 +67,8 @@ pub(super) struct House {
     files: Mutex<TortureFiles>,
     panicky: Mutex<Option<Arc<Panicky>>>,
     panics_before: AtomicU64,
+    // Records of calls that gateways which are gone took for unanswered.
+    unanswered_before: AtomicU64,
     settings: settings::List,
     operate: SocketAddr,
     data: TempDir,
@@ -115,6 +117,7 @@ impl House {
             files: Mutex::new(TortureFiles::on(disk(data.path(), Survival::Everything))),
             panicky: Mutex::new(None),
             panics_before: AtomicU64::new(0),
+            unanswered_before: AtomicU64::new(0),
             settings,
             operate: free_address(),
             data,
@@ -218,6 +221,7 @@ impl House {
     /// started again on what is left.
     pub(super) async fn cut_power(&self, nth: u64, some_survives: Option<u64>) {
         let mut gateway = self.gateway.lock().await;
+        self.note_unanswered().await;
         let files = self.files();
         files.disk.set_survival(some_survives.map_or(Survival::Nothing, Survival::Some));
         files.disk.cut_at(nth);
@@ -226,7 +230,7 @@ impl House {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         files.disk.cut().expect("the power can be cut");
-        self.panics_before.fetch_add(self.panics(), Ordering::Relaxed);
+        let panics = self.panics();
         if let Running::InProcess(running) = std::mem::replace(&mut *gateway, Running::Down) {
             running.vanish().await;
         }
@@ -235,11 +239,13 @@ impl House {
             panicky.close().await;
         }
         *gateway = self.started(Survival::Everything).await;
+        self.panics_before.fetch_add(panics, Ordering::Relaxed);
     }
 
     /// SIGKILL, and a start on what is left.
     pub(super) async fn kill(&self) {
         if let Running::Process(process) = &mut *self.gateway.lock().await {
+            self.note_unanswered().await;
             process.kill();
             process.start_again().await;
         }
@@ -249,6 +255,7 @@ impl House {
     pub(super) async fn terminate(&self) -> Option<i32> {
         let mut gateway = self.gateway.lock().await;
         let Running::Process(process) = &mut *gateway else { return None };
+        self.note_unanswered().await;
         let began = Instant::now();
         let status = process.terminate(END_PATIENCE).await;
         lock(&self.stops).push(began.elapsed());
@@ -259,6 +266,7 @@ impl House {
     /// The end: whether the drain was clean.
     pub(super) async fn stop(&self) -> bool {
         let mut gateway = self.gateway.lock().await;
+        self.note_unanswered().await;
         let began = Instant::now();
         let clean = match std::mem::replace(&mut *gateway, Running::Down) {
             Running::InProcess(running) => running.stop().await == Stopped::Clean,
@@ -267,6 +275,18 @@ impl House {
         };
         lock(&self.stops).push(began.elapsed());
         clean
+    }
+
+    /// Records of calls that the gateways, each up to its end, took for unanswered.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.unanswered_before.load(Ordering::Relaxed)
+    }
+
+    async fn note_unanswered(&self) {
+        if let Some(scrape) = self.metrics().await {
+            let records = scrape.sum("headgate_delivery_ambiguous_records_total", &[]);
+            self.unanswered_before.fetch_add(records as u64, Ordering::Relaxed);
+        }
     }
 
     /// What the gateway says of itself.

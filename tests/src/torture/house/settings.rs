@@ -61,7 +61,9 @@ impl List {
             self.set("registry.dynamodb.applications_table", &tables.applications);
             self.set("registry.dynamodb.authorizations_table", &tables.authorizations);
             self.set("registry.dynamodb.books_table", &tables.books);
-            self.set("registry.dynamodb.attempt_timeout", "200ms");
+            // The emulator is one process for all houses, and slow where the machine is busy.
+            self.set("registry.dynamodb.attempt_timeout", "2s");
+            self.set("registry.dynamodb.operation_timeout", "10s");
             self.set("admission.key_refresh", "200ms");
             self.set("cluster.shared_limits", "false");
         }

@@ -30,6 +30,8 @@ pub struct ClientsPlan {
     pub echo_one_in: u64,
     /// One batch in so many is sent again after it was acknowledged; 0: none.
     pub repeat_one_in: u64,
+    /// One batch in so many is not sent again when it was not stored; 0: none.
+    pub forget_one_in: u64,
 }
 
 impl ClientsPlan {
@@ -46,6 +48,7 @@ impl ClientsPlan {
             cancel_one_in: [0, 0, 40][small(draw, 0, 2)],
             echo_one_in: [0, 10, 3][small(draw, 0, 2)],
             repeat_one_in: [0, 10][small(draw, 0, 1)],
+            forget_one_in: [0, 3][small(draw, 0, 1)],
         }
     }
 
@@ -63,6 +66,7 @@ impl ClientsPlan {
             cancel_one_in: self.cancel_one_in,
             echo_one_in: self.echo_one_in,
             repeat_one_in: if restarts { 0 } else { self.repeat_one_in },
+            forget_one_in: self.forget_one_in,
         }
     }
 }

@@ -104,8 +104,8 @@ impl HousePlan {
             budget_mib: [2, 8, 64][draw.within(0..=2) as usize],
             events_per_second: [None, None, Some(2_000)][draw.within(0..=2) as usize],
             linger_ms: draw.within(2..=30),
-            deadline_ms: draw.within(400..=1_500),
-            attempt_ms: draw.within(150..=400),
+            deadline_ms: draw.within(500..=1_800),
+            attempt_ms: draw.within(300..=700),
             tls: draw.within(1..=4) == 1,
             network: draw.within(1..=3) == 1,
         }

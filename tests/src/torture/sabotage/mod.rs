@@ -18,7 +18,7 @@ use super::progress::Progress;
 /// Seeds that a sabotage is given: all of a kind that meets it.
 const SEEDS: usize = 24;
 /// Looked through for them.
-const LOOKED_AT: u64 = 20_000;
+const LOOKED_AT: u64 = 200_000;
 /// In these plans everything is in one process, so that one program has to be built.
 const SCOPE: Scope = Scope { processes: false, dynamodb: false };
 

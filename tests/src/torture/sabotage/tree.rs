@@ -30,6 +30,8 @@ impl Tree {
             // As links: the dependencies are large, and neither build writes into a file of the other's.
             let copied = Command::new("cp").arg("-al").arg(&of_tests).arg(&build).status();
             copied.map_err(|error| format!("cp: {error}"))?;
+            // Cargo's lock is one file under two names otherwise, and either build waits for the other.
+            let _ = fs::remove_file(build.join(PROFILE).join(".cargo-lock"));
         }
         Ok(tree)
     }
