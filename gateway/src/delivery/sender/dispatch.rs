@@ -257,8 +257,7 @@ impl Dispatcher {
             }
         }
         step.wake_at = self.pack_calls(now, &mut step);
-        for at in [half_time, self.deadlines.first().map(|(at, _)| *at), self.delayed.keys().next().map(|(at, _)| *at)]
-        {
+        for at in [half_time, self.next_expiry(now), self.delayed.keys().next().map(|(at, _)| *at)] {
             step.wake_at = earlier(step.wake_at, at);
         }
         step

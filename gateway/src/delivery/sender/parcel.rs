@@ -113,6 +113,12 @@ impl Parcel {
     pub(super) fn deadline(&self) -> Instant {
         self.bucket.deadline
     }
+
+    /// From then on nothing of it is sent: the last eighth of its time is for answers.
+    pub(super) fn last_start(&self) -> Instant {
+        let (opened, deadline) = (self.bucket.opened_at, self.bucket.deadline);
+        opened + deadline.saturating_duration_since(opened) * 7 / 8
+    }
 }
 
 fn ranges_of(payload: &[u8], format: Format) -> Vec<Range<usize>> {

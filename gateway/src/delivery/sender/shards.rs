@@ -148,6 +148,11 @@ impl Shard {
         if full { None } else { Some(self.throttle.ready_at(now)) }
     }
 
+    /// Whether it has as much as it may have: calls are out, or its rate is spent.
+    pub(super) fn is_full(&self, limits: ShardLimits, now: Instant) -> bool {
+        self.in_flight >= limits.records_in_flight || self.throttle.is_spent(now)
+    }
+
     /// A record goes out; one of the shard's hash keys to send it to, where there are any.
     pub(super) fn send(&mut self, len: usize) -> Option<u128> {
         self.throttle.spend(len);

@@ -1,5 +1,7 @@
 //! The promises of the sender's books, with answers that the test gives.
 
+mod overload;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -169,13 +171,15 @@ fn only_the_records_that_failed_are_sent_again() {
 fn what_surely_was_not_stored_is_to_be_sent_again_by_the_client() {
     let mut house = House::new(1, false);
     let verdict = house.submit(3);
-    let start = house.now;
+    let (start, mut last) = (house.now, house.now);
     while verdict.now().is_none() {
         for call in house.calls_within(DEADLINE) {
+            last = house.now;
             house.answer(&call, vec![failed(); call.records.len()]);
         }
     }
-    assert!(house.now >= start + DEADLINE, "tried until its deadline");
+    let tried = last - start;
+    assert!(tried > DEADLINE / 2 && tried < DEADLINE * 7 / 8, "as long as an answer can come in time: {tried:?}");
     assert!(matches!(verdict.now(), Some(Outcome::NotStored { .. })), "{:?}", verdict.now());
 }
 
@@ -464,24 +468,6 @@ fn a_slow_service_loses_a_bucket_to_the_other_one_after_half_its_time() {
         house.now += Duration::from_millis(50);
     }
     assert!(house.now >= start + DEADLINE / 2);
-}
-
-#[test]
-fn when_every_shard_throttles_and_buckets_wait_long_new_batches_are_refused() {
-    let mut house = House::new(2, false);
-    assert_eq!(house.books.down(house.now), None);
-    let start = house.now;
-    while house.books.down(house.now).is_none() {
-        assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
-        let _ = house.submit(2);
-        for call in house.step() {
-            house.answer(&call, vec![EntryResult::Throttled; call.records.len()]);
-        }
-        house.now += Duration::from_millis(20);
-    }
-    assert!(house.now > start + DEADLINE / 4);
-    let (reason, _) = house.books.down(house.now).expect("down");
-    assert!(reason.contains("throttled"), "{reason}");
 }
 
 #[test]

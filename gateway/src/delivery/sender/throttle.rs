@@ -103,6 +103,13 @@ impl Throttle {
         self.throttled_at.is_some_and(|last| now.saturating_duration_since(last) < window)
     }
 
+    /// Whether nothing may be sent at the moment.
+    pub(super) fn is_spent(&self, now: Instant) -> bool {
+        let Some(limit) = self.limit else { return false };
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64() * self.fraction;
+        self.bytes + limit.bytes * elapsed <= 0.0 || self.records + limit.records * elapsed <= 0.0
+    }
+
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = self.at.max(now);

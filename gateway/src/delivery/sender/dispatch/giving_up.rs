@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Dispatcher, LaneQueue, Leave, ParcelId, RETRY_BASE, Step};
+use super::{Dispatcher, LaneQueue, Leave, Parcel, ParcelId, RETRY_BASE, Step, earlier};
 use crate::gather::{ClosedBucket, FailureReason};
 
 impl Dispatcher {
@@ -33,18 +33,28 @@ impl Dispatcher {
         self.overload(now)
     }
 
-    /// Every shard is throttled, and what waits will take longer than half of what it may.
+    /// No more can go out, to any shard, and what waits will take longer than half of what it may: buckets that come now
+    /// would find no time left when their turn comes.
     fn overload(&self, now: Instant) -> Option<(String, Duration)> {
         let window = Duration::from_secs(2);
-        if self.queued_bytes == 0 || self.shards.iter().any(|shard| !shard.was_throttled(now, window)) {
+        let limits = self.shard_limits();
+        let reason = if self.queued_bytes == 0 {
             return None;
-        }
+        } else if self.shards.iter().all(|shard| shard.was_throttled(now, window)) {
+            "every shard is throttled"
+        } else if self.calls.len() >= self.limits.calls_in_flight
+            || self.shards.iter().all(|shard| shard.is_full(limits, now))
+        {
+            "it can't keep up"
+        } else {
+            return None;
+        };
         let oldest = self.deadlines.first().map(|(deadline, _)| *deadline)?;
         let youngest = self.deadlines.last().map(|(deadline, _)| *deadline)?;
         // Buckets are due in the order of their closing: that span is how long the oldest has waited.
         let waited = youngest.saturating_duration_since(oldest);
         let left = oldest.saturating_duration_since(now);
-        (waited > left).then(|| ("every shard is throttled".to_owned(), Duration::from_secs(1)))
+        (waited > left).then(|| (reason.to_owned(), Duration::from_secs(1)))
     }
 
     pub(super) fn expire(&mut self, now: Instant, step: &mut Step) {
@@ -53,6 +63,31 @@ impl Dispatcher {
         {
             self.expire_one(id, now, step);
         }
+        let due = |id: &&ParcelId| self.parcels.get(id).is_some_and(|parcel| parcel.in_flight == 0);
+        let late = self.deadlines.iter().map(|(_, id)| id).take_while(|id| self.is_too_late(**id, now));
+        for id in late.filter(due).copied().collect::<Vec<_>>() {
+            self.expire_one(id, now, step);
+        }
+    }
+
+    /// Whether nothing of it is sent any more. An answer that comes after the deadline is for nobody, and under overload,
+    /// where everything waits for almost as long as it may, each would come then: every call a waste, and what it has
+    /// stored sent again.
+    pub(super) fn is_too_late(&self, id: ParcelId, now: Instant) -> bool {
+        self.parcels.get(&id).is_none_or(|parcel| parcel.last_start() <= now)
+    }
+
+    /// When the next bucket's time is over, or too short to send it.
+    pub(super) fn next_expiry(&self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        for (deadline, id) in &self.deadlines {
+            match self.parcels.get(id).map(Parcel::last_start).filter(|last_start| *last_start > now) {
+                Some(last_start) => return earlier(next, Some(last_start)),
+                // It is in flight.
+                None => next = earlier(next, Some(*deadline)),
+            }
+        }
+        next
     }
 
     fn expire_one(&mut self, id: ParcelId, now: Instant, step: &mut Step) {

@@ -11,7 +11,7 @@ use super::{
 
 impl Dispatcher {
     /// What one shard may have. Records that are single events are small: their number says nothing of the load.
-    fn shard_limits(&self) -> ShardLimits {
+    pub(super) fn shard_limits(&self) -> ShardLimits {
         let records_in_flight = if self.aggregates { self.limits.shard.records_in_flight } else { usize::MAX };
         ShardLimits { records_in_flight, ..self.limits.shard }
     }
@@ -57,7 +57,7 @@ impl Dispatcher {
         while sent.len() < self.limits.records_a_call {
             let Some(piece) = self.ready.pop_front() else { break };
             let len = piece.wire_len();
-            if !self.parcels.contains_key(&piece.parcel) {
+            if self.is_too_late(piece.parcel, now) {
                 self.ready_bytes -= len;
                 continue;
             }
@@ -110,7 +110,9 @@ impl Dispatcher {
                 break;
             }
             let Some(lane) = self.lanes.get_mut(&number) else { continue };
-            while lane.waiting.front().is_some_and(|piece| !self.parcels.contains_key(&piece.parcel)) {
+            let is_gone =
+                |piece: &Piece| self.parcels.get(&piece.parcel).is_none_or(|parcel| parcel.last_start() <= now);
+            while lane.waiting.front().is_some_and(is_gone) {
                 lane.waiting.pop_front();
             }
             let Some(len) = lane.waiting.front().map(Piece::wire_len) else { continue };
@@ -175,7 +177,11 @@ impl Dispatcher {
             CallRecord { payload, sealed: sent.piece.sealed, hash_key: *hash_key }
         };
         let records = sent.iter().map(record).collect();
+        // An answer after all deadlines is for nobody.
+        let parcels = sent.iter().filter_map(|(sent, _)| self.parcels.get(&sent.piece.parcel));
+        let due = parcels.map(|parcel| parcel.deadline().saturating_duration_since(now)).max();
+        let timeout = due.map_or(self.limits.attempt_timeout, |due| due.min(self.limits.attempt_timeout));
         self.calls.insert(id, OutCall { sent: sent.into_iter().map(|(sent, _)| sent).collect(), sent_at: now });
-        Call { id, records, timeout: self.limits.attempt_timeout }
+        Call { id, records, timeout }
     }
 }

@@ -1,0 +1,119 @@
+//! More arrives than a shard takes.
+
+use super::*;
+
+/// Of a shard, a second (`throttle`).
+const SHARD_BYTES: f64 = 1_048_576.0;
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Twice as much as the shard takes, for several deadlines, with a service that needs a while to answer. What is sent is
+/// answered in time, so the shard's rate is spent on events that are acknowledged; the rest is told to be sent again, and
+/// nothing is in doubt.
+#[test]
+fn what_is_sent_can_be_answered_and_the_rest_is_surely_not_stored() {
+    let mut house = House::new(1, false);
+    let start = house.now;
+    let (mut waiting, mut out): (Vec<Arc<Verdict>>, Vec<(Instant, Call)>) = (Vec::new(), Vec::new());
+    let (mut stored_bytes, mut refused) = (0, 0);
+    while house.now < start + DEADLINE * 3 {
+        // 2,500 events are about 55 kB.
+        waiting.extend((0..2).map(|_| house.submit(2_500)));
+        let (due, later) = std::mem::take(&mut out).into_iter().partition(|(at, _)| *at <= house.now);
+        out = later;
+        let due: Vec<(Instant, Call)> = due;
+        for (_, call) in due {
+            stored_bytes += call.records.iter().map(|record| record.payload.len()).sum::<usize>();
+            house.answer(&call, vec![stored(); call.records.len()]);
+        }
+        for call in house.step() {
+            assert!(call.timeout >= DEADLINE / 8, "an answer has time to come: {:?}", call.timeout);
+            out.push((house.now + Duration::from_millis(200), call));
+        }
+        house.now += PERIOD;
+        waiting.retain(|verdict| match verdict.now() {
+            None => true,
+            Some(Outcome::Stored) => false,
+            Some(Outcome::NotStored { .. }) => {
+                refused += 1;
+                false
+            }
+            Some(outcome) => panic!("{outcome:?}"),
+        });
+    }
+    assert!(refused > 100, "it was overloaded: {refused} buckets");
+    let rate = stored_bytes as f64 / (house.now - start).as_secs_f64();
+    assert!(rate > SHARD_BYTES * 0.9, "{rate} bytes a second were stored and acknowledged");
+}
+
+#[test]
+fn no_call_is_waited_for_beyond_the_deadlines_of_its_records() {
+    let mut house = House::new(1, false);
+    let verdict = house.submit(1);
+    let (deadline, mut calls) = (house.now + DEADLINE, 0);
+    while verdict.now().is_none() {
+        for call in house.calls_within(DEADLINE) {
+            assert!(house.now + call.timeout <= deadline, "{:?} at {:?}", call.timeout, deadline - house.now);
+            calls += 1;
+            house.fail(&call, CallFailure::Throttled);
+        }
+    }
+    assert!(calls > 3, "{calls}");
+}
+
+#[test]
+fn when_every_shard_throttles_and_buckets_wait_long_new_batches_are_refused() {
+    let mut house = House::new(2, false);
+    assert_eq!(house.books.down(house.now), None);
+    let start = house.now;
+    while house.books.down(house.now).is_none() {
+        assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
+        let _ = house.submit(2);
+        for call in house.step() {
+            house.answer(&call, vec![EntryResult::Throttled; call.records.len()]);
+        }
+        house.now += Duration::from_millis(20);
+    }
+    assert!(house.now > start + DEADLINE / 4);
+    let (reason, _) = house.books.down(house.now).expect("down");
+    assert!(reason.contains("throttled"), "{reason}");
+}
+
+#[test]
+fn when_answers_are_slow_and_buckets_wait_long_new_batches_are_refused() {
+    let mut house = House::new(1, false);
+    let (start, mut out) = (house.now, Vec::new());
+    while house.books.down(house.now).is_none() {
+        assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
+        let _ = house.submit(2);
+        out.extend(house.step());
+        house.now += Duration::from_millis(200);
+    }
+    assert!(house.now > start + DEADLINE / 4);
+    let (reason, _) = house.books.down(house.now).expect("down");
+    assert!(reason.contains("keep up"), "{reason}");
+    // The queue gets shorter, and batches are taken again.
+    while let Some(call) = out.pop() {
+        house.answer(&call, vec![stored(); call.records.len()]);
+        out.extend(house.step());
+    }
+    assert_eq!(house.books.down(house.now), None);
+}
+
+/// A shard's rate is kept to, so that it never throttles.
+#[test]
+fn when_the_rate_of_every_shard_is_spent_and_buckets_wait_long_new_batches_are_refused() {
+    let mut house = House::new(2, false);
+    let start = house.now;
+    while house.books.down(house.now).is_none() {
+        assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
+        // About four times what the two shards take.
+        (0..8).for_each(|_| drop(house.submit(2_500)));
+        for call in house.step() {
+            house.answer(&call, vec![stored(); call.records.len()]);
+        }
+        house.now += PERIOD;
+    }
+    assert!(house.now > start + DEADLINE / 4);
+    let (reason, retry_after) = house.books.down(house.now).expect("down");
+    assert!(reason.contains("keep up") && retry_after > Duration::ZERO, "{reason}");
+}
