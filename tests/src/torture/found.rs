@@ -1,5 +1,5 @@
-//! What a house's destinations hold: rows for the oracle, how often each may be there because a call was not answered for,
-//! and, for an event that something is wrong with, where it lies.
+//! What a house's destinations hold: rows for the oracle, how often each may be there because a call was not answered for
+//! or a gateway found it in the spill when it started, and, for an event that something is wrong with, where it lies.
 
 use std::collections::HashMap;
 
@@ -68,7 +68,10 @@ impl Found {
                     *copies.entry(serial).or_default() += 1;
                 }
             }
-            move |serial| copies.get(&serial).copied().unwrap_or(0) + self.too_late
+            move |serial| {
+                let left = house.spilled(oracle.events().id(serial));
+                copies.get(&serial).copied().unwrap_or(0) + left + self.too_late
+            }
         };
         match house.plan.destination {
             Destination::Both => vec![

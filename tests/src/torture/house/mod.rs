@@ -6,7 +6,9 @@ pub(super) mod panicky;
 
 mod keys;
 mod settings;
+mod spilled;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -69,6 +71,8 @@ pub(super) struct House {
     panics_before: AtomicU64,
     // Records of calls that gateways which are gone took for unanswered.
     unanswered_before: AtomicU64,
+    // How often each event lay in the spill when a gateway was started again.
+    spilled: Mutex<HashMap<Uuid, u16>>,
     settings: settings::List,
     operate: SocketAddr,
     data: TempDir,
@@ -118,6 +122,7 @@ impl House {
             panicky: Mutex::new(None),
             panics_before: AtomicU64::new(0),
             unanswered_before: AtomicU64::new(0),
+            spilled: Mutex::default(),
             settings,
             operate: free_address(),
             data,
@@ -238,6 +243,7 @@ impl House {
         if let Some(panicky) = panicky {
             panicky.close().await;
         }
+        self.note_spilled();
         *gateway = self.started(Survival::Everything).await;
         self.panics_before.fetch_add(panics, Ordering::Relaxed);
     }
@@ -247,6 +253,7 @@ impl House {
         if let Running::Process(process) = &mut *self.gateway.lock().await {
             self.note_unanswered().await;
             process.kill();
+            self.note_spilled();
             process.start_again().await;
         }
     }
@@ -259,6 +266,7 @@ impl House {
         let began = Instant::now();
         let status = process.terminate(END_PATIENCE).await;
         lock(&self.stops).push(began.elapsed());
+        self.note_spilled();
         process.start_again().await;
         status.code()
     }
@@ -286,6 +294,18 @@ impl House {
         if let Some(scrape) = self.metrics().await {
             let records = scrape.sum("headgate_delivery_ambiguous_records_total", &[]);
             self.unanswered_before.fetch_add(records as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// How often this event was left in the spill for another gateway.
+    pub(super) fn spilled(&self, id: Uuid) -> u16 {
+        lock(&self.spilled).get(&id).copied().unwrap_or(0)
+    }
+
+    fn note_spilled(&self) {
+        let mut spilled = lock(&self.spilled);
+        for (id, times) in spilled::events(self.data_dir()) {
+            *spilled.entry(id).or_default() += times;
         }
     }
 
