@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{RECONNECT_PAUSE, Worker};
 use crate::client::{Connection, Failure};
 
@@ -42,8 +44,10 @@ impl Worker {
             true => Duration::from_micros(self.draw.within(0..=50_000)),
             false => Duration::MAX,
         };
+        let sent_at = Instant::now();
         let status = match tokio::time::timeout(patience, connection.publish(events)).await {
             Ok(Ok(verdict)) => {
+                self.note(|tally| tally.answered_after(sent_at.elapsed()));
                 self.take_verdict(batch, &verdict);
                 return true;
             }
@@ -59,6 +63,7 @@ impl Worker {
         self.note(|tally| tally.call_ended(&failure));
         let good = match &failure {
             Failure::Refused { retry_after, .. } => {
+                self.note(|tally| tally.answered_after(sent_at.elapsed()));
                 self.shared.oracle.refused(&batch);
                 self.pause(retry_after.unwrap_or(RECONNECT_PAUSE)).await;
                 // One that drains is left.
