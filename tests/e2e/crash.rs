@@ -1,8 +1,6 @@
 //! Kills at full load: what was acknowledged is there, and what the kill tore is mended and told.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +8,13 @@ use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::load::{Load, Shape};
 use headgate_tests::oracle::Oracle;
 use headgate_tests::seed::{Draw, seed};
-use headgate_tests::{binary, lake};
+use headgate_tests::{binary, lake, torn_tail};
 use serde_json::json;
 
 use crate::{NO_RATE_LIMIT, PATIENCE};
 
 const KILLS: u32 = 5;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
-
-/// What is torn, made from the segment as it is.
-type Tear = fn(&[u8]) -> Vec<u8>;
 
 /// Streams and unary calls of two applications, as many as the gateway takes, while it is killed again and again at
 /// moments that chance picks. Small segments, so that kills hit sealing and compaction too.
@@ -60,29 +55,17 @@ async fn a_torn_tail_is_cut_off_and_told_and_costs_no_acknowledged_event() {
     let mut gateway = GatewayProcess::start(data.path(), &NO_RATE_LIMIT).await;
     let (demo, target) = gateway.demo();
     let oracle = Arc::new(Oracle::new(seed, &[demo]));
-    let tears: [Tear; 3] = [
-        |_| b"\0\xff{\"event\":{\"event_id\":\"".repeat(40),
-        |segment| last_frame(segment)[..7].to_vec(),
-        |segment| {
-            let frame = last_frame(segment);
-            frame[..frame.len() / 2].to_vec()
-        },
-    ];
-    for (round, tear) in (0..).zip(tears) {
+    for (round, tear) in (0..).zip(torn_tail::TEARS) {
         let load = Load::start(&oracle, std::slice::from_ref(&target), &Shape::default(), seed + round);
         load.acknowledge(1_000, PATIENCE).await;
         gateway.kill();
         let _ = load.abandon().await;
-        let newest = newest_segment(&gateway.lake().join("log"));
-        let torn = tear(&fs::read(&newest).expect("the segment can be read"));
-        let mut file = OpenOptions::new().append(true).open(&newest).expect("the segment can be opened");
-        file.write_all(&torn).expect("and appended to");
-        drop(file);
+        let torn = torn_tail::leave(&gateway.lake(), tear);
         let told_before = gateway.log().matches("cut off").count();
 
         gateway.start_again().await;
         let metrics = gateway.metrics().await;
-        assert!(metrics.sum("headgate_lake_torn_bytes_total", &[]) >= torn.len() as f64, "round {round}");
+        assert!(metrics.sum("headgate_lake_torn_bytes_total", &[]) >= torn as f64, "round {round}");
         assert_eq!(metrics.sum("headgate_lake_damaged_bytes_total", &[]), 0.0, "nothing acknowledged was touched");
         assert!(gateway.log().matches("cut off").count() > told_before, "round {round}: the log says so");
     }
@@ -115,17 +98,4 @@ pub(crate) fn stored(data_dir: &Path) -> Vec<lake::Row> {
         assert_eq!(verified[wrong], json!([]), "{verified}");
     }
     lake::rows(&data_dir.join("lake"))
-}
-
-fn newest_segment(log: &Path) -> PathBuf {
-    let entries = fs::read_dir(log).expect("the log can be listed");
-    let paths = entries.map(|entry| entry.expect("the log can be listed").path());
-    let segments = paths.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
-    segments.max().expect("a gateway under load has an open segment")
-}
-
-/// The last frame of a segment: a frame begins with these bytes, which occur nowhere in its records.
-fn last_frame(segment: &[u8]) -> &[u8] {
-    let start = segment.windows(4).rposition(|bytes| bytes == b"\xf7HGF").expect("events were acknowledged");
-    &segment[start..]
 }

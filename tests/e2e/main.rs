@@ -13,6 +13,7 @@ mod disk_faults;
 mod doctor;
 mod drain;
 mod dynamodb;
+mod faults;
 mod functions;
 mod fuzzing;
 mod healthcheck;

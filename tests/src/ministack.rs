@@ -199,6 +199,22 @@ pub fn environment(address: SocketAddr) -> Vec<(String, String)> {
     variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }
 
+/// Gives this process credentials for the emulator, which takes any; the SDK wants some.
+///
+/// # Safety
+/// As [`std::env::set_var`]: before there is another thread.
+pub unsafe fn set_process_credentials() {
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", CREDENTIAL),
+        ("AWS_SECRET_ACCESS_KEY", CREDENTIAL),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    for (name, value) in variables {
+        // SAFETY: the caller's.
+        unsafe { std::env::set_var(name, value) };
+    }
+}
+
 /// Creates the registry's tables as the AWS solution does, with our index on top.
 ///
 /// # Panics

@@ -3,15 +3,15 @@
 //! make no sense.
 
 use std::fs;
-use std::panic::PanicHookInfo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use headgate_tests::ministack;
 use headgate_tests::torture::campaign::Campaign;
 use headgate_tests::torture::plan::{Plan, Scope};
-use headgate_tests::torture::progress::Progress;
+use headgate_tests::torture::progress::{Progress, say_in_a_line};
 use headgate_tests::torture::sabotage;
 use headgate_tests::torture::stops::{self, Stop, Stops, To};
 use serde_json::json;
@@ -73,12 +73,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // SAFETY: there is no other thread yet. The emulator of DynamoDB takes any credentials, and the SDK wants some.
-    unsafe {
-        std::env::set_var("AWS_ACCESS_KEY_ID", "test");
-        std::env::set_var("AWS_SECRET_ACCESS_KEY", "test");
-        std::env::set_var("AWS_EC2_METADATA_DISABLED", "true");
-    }
+    // SAFETY: there is no other thread yet.
+    unsafe { ministack::set_process_credentials() };
     std::panic::set_hook(Box::new(say_in_a_line));
     let arguments = Arguments::parse();
     let mut progress = Progress::new();
@@ -96,14 +92,6 @@ fn main() -> ExitCode {
     // Gateways that were dropped in the middle may leave a thread that waits for a disk which is gone.
     runtime.shutdown_background();
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Panics that a plan brings about are no news; of others one line is enough, since a run that fails can be had again.
-fn say_in_a_line(panic: &PanicHookInfo<'_>) {
-    let words = panic.payload_as_str().unwrap_or("without words");
-    if !words.starts_with("the plan has") {
-        eprintln!("panic: {words} ({})", panic.location().map(ToString::to_string).unwrap_or_default());
-    }
 }
 
 async fn torture(arguments: &Arguments, first: u64, progress: &mut Progress) -> bool {

@@ -26,6 +26,9 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// A hint is followed up to this long, so that a test does not wait for a clock.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// A worker that is late sends faster for so much of it.
+const CATCHES_UP: Duration = Duration::from_millis(200);
+
 /// What the load looks like, for each application.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -228,7 +231,9 @@ impl Worker {
         if self.stage() == Stage::Finishing || self.rests_until > now {
             return None;
         }
-        self.rests_until = now + self.shape.pace;
+        // By its own clock, so that a machine that is late now and then does not slow the load down; what an outage has
+        // held up is not caught up with.
+        self.rests_until = (self.rests_until + self.shape.pace).max(now - CATCHES_UP);
         if let Some(batch) = self.repeats.pop_front().or_else(|| self.echo()) {
             return Some(batch);
         }

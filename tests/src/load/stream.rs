@@ -21,7 +21,7 @@ const SLOW_ONE_IN: u64 = 8;
 struct Conversation {
     /// `None` once nothing more is sent on it.
     requests: Option<mpsc::Sender<StreamEventsRequest>>,
-    in_flight: HashMap<u64, Batch>,
+    in_flight: HashMap<u64, (Batch, Instant)>,
     next_sequence: u64,
     /// When the gateway said to try again.
     not_before: Instant,
@@ -70,7 +70,7 @@ impl Worker {
             if !talk.in_flight.is_empty() && self.happens(self.shape.cancel_one_in.saturating_mul(CANCEL_STREAM)) {
                 self.note(|tally| tally.cancelled += 1);
                 talk.leave(&self.shared.oracle, "given up by the client");
-                return self.backlog.extend(talk.in_flight.into_values());
+                return self.backlog.extend(talk.in_flight.into_values().map(|(batch, _)| batch));
             }
             if slow && self.happens(SLOW_ONE_IN) {
                 self.note(|tally| tally.slow_reads += 1);
@@ -92,11 +92,15 @@ impl Worker {
             tally.forgotten += u64::from(end.is_none() && !talk.in_flight.is_empty());
         });
         talk.leave(&self.shared.oracle, &end.map_or_else(|| "the stream ended".to_owned(), |end| end.label()));
-        self.backlog.extend(talk.in_flight.into_values());
+        self.backlog.extend(talk.in_flight.into_values().map(|(batch, _)| batch));
     }
 
     fn answered(&mut self, talk: &mut Conversation, answer: StreamEventsResponse, stubborn: bool) {
-        let batch = talk.in_flight.remove(&answer.sequence);
+        let sent = talk.in_flight.remove(&answer.sequence);
+        if let Some((_, sent_at)) = &sent {
+            self.note(|tally| tally.answered_after(sent_at.elapsed()));
+        }
+        let batch = sent.map(|(batch, _)| batch);
         match (answer.answer, batch) {
             (Some(Answer::Verdict(verdict)), Some(batch)) => {
                 self.take_verdict(batch, &verdict);
@@ -123,7 +127,7 @@ impl Worker {
 impl Conversation {
     /// What is in flight stays without an answer.
     fn leave(&self, oracle: &Oracle, why: &str) {
-        self.in_flight.values().for_each(|batch| oracle.unanswered(batch, why));
+        self.in_flight.values().for_each(|(batch, _)| oracle.unanswered(batch, why));
     }
 
     fn may_send(&self, window: usize, now: Instant) -> bool {
@@ -140,7 +144,7 @@ impl Conversation {
         {
             self.requests = None;
         }
-        self.in_flight.insert(self.next_sequence, batch);
+        self.in_flight.insert(self.next_sequence, (batch, Instant::now()));
         self.next_sequence += 1;
     }
 }

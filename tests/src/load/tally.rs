@@ -1,6 +1,7 @@
 //! What happened to the load's calls.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::client::Failure;
 
@@ -27,6 +28,8 @@ pub struct Tally {
     pub slow_reads: u64,
     /// Streams that ended well with batches unanswered: these were read and forgotten.
     pub forgotten: u64,
+    /// The longest that a batch has waited for its answer, a verdict or a refusal.
+    pub slowest_answer: Duration,
 }
 
 impl Tally {
@@ -52,6 +55,10 @@ impl Tally {
     pub fn refusals_like(&self, label: &str) -> u64 {
         let of = |ends: &BTreeMap<String, u64>| ends.get(label).copied().unwrap_or_default();
         of(&self.refusals) + of(&self.call_ends)
+    }
+
+    pub(super) fn answered_after(&mut self, waited: Duration) {
+        self.slowest_answer = self.slowest_answer.max(waited);
     }
 
     fn hint(&mut self, failure: &Failure) {

@@ -44,8 +44,10 @@ impl Worker {
             true => Duration::from_micros(self.draw.within(0..=50_000)),
             false => Duration::MAX,
         };
+        let sent_at = Instant::now();
         let status = match tokio::time::timeout(patience, connection.publish(events)).await {
             Ok(Ok(verdict)) => {
+                self.note(|tally| tally.answered_after(sent_at.elapsed()));
                 self.take_verdict(batch, &verdict);
                 return true;
             }
@@ -61,6 +63,7 @@ impl Worker {
         self.note(|tally| tally.call_ended(&failure));
         match &failure {
             Failure::Refused { retry_after, .. } => {
+                self.note(|tally| tally.answered_after(sent_at.elapsed()));
                 self.shared.oracle.refused(&batch);
                 self.send_again(batch);
                 self.pause(retry_after.unwrap_or(RECONNECT_PAUSE)).await;

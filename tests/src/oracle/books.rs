@@ -36,7 +36,8 @@ impl Entry {
 pub(super) struct Books {
     pub(super) entries: Vec<Entry>,
     pub(super) bad_answers: Vec<String>,
-    acknowledged: u64,
+    // By application.
+    acknowledged: Vec<u64>,
 }
 
 impl Books {
@@ -80,18 +81,23 @@ impl Books {
     }
 
     pub(super) fn acknowledged(&self) -> u64 {
-        self.acknowledged
+        self.acknowledged.iter().sum()
+    }
+
+    pub(super) fn acknowledged_of(&self, application: usize) -> u64 {
+        self.acknowledged.get(application).copied().unwrap_or(0)
     }
 
     fn enter(&mut self, batch: &Batch, verdicts: &Verdicts, events: &Events) -> Option<Batch> {
         let mut again = Vec::new();
+        let mut acknowledged = 0;
         for (serial, code) in batch.serials.iter().zip(&verdicts.0) {
             let is_bad = events.is_bad(*serial);
             let entry = self.entry(*serial);
             match code {
                 VerdictCode::Accepted => {
                     entry.acks += 1;
-                    self.acknowledged += 1;
+                    acknowledged += 1;
                 }
                 VerdictCode::Rejected => entry.rejections += 1,
                 VerdictCode::Retry => {
@@ -105,6 +111,10 @@ impl Books {
                 self.bad_answers.push(format!("event {serial} {what} and its verdict is {code:?}"));
             }
         }
+        if self.acknowledged.len() <= batch.application {
+            self.acknowledged.resize(batch.application + 1, 0);
+        }
+        self.acknowledged[batch.application] += acknowledged;
         if again.is_empty() { None } else { Some(Batch { application: batch.application, serials: again }) }
     }
 

@@ -120,6 +120,12 @@ impl Oracle {
         self.books().acknowledged()
     }
 
+    /// How many of them are of this application.
+    #[must_use]
+    pub fn acknowledged_of(&self, application: usize) -> u64 {
+        self.books().acknowledged_of(application)
+    }
+
     /// Judges the rows of a lake.
     pub fn judge<'a>(&self, rows: impl IntoIterator<Item = &'a Row>) -> Judgement {
         self.judge_allowing(rows, |_| 0)

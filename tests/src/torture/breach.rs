@@ -19,7 +19,7 @@ pub struct Breach {
 }
 
 impl Breach {
-    pub(super) fn new(kind: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: &'static str, what: impl Into<String>) -> Self {
         Self { kind, what: what.into(), history: Vec::new() }
     }
 }

@@ -14,7 +14,7 @@ use crate::metrics::Scrape;
 use crate::oracle::Oracle;
 
 /// Promise 7 of reliability: well again within this time, without a restart.
-pub(super) const HEALS_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const HEALS_WITHIN: Duration = Duration::from_secs(30);
 /// From the end of the faults until every event is settled.
 pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// One try of a fresh event; its gateway may be in the middle of finding out.
@@ -32,7 +32,7 @@ const HELD: [&str; 6] = [
 ];
 
 /// A fresh event of each application goes through; how long that took.
-pub(super) async fn heals(house: &House, oracle: &Arc<Oracle>) -> Result<Duration, Breach> {
+pub(crate) async fn heals(house: &House, oracle: &Arc<Oracle>) -> Result<Duration, Breach> {
     let began = Instant::now();
     for (application, target) in house.targets.iter().enumerate() {
         loop {
@@ -70,7 +70,7 @@ pub(super) async fn heals(house: &House, oracle: &Arc<Oracle>) -> Result<Duratio
 }
 
 /// Nothing is held any more, and the gateway's own books add up.
-pub(super) async fn quiet(house: &House) -> Vec<Breach> {
+pub(crate) async fn quiet(house: &House) -> Vec<Breach> {
     let until = Instant::now() + HEALS_WITHIN;
     let scrape = loop {
         let scrape = house.metrics().await;
@@ -131,7 +131,7 @@ fn books(scrape: &Scrape, house: &House) -> Vec<Breach> {
 }
 
 /// Every answer is one that the plan explains.
-pub(super) fn statuses(plan: &Plan, tally: &Tally) -> Vec<Breach> {
+pub(crate) fn statuses(plan: &Plan, tally: &Tally) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut add = |what: String| breaches.push(Breach::new("status", what));
     if tally.without_hint > 0 {

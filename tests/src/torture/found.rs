@@ -21,7 +21,7 @@ const HEARD_TOO_LATE: u64 = 2;
 const TOLD: usize = 5;
 
 /// Rows by where they are, and records of doubt.
-pub(super) struct Found {
+pub(crate) struct Found {
     kinesis: Vec<Row>,
     firehose: Vec<Row>,
     lake: Vec<Row>,
@@ -31,7 +31,7 @@ pub(super) struct Found {
 
 impl Found {
     /// Reads everything, of a gateway that has ended. What consumers would drop is a breach.
-    pub(super) fn in_house(house: &House) -> (Self, Option<Breach>) {
+    pub(crate) fn in_house(house: &House) -> (Self, Option<Breach>) {
         let mut found =
             Self { kinesis: Vec::new(), firehose: Vec::new(), lake: Vec::new(), doubts: Vec::new(), too_late: 0 };
         let mut breach = None;
@@ -60,7 +60,7 @@ impl Found {
     }
 
     /// The oracle's word on it.
-    pub(super) fn judge(&self, house: &House, oracle: &Oracle) -> Vec<Judgement> {
+    pub(crate) fn judge(&self, house: &House, oracle: &Oracle) -> Vec<Judgement> {
         let copies = |of: &[Service]| {
             let mut copies: HashMap<u64, u16> = HashMap::new();
             for (_, id) in self.doubts.iter().filter(|(service, _)| of.contains(service)) {
@@ -87,7 +87,7 @@ impl Found {
 }
 
 /// The violations of a judgement as breaches, the first of them with their histories.
-pub(super) fn breaches(house: &House, oracle: &Oracle, judgement: &Judgement) -> Vec<Breach> {
+pub(crate) fn breaches(house: &House, oracle: &Oracle, judgement: &Judgement) -> Vec<Breach> {
     let breach = |(place, violation): (usize, &Violation)| {
         let mut breach = Breach::new(violation.kind(), format!("{violation:?}"));
         if let Some(serial) = violation.serial().filter(|_| place < TOLD) {

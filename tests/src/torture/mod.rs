@@ -15,7 +15,7 @@ pub mod sabotage;
 pub mod stops;
 pub mod tally;
 
-mod check;
-mod found;
-mod house;
+pub(crate) mod check;
+pub(crate) mod found;
+pub(crate) mod house;
 mod strike;

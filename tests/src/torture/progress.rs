@@ -1,6 +1,7 @@
 //! How far it is: one line that is drawn again on a terminal, or a line now and then.
 
 use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
 use std::time::{Duration, Instant};
 
 /// Between two lines where they stay.
@@ -45,5 +46,14 @@ impl Progress {
 impl Default for Progress {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A panic hook. Panics that a plan brings about are no news; of others one line is enough, since a run that fails can be
+/// had again.
+pub fn say_in_a_line(panic: &PanicHookInfo<'_>) {
+    let words = panic.payload_as_str().unwrap_or("without words");
+    if !words.starts_with("the plan has") {
+        eprintln!("panic: {words} ({})", panic.location().map(ToString::to_string).unwrap_or_default());
     }
 }

@@ -186,7 +186,8 @@ async fn acknowledged(oracle: &Oracle, events: u64) -> bool {
     timeout(PATIENCE, waiting).await.is_ok()
 }
 
-fn words(panic: &(dyn Any + Send)) -> String {
+/// What a panic says.
+pub(crate) fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("without words").to_owned()
 }

@@ -61,6 +61,8 @@ pub struct Stops {
     pub unanswered: u64,
     /// Drains that were not clean.
     pub unclean: u32,
+    /// Bytes that kills tore off and starts cut away.
+    pub torn_bytes: u64,
     /// The longest drain, milliseconds.
     pub worst_drain_ms: u64,
     /// The longest start, recovery included, milliseconds.
@@ -88,6 +90,7 @@ pub async fn run(stop: Stop, to: To, stops: u32, seed: u64, progress: &mut Progr
         duplicates: 0,
         unanswered: 0,
         unclean: 0,
+        torn_bytes: 0,
         worst_drain_ms: 0,
         worst_ready_ms: 0,
     };
@@ -139,6 +142,7 @@ async fn in_house(sum: &mut Stops, stops: u32, seed: u64, progress: &mut Progres
         let began = Instant::now();
         gateway.start_again().await;
         sum.worst_ready_ms = sum.worst_ready_ms.max(ms(began.elapsed()));
+        sum.torn_bytes += gateway.metrics().await.sum("headgate_lake_torn_bytes_total", &[]) as u64;
         sum.stops += 1;
         progress.show(|| {
             format!("{:?} on {:?}: {} done, {} acknowledged", sum.stop, sum.to, sum.stops, oracle.acknowledged())

@@ -9,25 +9,25 @@ use uuid::Uuid;
 
 use crate::ministack::{self, MiniStack};
 
-pub(super) const CERTIFICATE: &str = "certificate.pem";
-pub(super) const PRIVATE_KEY: &str = "key.pem";
+pub(crate) const CERTIFICATE: &str = "certificate.pem";
+pub(crate) const PRIVATE_KEY: &str = "key.pem";
 
 /// The names of a house's tables: houses share an emulator.
-pub(super) struct Tables {
-    pub(super) applications: String,
-    pub(super) authorizations: String,
-    pub(super) books: String,
+pub(crate) struct Tables {
+    pub(crate) applications: String,
+    pub(crate) authorizations: String,
+    pub(crate) books: String,
 }
 
 impl Tables {
-    pub(super) fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64) -> Self {
         // A seed may be run twice at the same time.
         let own = format!("{seed}-{}", Uuid::new_v4().simple());
         let name = |what: &str| format!("{what}-{own}");
         Self { applications: name("applications"), authorizations: name("authorizations"), books: name("books") }
     }
 
-    pub(super) async fn create(&self, emulator: &MiniStack) {
+    pub(crate) async fn create(&self, emulator: &MiniStack) {
         let client = emulator.dynamodb().await;
         let tables = ministack::Tables { applications: &self.applications, authorizations: &self.authorizations };
         ministack::create_tables(&client, tables).await;
@@ -36,7 +36,7 @@ impl Tables {
 }
 
 /// Registers an application; its id and a key.
-pub(super) async fn application(registry: &dyn Registry, name: &str, route: Option<&str>) -> (Uuid, String) {
+pub(crate) async fn application(registry: &dyn Registry, name: &str, route: Option<&str>) -> (Uuid, String) {
     let route = route.map(|route| route.parse().expect("a route's name"));
     let new = NewApplication { name: name.to_owned(), route, ..NewApplication::default() };
     let application = registry.create_application(new).await.expect("the registry takes it");
@@ -55,7 +55,7 @@ pub(super) async fn application(registry: &dyn Registry, name: &str, route: Opti
 }
 
 /// Writes a certificate of `localhost` and its key into the folder; gives the certificate.
-pub(super) fn certificate(folder: &Path) -> String {
+pub(crate) fn certificate(folder: &Path) -> String {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a good name");
     fs::write(folder.join(CERTIFICATE), made.cert.pem()).expect("it can be written");
     fs::write(folder.join(PRIVATE_KEY), made.signing_key.serialize_pem()).expect("it can be written");

@@ -1,10 +1,10 @@
 //! A house: a gateway of a plan with everything that it stands on, and the ways to make it worse and to start it again.
 
-pub(super) mod credentials;
-pub(super) mod files;
-pub(super) mod panicky;
+pub(crate) mod credentials;
+pub(crate) mod files;
+pub(crate) mod panicky;
 
-mod keys;
+pub(crate) mod keys;
 mod settings;
 mod spilled;
 
@@ -39,14 +39,14 @@ use crate::metrics::Scrape;
 use crate::ministack::{self, MiniStack};
 use crate::{http as operators, poll};
 
-pub(super) const STREAM: &str = "events";
-pub(super) const DELIVERY_STREAM: &str = "events-to-s3";
+pub(crate) const STREAM: &str = "events";
+pub(crate) const DELIVERY_STREAM: &str = "events-to-s3";
 const ASK_PATIENCE: Duration = Duration::from_secs(10);
 /// For a gateway that ends after SIGTERM; it has its own, shorter deadline.
 const END_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The gateway, as it is now.
-pub(super) enum Running {
+pub(crate) enum Running {
     InProcess(Box<InProcess>),
     Process(Box<GatewayProcess>),
     /// Being started again, or ended.
@@ -54,17 +54,17 @@ pub(super) enum Running {
 }
 
 /// See the module.
-pub(super) struct House {
-    pub(super) plan: HousePlan,
-    pub(super) stand_in: Option<StandIn>,
-    pub(super) stream: Option<Arc<Stream>>,
-    pub(super) credentials: Source,
-    pub(super) wall_offset_ms: Arc<AtomicI64>,
-    pub(super) gateway: tokio::sync::Mutex<Running>,
-    pub(super) network: Option<FaultProxy>,
-    pub(super) applications: Vec<Uuid>,
-    pub(super) targets: Vec<Target>,
-    pub(super) stops: Mutex<Vec<Duration>>,
+pub(crate) struct House {
+    pub(crate) plan: HousePlan,
+    pub(crate) stand_in: Option<StandIn>,
+    pub(crate) stream: Option<Arc<Stream>>,
+    pub(crate) credentials: Source,
+    pub(crate) wall_offset_ms: Arc<AtomicI64>,
+    pub(crate) gateway: tokio::sync::Mutex<Running>,
+    pub(crate) network: Option<FaultProxy>,
+    pub(crate) applications: Vec<Uuid>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) stops: Mutex<Vec<Duration>>,
     clock: Clock,
     files: Mutex<TortureFiles>,
     panicky: Mutex<Option<Arc<Panicky>>>,
@@ -80,7 +80,12 @@ pub(super) struct House {
 
 impl House {
     /// Builds it; the gateway takes events when this returns. `emulator`: where DynamoDB is, if the plan has it.
-    pub(super) async fn build(plan: &Plan, emulator: Option<&MiniStack>) -> Self {
+    pub(crate) async fn build(plan: &Plan, emulator: Option<&MiniStack>) -> Self {
+        Self::build_with(plan, emulator, &[]).await
+    }
+
+    /// As [`House::build`], with further settings, which win over the plan's.
+    pub(crate) async fn build_with(plan: &Plan, emulator: Option<&MiniStack>, more: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let house = &plan.house;
         let needs_stand_in = house.streams() || house.registry == RegistryKind::Dynamodb;
@@ -105,7 +110,8 @@ impl House {
         if plan.strikes.iter().any(|strike| matches!(strike.fault, Fault::CredentialsAway { expired: true })) {
             credentials.short_lived();
         }
-        let settings = settings::List::of(house, data.path(), &tables, stand_in.as_ref().map(StandIn::endpoint));
+        let mut settings = settings::List::of(house, data.path(), &tables, stand_in.as_ref().map(StandIn::endpoint));
+        more.iter().for_each(|(setting, value)| settings.set(setting, value));
         let mut built = Self {
             plan: house.clone(),
             stand_in,
@@ -203,28 +209,28 @@ impl House {
     }
 
     /// The disk that the gateway has now.
-    pub(super) fn files(&self) -> TortureFiles {
+    pub(crate) fn files(&self) -> TortureFiles {
         lock(&self.files).clone()
     }
 
     /// The wall before the lake, if there is one.
-    pub(super) fn panicky(&self) -> Option<Arc<Panicky>> {
+    pub(crate) fn panicky(&self) -> Option<Arc<Panicky>> {
         lock(&self.panicky).clone()
     }
 
     /// Panics that the plan has brought about in the gateway that runs now.
-    pub(super) fn panics(&self) -> u64 {
+    pub(crate) fn panics(&self) -> u64 {
         self.files().panics() + self.panicky().map_or(0, |panicky| panicky.panics())
     }
 
     /// ... and in those before it.
-    pub(super) fn all_panics(&self) -> u64 {
+    pub(crate) fn all_panics(&self) -> u64 {
         self.panics() + self.panics_before.load(Ordering::Relaxed)
     }
 
     /// The power is cut before the `nth` operation on the disk from now, or soon if there are none, and the gateway is
     /// started again on what is left.
-    pub(super) async fn cut_power(&self, nth: u64, some_survives: Option<u64>) {
+    pub(crate) async fn cut_power(&self, nth: u64, some_survives: Option<u64>) {
         let mut gateway = self.gateway.lock().await;
         self.note_unanswered().await;
         let files = self.files();
@@ -249,7 +255,7 @@ impl House {
     }
 
     /// SIGKILL, and a start on what is left.
-    pub(super) async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         if let Running::Process(process) = &mut *self.gateway.lock().await {
             self.note_unanswered().await;
             process.kill();
@@ -259,7 +265,7 @@ impl House {
     }
 
     /// SIGTERM at full load, and another start. Gives the exit code.
-    pub(super) async fn terminate(&self) -> Option<i32> {
+    pub(crate) async fn terminate(&self) -> Option<i32> {
         let mut gateway = self.gateway.lock().await;
         let Running::Process(process) = &mut *gateway else { return None };
         self.note_unanswered().await;
@@ -272,7 +278,7 @@ impl House {
     }
 
     /// The end: whether the drain was clean.
-    pub(super) async fn stop(&self) -> bool {
+    pub(crate) async fn stop(&self) -> bool {
         let mut gateway = self.gateway.lock().await;
         self.note_unanswered().await;
         let began = Instant::now();
@@ -310,13 +316,13 @@ impl House {
     }
 
     /// What the gateway says of itself.
-    pub(super) async fn metrics(&self) -> Option<Scrape> {
+    pub(crate) async fn metrics(&self) -> Option<Scrape> {
         let answer = operators::ask(Method::GET, self.operate, "/metrics", ASK_PATIENCE).await;
         answer.ok().filter(|(status, _)| *status == StatusCode::OK).map(|(_, text)| Scrape::parse(&text))
     }
 
     /// Has what is in the lake's log turned into Parquet, until all of it is.
-    pub(super) async fn compact(&self) {
+    pub(crate) async fn compact(&self) {
         poll::until("the lake's log to be turned into Parquet", END_PATIENCE, async || match self.panicky() {
             Some(panicky) => panicky.lake.compact_now().await.ok()?.failed.is_empty().then_some(()),
             None => {
@@ -330,7 +336,7 @@ impl House {
     }
 
     /// The data folder.
-    pub(super) fn data_dir(&self) -> &Path {
+    pub(crate) fn data_dir(&self) -> &Path {
         self.data.path()
     }
 }
@@ -345,7 +351,7 @@ impl ApplicationNames for Nameless {
 }
 
 /// Whether a lake is as its manifests say.
-pub(super) fn verified(data_dir: &Path) -> Result<(), String> {
+pub(crate) fn verified(data_dir: &Path) -> Result<(), String> {
     let report = headgate::delivery::lake::verify(data_dir, |_, _| {}).map_err(|error| error.to_string())?;
     if report.is_good() { Ok(()) } else { Err(format!("{report:?}")) }
 }
@@ -354,6 +360,6 @@ fn disk(data_dir: &Path, survival: Survival) -> PowerCutFiles {
     PowerCutFiles::new(data_dir, survival).expect("the folder can be used")
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -31,7 +31,8 @@ impl List {
         }
         list.set("delivery.deadline", &ms(plan.deadline_ms));
         list.set("delivery.spill", if plan.spill { "64MiB" } else { "0B" });
-        list.set("lifecycle.drain_deadline", "10s");
+        // What is on its way must fit into it.
+        list.set("lifecycle.drain_deadline", &ms(10_000.max(plan.deadline_ms + 5_000)));
         list.set("lifecycle.drain_grace", "300ms");
         list.set("grpc.slow_reader_timeout", "1s");
         list.set("ingest.policy_refresh", "1s");
