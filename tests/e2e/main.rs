@@ -20,6 +20,7 @@ mod hostile;
 mod keys;
 mod kinesis;
 mod loadtest;
+mod overload;
 mod policies;
 mod power_cut;
 mod privacy;
