@@ -26,7 +26,7 @@ async fn twice_the_capacity_is_refused_with_hints_and_takes_no_more_memory_than_
     assert!(twice.refused > 0 && twice.goodput > 0.0, "{twice:?}");
     // The same once more, with a destination that is slow and clients that read nothing.
     house.slow_down(Duration::from_millis(500));
-    let slow = case::slow_readers(&house, 300, 20).await;
+    let slow = case::slow_readers(&house, 200, 10).await;
     let both = case::overload("slow readers", &house, &fleets, &slow, peak, 2.0 * peak, &TIMES).await;
     println!("{both:?}");
     assert_eq!(both.breaches(), Vec::<String>::new());

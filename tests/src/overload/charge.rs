@@ -30,7 +30,7 @@ pub const LOADS: [Load; 4] = [
     Load { name: "streams, 100 events", shape: shape(Manner::Streams, 16, 4, 100), batches: 400.0 },
     Load { name: "streams, 1 event", shape: shape(Manner::Streams, 64, 4, 1), batches: 12_000.0 },
     Load { name: "calls, 100 events", shape: shape(Manner::Calls, 16, 4, 100), batches: 400.0 },
-    Load { name: "calls, 1 event", shape: shape(Manner::Calls, 64, 16, 1), batches: 6_000.0 },
+    Load { name: "calls, 1 event", shape: shape(Manner::Calls, 64, 16, 1), batches: 2_000.0 },
 ];
 
 const fn shape(manner: Manner, servers: usize, connections: usize, batch: u32) -> Shape {
