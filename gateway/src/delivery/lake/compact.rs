@@ -24,8 +24,8 @@ use super::retire::remove_segment;
 use super::rows::{Requests, Rows, event_time_ms};
 use super::{ApplicationNames, LakeError};
 
-/// Bytes of records after which every partition's rows are written as a row group. A row takes about three times its bytes
-/// until then: the frame that it points into, its values' places, and the pages that it becomes.
+/// Bytes of records after which every partition's rows are written as a row group. Until then the frames that they point
+/// into, their values' places, and the pages that they become are all in memory, beside the budget.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
 /// A log segment that gets no more events.
