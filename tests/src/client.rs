@@ -40,6 +40,16 @@ impl Target {
     pub fn new(address: SocketAddr, key: &str) -> Self {
         Self { address, key: key.to_owned(), trust: None }
     }
+
+    /// The head of a call, for clients that speak HTTP/2 themselves.
+    pub(crate) fn request(&self, path: &str) -> http::Request<()> {
+        http::Request::post(format!("http://{}{path}", self.address))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("x-api-key", &self.key)
+            .body(())
+            .expect("good headers")
+    }
 }
 
 /// How a call ended, where it did not end well.

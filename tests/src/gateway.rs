@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::client::Target;
 use crate::metrics::Scrape;
-use crate::{binary, http as operators, poll};
+use crate::{binary, http as operators, poll, process};
 
 /// From the start to readiness, recovery included.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -238,11 +238,7 @@ impl GatewayProcess {
     /// If it does not run.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let child = self.child.as_ref().expect("it runs");
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a process shows its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("and its memory");
-        let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("in kB");
-        kib << 10
+        process::resident(self.pid())
     }
 
     /// What its operators' listener shows at a path.

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod ministack;
 pub mod mutate;
 pub mod oracle;
+pub mod overload;
 pub mod poll;
 pub mod process;
 pub mod python;

@@ -14,6 +14,10 @@ use crate::metrics::GaugeHandle;
 /// What a message costs beyond its bytes: the batch's own bookkeeping and its place in queues.
 const BATCH_OVERHEAD: u64 = 1_024;
 
+/// What a call that carries one batch costs beside it, until it is answered: its task, its headers, its stream of HTTP/2
+/// or its connection's buffers. Measured with calls of one event that wait: 11 KiB each, all told.
+const CALL_COST: u64 = 12 << 10;
+
 /// A message lives as received bytes for a moment and as stream records (about 1.5 times its size) until delivered, with
 /// the destination's copy beside it at worst.
 const RESIDENT_FACTOR: u64 = 3;
@@ -47,6 +51,8 @@ pub struct Permit {
     budget: Arc<Budget>,
     share: Arc<Share>,
     bytes: u64,
+    // Of these, for the call and not for its batch.
+    call: u64,
 }
 
 impl Budget {
@@ -64,6 +70,12 @@ impl Budget {
         BATCH_OVERHEAD + RESIDENT_FACTOR * len as u64
     }
 
+    /// What a call that carries one message of `len` bytes is charged.
+    #[must_use]
+    pub fn cost_of_call(len: usize) -> u64 {
+        CALL_COST + Self::cost(len)
+    }
+
     /// What a batch of so many events in `len` bytes is charged at least.
     #[must_use]
     pub fn cost_of_events(events: u32, len: usize) -> u64 {
@@ -75,7 +87,7 @@ impl Budget {
     /// # Errors
     /// [`Refusal::OverBudget`] where the application's share or the gateway's budget is used up.
     pub fn take(self: &Arc<Self>, share: &Arc<Share>, len: usize) -> Result<Permit, Refusal> {
-        let mut permit = Permit { budget: Arc::clone(self), share: Arc::clone(share), bytes: 0 };
+        let mut permit = Permit { budget: Arc::clone(self), share: Arc::clone(share), bytes: 0, call: 0 };
         permit.add(Self::cost(len))?;
         Ok(permit)
     }
@@ -96,12 +108,22 @@ impl Permit {
         self.add(RESIDENT_FACTOR * len as u64)
     }
 
+    /// Charges the call that carries the message, where it carries no other.
+    ///
+    /// # Errors
+    /// As [`Budget::take`]; what was held stays held.
+    pub fn cover_call(&mut self) -> Result<(), Refusal> {
+        self.add(CALL_COST)?;
+        self.call = CALL_COST;
+        Ok(())
+    }
+
     /// Charges what a batch of so many events costs at least, now that they are counted.
     ///
     /// # Errors
     /// As [`Budget::take`]; what was held stays held.
     pub fn cover_events(&mut self, events: u32, len: usize) -> Result<(), Refusal> {
-        self.add(Budget::cost_of_events(events, len).saturating_sub(self.bytes))
+        self.add((self.call + Budget::cost_of_events(events, len)).saturating_sub(self.bytes))
     }
 
     fn add(&mut self, bytes: u64) -> Result<(), Refusal> {
@@ -161,6 +183,19 @@ mod tests {
         let before = budget.held();
         permit.cover_events(2, 2_000).expect("ordinary events cost their bytes");
         assert_eq!(budget.held(), before);
+    }
+
+    #[test]
+    fn a_call_is_charged_beside_the_events_that_it_carries() {
+        let budget = budget(1 << 30, 1.0);
+        let share = Arc::new(Share::default());
+        let mut permit = budget.take(&share, 400).expect("fits");
+        permit.cover_call().expect("fits");
+        assert_eq!(budget.held(), Budget::cost_of_call(400));
+        permit.cover_events(1_000, 2_000).expect("fits");
+        assert_eq!(budget.held(), CALL_COST + Budget::cost_of_events(1_000, 2_000));
+        drop(permit);
+        assert_eq!(budget.held(), 0);
     }
 
     #[test]

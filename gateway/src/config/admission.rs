@@ -18,8 +18,8 @@ pub struct AdmissionSettings {
     pub bytes_per_second: Size,
     /// Bytes of messages at once of an application without a limit of its own. At least 1 KiB, default 128 MiB.
     pub bytes_burst: Size,
-    /// Bytes of events that may be on their way through the gateway. Default 128 MiB; the process takes several times
-    /// that at most.
+    /// What events on their way through the gateway may take of memory, at most; a message is charged about three times
+    /// its bytes. Default 128 MiB. What the process takes beside it: docs/reliability.md, "Overload and neighbours".
     pub bytes_in_flight: Size,
     /// The part of `bytes_in_flight` that one application may hold. 0.01 to 1, default 0.5.
     pub app_share: f64,

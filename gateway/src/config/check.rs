@@ -151,7 +151,7 @@ fn admission(settings: &Settings, found: &mut Problems) {
     }
     // One application must be able to send the largest message; its cost is charged to its share.
     let message = settings.grpc.max_message.as_usize();
-    let cost = Budget::cost(message).max(Budget::cost_of_events(settings.ingest.max_batch, message));
+    let cost = Budget::cost_of_call(message).max(Budget::cost_of_events(settings.ingest.max_batch, message));
     let share = share_of_budget(settings);
     if share < cost {
         let needed = Size(cost);

@@ -30,9 +30,11 @@ pub struct GrpcSettings {
     /// Frames of HTTP/2 a second, on one connection, that are part of no message: resets, PING, SETTINGS, PRIORITY,
     /// CONTINUATION and empty ones. Past it the connection is closed. 100 to 1,000,000, default 5,000.
     pub max_control_frames: u32,
-    /// HTTP/2 flow-control window of a stream. 64 KiB to 16 MiB, default 256 KiB.
+    /// HTTP/2 flow-control window of a stream, at most: with more than 64 connections it is smaller, 64 KiB from 256 on.
+    /// 64 KiB to 16 MiB, default 256 KiB.
     pub stream_window: Size,
-    /// HTTP/2 flow-control window of a connection. 64 KiB to 64 MiB, default 1 MiB.
+    /// HTTP/2 flow-control window of a connection, at most: with more than 8 connections it is smaller, and down to that
+    /// of a stream. 64 KiB to 64 MiB, default 1 MiB.
     pub connection_window: Size,
     /// Largest HTTP/2 frame that clients may send. 16 KiB to 16 MiB less 1 byte, default 256 KiB.
     pub max_frame: Size,

@@ -5,6 +5,7 @@
 
 mod frames;
 mod socket;
+mod windows;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use self::socket::{Limits, Opening, Socket};
+use self::windows::Windows;
 use super::kill::killable;
 use super::open_calls::OpenCalls;
 use crate::config::units::Size;
@@ -157,7 +159,7 @@ pub struct Http {
 
 #[derive(Clone)]
 enum Protocol {
-    Http2(http2::Builder<NamedTasks>),
+    Http2(http2::Builder<NamedTasks>, Windows),
     /// HTTP/1.1 or HTTP/2, as the client's first bytes say.
     Any(auto::Builder<NamedTasks>),
 }
@@ -172,8 +174,6 @@ impl Http {
         let mut builder = http2::Builder::new(NamedTasks(tasks.clone()));
         builder
             .timer(TokioTimer::new())
-            .initial_stream_window_size(size(settings.stream_window))
-            .initial_connection_window_size(size(settings.connection_window))
             .max_frame_size(size(settings.max_frame))
             .max_concurrent_streams(settings.max_concurrent_streams)
             .max_header_list_size(size(settings.max_header_list))
@@ -182,7 +182,10 @@ impl Http {
             .max_send_buf_size(MAX_SEND_BUFFER)
             .auto_date_header(false);
         Self {
-            protocol: Protocol::Http2(builder),
+            protocol: Protocol::Http2(
+                builder,
+                Windows::new(size(settings.stream_window), size(settings.connection_window)),
+            ),
             handshake_timeout: settings.handshake_timeout,
             // Slow readers: each call is watched by itself.
             limits: Limits { slow_reader_timeout: None, control_frames: settings.max_control_frames },
@@ -250,7 +253,10 @@ impl Http {
             }
         };
         let end = match &self.protocol {
-            Protocol::Http2(builder) => {
+            Protocol::Http2(builder, windows) => {
+                let mut builder = builder.clone();
+                let windows = windows.of_next();
+                builder.initial_stream_window_size(windows.stream).initial_connection_window_size(windows.connection);
                 let connection = builder.serve_connection(io, service);
                 self.drive(connection, http2::Connection::graceful_shutdown, silent, &calls, leave, closing).await
             }

@@ -36,7 +36,8 @@ pub(super) fn changes(a: &Blocks, b: &Blocks, figures: &[&Figure], resamples: u3
 }
 
 /// The middle 95 % of the changes, expanded for the number of blocks in either run; nothing if one of them is no number.
-pub(super) fn interval(mut changes: Vec<f64>, blocks: (usize, usize)) -> Option<[f64; 2]> {
+#[must_use]
+pub fn interval(mut changes: Vec<f64>, blocks: (usize, usize)) -> Option<[f64; 2]> {
     if changes.is_empty() || !changes.iter().all(|change| change.is_finite()) {
         return None;
     }

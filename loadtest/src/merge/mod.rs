@@ -24,6 +24,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use align::thin;
+pub use bootstrap::interval;
 pub use compare::{Change, CompareError, CompareOptions, Comparison, Metric, Side, Unit, compare};
 pub use difference::{Difference, differences};
 

@@ -180,12 +180,13 @@ impl Stage {
     }
 
     async fn end(self, figures: &mut Figures, torn: bool) -> u64 {
-        let Self { house, oracle, load } = self;
+        let Self { house, oracle, mut load } = self;
         let mut first = Figures::default();
         let tally = load.settle(PATIENCE).await.unwrap_or_else(|tally| {
             first.wrong(format!("events without a verdict after {PATIENCE:?}"));
             tally
         });
+        drop(load);
         for breach in check::quiet(&house).await {
             first.wrong(breach.to_string());
         }

@@ -35,7 +35,7 @@ pub(super) fn check(settings: &Settings, found: &mut Problems) {
         tls("rest", settings, found);
     }
     let body = rest.max_body.as_usize();
-    let cost = Budget::cost(body).max(Budget::cost_of_events(rest.max_batch, body));
+    let cost = Budget::cost_of_call(body).max(Budget::cost_of_events(rest.max_batch, body));
     let share = share_of_budget(settings);
     if share < cost {
         let problem = format!(

@@ -36,7 +36,10 @@ pub(super) async fn publish(
     let read = async {
         let first = std::future::poll_fn(|cx| reader.poll_next(cx, app)).await;
         let (bytes, permit) = match first.map_err(refusal)? {
-            Next::Message { bytes, permit } => (bytes, permit),
+            Next::Message { bytes, mut permit } => {
+                permit.cover_call()?;
+                (bytes, permit)
+            }
             Next::Refused { refusal, .. } => return Err(refusal),
             Next::End => return Err(Refusal::Undecodable { why: "the call holds no message" }),
         };
