@@ -263,6 +263,7 @@ fn plan(run: Run, house: HousePlan, strikes: Vec<Strike>) -> Plan {
         cancel_one_in: 0,
         echo_one_in: 0,
         repeat_one_in: 0,
+        forget_one_in: 0,
     };
     Plan { seed: run.seed, house, clients, strikes }
 }

@@ -15,6 +15,7 @@ mod parts;
 mod refresh;
 mod shards;
 mod throttle;
+mod trial;
 pub mod wire;
 
 #[cfg(test)]

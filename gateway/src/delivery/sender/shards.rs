@@ -167,6 +167,11 @@ impl Shard {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
+    /// It stored a record of so many bytes that was sent at `sent_at`.
+    pub(super) fn stored(&mut self, bytes: usize, sent_at: Instant, now: Instant) {
+        self.throttle.stored(bytes, sent_at, now);
+    }
+
     /// It throttled a record that was sent at `sent_at`. Whether it did so often enough to look at the shard map again.
     pub(super) fn throttled(&mut self, sent_at: Instant, now: Instant) -> bool {
         self.throttle.throttled(sent_at, now);

@@ -1,10 +1,13 @@
-//! What a shard may be sent: a token bucket for bytes and one for records, whose rate falls by three tenths when the
-//! service throttles and rises again by a twentieth of its limit a second (additive increase, multiplicative decrease).
+//! What a shard may be sent: a token bucket for bytes and one for records, whose rate falls by three tenths while the service
+//! throttles, as long as that helps (`trial`), and rises by a twentieth of its limit a second once it does not (additive
+//! increase, multiplicative decrease).
 //!
 //! Kinesis takes 1 MiB and 1,000 records a second a shard. Firehose says no limit that could be read from it: there the
 //! rate is unbounded until it throttles, and then begins from what was sent in the second before.
 
 use std::time::{Duration, Instant};
+
+use super::trial::{Advice, Trial};
 
 /// Of a shard of Kinesis, a second.
 const SHARD_BYTES: f64 = 1_048_576.0;
@@ -13,6 +16,8 @@ const SHARD_RECORDS: f64 = 1_000.0;
 const DECREASE: f64 = 0.7;
 const INCREASE_PER_SECOND: f64 = 0.05;
 const FLOOR: f64 = 0.05;
+/// The rate rises when nothing was throttled for so long.
+const RISES_AFTER: Duration = Duration::from_secs(1);
 /// A delivery stream that did not throttle for this long has no limit again.
 const UNBOUNDED_AFTER: Duration = Duration::from_secs(60);
 const LEAST_UNBOUNDED_RATE: f64 = 256.0 * 1_024.0;
@@ -27,6 +32,7 @@ pub(super) struct Throttle {
     records: f64,
     at: Instant,
     throttled_at: Option<Instant>,
+    trial: Trial,
     // Bytes sent in the last second, decaying.
     sent: f64,
 }
@@ -52,7 +58,7 @@ impl Throttle {
 
     fn new(limit: Option<Limit>, now: Instant) -> Self {
         let (bytes, records) = limit.map_or((0.0, 0.0), |limit| (limit.bytes, limit.records));
-        Self { limit, fraction: 1.0, bytes, records, at: now, throttled_at: None, sent: 0.0 }
+        Self { limit, fraction: 1.0, bytes, records, at: now, throttled_at: None, trial: Trial::new(now), sent: 0.0 }
     }
 
     /// The part of its limit that it may be sent at.
@@ -80,22 +86,46 @@ impl Throttle {
         }
     }
 
-    /// The service throttled something that was sent at `sent_at`. What was sent before the last decrease says nothing
-    /// new.
+    /// The service throttled a record that was sent at `sent_at`.
     pub(super) fn throttled(&mut self, sent_at: Instant, now: Instant) {
         self.refill(now);
-        if self.throttled_at.is_some_and(|last| sent_at < last) {
-            return;
-        }
         self.throttled_at = Some(now);
-        if self.limit.is_none() {
+        if self.limit.is_some() {
+            let advice = self.trial.answered(None, sent_at, now);
+            self.follow(advice);
+        } else {
             let bytes = self.sent.max(LEAST_UNBOUNDED_RATE);
             self.limit = Some(Limit { bytes, records: f64::INFINITY, estimated: true });
             self.records = f64::INFINITY;
             self.fraction = 1.0;
+            self.trial = Trial::new(now);
+            self.follow(Advice::Cut);
         }
-        self.fraction = (self.fraction * DECREASE).max(FLOOR);
-        self.bytes = self.bytes.min(0.0);
+    }
+
+    /// The service stored a record of so many bytes that was sent at `sent_at`.
+    pub(super) fn stored(&mut self, bytes: usize, sent_at: Instant, now: Instant) {
+        if self.limit.is_some() {
+            self.refill(now);
+            let advice = self.trial.answered(Some(bytes), sent_at, now);
+            self.follow(advice);
+        }
+    }
+
+    fn follow(&mut self, advice: Advice) {
+        match advice {
+            Advice::Keep => {}
+            Advice::Cut => {
+                self.fraction = (self.fraction * DECREASE).max(FLOOR);
+                self.bytes = self.bytes.min(0.0);
+            }
+            Advice::TakeBack(cuts) => self.fraction = (self.fraction / DECREASE.powi(cuts)).min(self.ceiling()),
+        }
+    }
+
+    /// An estimate may be too low by far: it may rise without end.
+    fn ceiling(&self) -> f64 {
+        if self.limit.is_some_and(|limit| limit.estimated) { f64::INFINITY } else { 1.0 }
     }
 
     /// Whether it was throttled within the last `window`.
@@ -120,9 +150,9 @@ impl Throttle {
             self.limit = None;
             return;
         }
-        // An estimate may be too low by far: it may rise without end.
-        let ceiling = if limit.estimated { f64::INFINITY } else { 1.0 };
-        self.fraction = (self.fraction + INCREASE_PER_SECOND * elapsed).min(ceiling);
+        if !self.was_throttled(now, RISES_AFTER) {
+            self.fraction = (self.fraction + INCREASE_PER_SECOND * elapsed).min(self.ceiling());
+        }
         let fill =
             |tokens: f64, rate: f64| (tokens + rate * self.fraction * elapsed).min(rate * self.fraction.max(FLOOR));
         self.bytes = fill(self.bytes, limit.bytes);
@@ -136,6 +166,7 @@ mod tests {
     use super::*;
 
     const RECORD: usize = 25_600;
+    const ROUND_TRIP: Duration = Duration::from_millis(20);
 
     fn sent_in(throttle: &mut Throttle, from: Instant, seconds: u32) -> usize {
         let mut now = from;
@@ -162,29 +193,84 @@ mod tests {
         assert!((bytes as f64 / 10.0 / SHARD_BYTES - 1.0).abs() < 0.03, "{bytes}");
     }
 
+    /// Sends as much as it may for so long to a service that answers 20 ms later, by this rule; bytes stored a second.
+    fn answered_in(
+        throttle: &mut Throttle,
+        now: &mut Instant,
+        seconds: u32,
+        mut takes: impl FnMut(Instant) -> bool,
+    ) -> f64 {
+        let until = *now + Duration::from_secs(seconds.into());
+        let (mut stored, mut out) = (0, std::collections::VecDeque::new());
+        while *now < until {
+            while let Some((sent_at, taken)) = out.pop_front_if(|(sent_at, _)| *sent_at + ROUND_TRIP <= *now) {
+                if taken {
+                    stored += RECORD;
+                    throttle.stored(RECORD, sent_at, *now);
+                } else {
+                    throttle.throttled(sent_at, *now);
+                }
+            }
+            if throttle.ready_at(*now) <= *now {
+                throttle.spend(RECORD);
+                out.push_back((*now, takes(*now)));
+            } else {
+                *now += Duration::from_millis(1);
+            }
+        }
+        stored as f64 / f64::from(seconds)
+    }
+
     #[test]
-    fn throttling_takes_three_tenths_once_a_round_trip_and_comes_back() {
-        let start = Instant::now();
-        let mut throttle = Throttle::shard(start);
-        throttle.throttled(start, start);
-        assert!((throttle.fraction() - 0.7).abs() < 1e-9);
-        let later = start + Duration::from_millis(10);
-        throttle.throttled(start - Duration::from_millis(1), later);
-        assert!(throttle.fraction() < 0.71, "what was sent before the decrease does not count");
-        assert!(throttle.fraction() > 0.7);
-        let _ = throttle.ready_at(start + Duration::from_secs(7));
-        assert!((throttle.fraction() - 1.0).abs() < 1e-9);
+    fn a_shard_that_takes_half_of_its_limit_is_sent_about_that() {
+        let mut now = Instant::now();
+        let mut throttle = Throttle::shard(now);
+        let mut half = Throttle::shard(now);
+        half.fraction = 0.5;
+        half.bytes = 0.0;
+        let mut sent = 0_u32;
+        let mut takes = |now: Instant| {
+            sent += 1;
+            half.fraction = 0.5;
+            let ready = half.ready_at(now) <= now;
+            if ready {
+                half.spend(RECORD);
+            }
+            ready
+        };
+        let _ = answered_in(&mut throttle, &mut now, 3, &mut takes);
+        let stored = answered_in(&mut throttle, &mut now, 60, &mut takes);
+        let used = stored / (SHARD_BYTES / 2.0);
+        assert!(used > 0.93, "{used} of what it takes");
+        let wasted = f64::from(sent) * RECORD as f64 / 63.0 / (SHARD_BYTES / 2.0) - used;
+        assert!(wasted < 0.2, "{wasted} of what it takes was sent in vain");
+    }
+
+    #[test]
+    fn where_records_are_throttled_however_few_are_sent_it_sends_on() {
+        let mut now = Instant::now();
+        let mut throttle = Throttle::shard(now);
+        let mut coin = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut toss = |_: Instant| {
+            coin ^= coin << 13;
+            coin ^= coin >> 7;
+            coin ^= coin << 17;
+            coin >> 63 == 0
+        };
+        let stored = answered_in(&mut throttle, &mut now, 60, &mut toss);
+        assert!(stored > SHARD_BYTES * 0.45, "{stored} bytes a second");
+        // It is well again, and the rate with it.
+        let stored = answered_in(&mut throttle, &mut now, 10, |_| true);
+        assert!(stored > SHARD_BYTES * 0.9, "{stored} bytes a second");
     }
 
     #[test]
     fn it_never_falls_below_its_floor() {
         let mut now = Instant::now();
         let mut throttle = Throttle::shard(now);
-        for _ in 0..100 {
-            now += Duration::from_millis(1);
-            throttle.throttled(now, now);
-        }
-        assert!(throttle.fraction() >= FLOOR);
+        let stored = answered_in(&mut throttle, &mut now, 60, |_| false);
+        assert!(stored.abs() < 1.0);
+        assert!((throttle.fraction() - FLOOR).abs() < 1e-9);
         assert!(throttle.ready_at(now) < now + Duration::from_secs(1));
     }
 

@@ -77,6 +77,9 @@ impl Dispatcher {
                         step.notes.push(Note::WrongShard);
                         look_again |= self.shards.index_of(actual).is_none();
                     }
+                    if let Some(shard) = self.current_shard(&record) {
+                        shard.stored(record.wire, sent_at, now);
+                    }
                     self.stored(&record, now, step);
                 }
                 EntryResult::Throttled => {
@@ -110,7 +113,9 @@ impl Dispatcher {
         if error.failure == CallFailure::Throttled
             && let Some(shard) = self.shards.get_mut(0).filter(|shard| shard.id().is_none())
         {
-            let _ = shard.throttled(sent_at, now);
+            for _ in &sent {
+                let _ = shard.throttled(sent_at, now);
+            }
         }
         for record in sent.into_iter().rev() {
             step.notes.push(Note::Failed { code: Arc::clone(&error.code) });

@@ -117,3 +117,31 @@ fn when_the_rate_of_every_shard_is_spent_and_buckets_wait_long_new_batches_are_r
     let (reason, retry_after) = house.books.down(house.now).expect("down");
     assert!(reason.contains("keep up") && retry_after > Duration::ZERO, "{reason}");
 }
+
+/// Of records that fail by chance a few have no luck again and again; that is no reason to refuse everything.
+#[test]
+fn where_records_are_throttled_by_chance_batches_are_taken() {
+    let mut house = House::new(4, false);
+    let start = house.now;
+    let (mut coin, mut refused, mut oldest) = (0x9e37_79b9_7f4a_7c15_u64, 0, Duration::ZERO);
+    let mut waiting: Vec<(Instant, Arc<Verdict>)> = Vec::new();
+    while house.now < start + DEADLINE * 3 {
+        waiting.extend((0..4).map(|_| (house.now, house.submit(50))));
+        for call in house.step() {
+            let results = (0..call.records.len()).map(|_| {
+                coin ^= coin << 13;
+                coin ^= coin >> 7;
+                coin ^= coin << 17;
+                if coin >> 63 == 0 { stored() } else { EntryResult::Throttled }
+            });
+            let results = results.collect();
+            house.answer(&call, results);
+        }
+        refused += u32::from(house.books.down(house.now).is_some());
+        waiting.retain(|(_, verdict)| verdict.now().is_none());
+        oldest = waiting.iter().map(|(at, _)| house.now - *at).fold(oldest, Duration::max);
+        house.now += PERIOD;
+    }
+    assert!(oldest > DEADLINE / 2, "one of them had no luck: {oldest:?}");
+    assert_eq!(refused, 0);
+}
