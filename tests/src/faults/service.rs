@@ -14,7 +14,7 @@ use crate::aws::{CallError, StandIn};
 const HEALS_WITHIN: Duration = Duration::from_secs(30);
 /// From the gateway's deadline to its verdict's arrival at a client on a machine that has other things to do.
 const ON_THE_WAY: Duration = Duration::from_millis(250);
-/// How often pooled connections go stale.
+/// How often a pooled connection goes stale. All of them do at first, as when the service's hosts are changed.
 const STALE_PERIOD: Duration = Duration::from_secs(1);
 
 fn stand_in(stage: &Stage) -> &StandIn {
@@ -65,14 +65,15 @@ pub(super) async fn connections(run: Run) -> Figures {
     outage::happens(&stage, run, health, HEALS_WITHIN, "half-open", half_open, &mut figures).await;
     let stale = async {
         let began = Instant::now();
+        let mut stale = stand_in(&stage).connections() as u64;
         while began.elapsed() < run.time {
-            let pooled = stand_in(&stage).connections() as u64;
-            let rule = stand_in(&stage).faults().set(Rule::new(Fault::StaleConnection).times(pooled));
+            let rule = stand_in(&stage).faults().set(Rule::new(Fault::StaleConnection).times(stale));
             sleep(STALE_PERIOD).await;
             stand_in(&stage).faults().unset(rule);
+            stale = 1;
         }
     };
-    let name = "every pooled connection stale once a second";
+    let name = "all pooled connections stale, then one a second";
     outage::happens(&stage, run, health, HEALS_WITHIN, name, stale, &mut figures).await;
     stage.close(&mut figures).await;
     figures
