@@ -140,7 +140,7 @@ described! {
         Connections = "headgate_connections" [] "Open connections.";
         Streams = "headgate_streams" [] "Open StreamEvents calls.";
         KeysCached = "headgate_keys_cached" [] "Keys in the cache.";
-        DestinationUp = "headgate_destination_up" ["destination"] "1 while the destination takes events, else 0.";
+        DestinationUp = "headgate_destination_up" ["destination"] "1 while the destination takes events, or has too much to do to take more at the moment; 0 while it is down.";
         LakeLogBytes = "headgate_lake_log_bytes" [] "Bytes in log segments not yet turned into Parquet.";
         LakeSegments = "headgate_lake_log_segments" [] "Log segments not yet turned into Parquet.";
         DeliveryCallsInFlight = "headgate_delivery_calls_in_flight" ["destination"] "Calls without an answer.";

@@ -409,6 +409,13 @@ async fn a_destination_that_is_down_is_unavailable_with_a_hint() {
     assert_refusal(&status, Code::Unavailable, "destination_down", true);
     assert_eq!(status.get_error_details().retry_info().and_then(|info| info.retry_delay), Some(retry_after));
     assert!(!house.gateway.is_ready().await);
+    assert!(house.gateway.is_ready_by_lifecycle().await, "nobody could do better in its place");
+
+    // It works and has too much to do: the same for clients, and nothing to be replaced for.
+    house.destination.set_health(Health::Overloaded { reason: "the test says so".to_owned(), retry_after });
+    let status = house.refused(events(1)).await;
+    assert_refusal(&status, Code::Unavailable, "destination_down", true);
+    assert!(house.gateway.is_ready().await);
 
     // Down only once the batch is in: nothing of it is stored, and it is refused as a whole.
     house.destination.set_health(Health::Up);

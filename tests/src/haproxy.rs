@@ -1,5 +1,5 @@
 //! A load balancer: Debian's HAProxy where AWS has a Network Load Balancer. It ends TLS, agrees on h2 (ALPN), hands plain
-//! HTTP/2 to gateways, and asks each for `/readyz` at its operators' listener. It balances connections, not calls.
+//! HTTP/2 to gateways, and asks each for `/readyz/lifecycle` at its operators' listener. It balances connections, not calls.
 
 use std::fmt::Write;
 use std::fs;
@@ -48,7 +48,7 @@ impl HaProxy {
              option redispatch 1\n  retries 3\n\
              frontend games\n  bind {games} ssl crt {pem} alpn h2\n  bind {without_alpn} ssl crt {pem}\n  \
              default_backend gateways\n\
-             backend gateways\n  balance roundrobin\n  option httpchk GET /readyz\n  \
+             backend gateways\n  balance roundrobin\n  option httpchk GET /readyz/lifecycle\n  \
              default-server check inter 200ms fall 2 rise 1\n",
             pem = pem.display()
         );

@@ -109,7 +109,16 @@ impl InProcess {
 
     /// Whether `/readyz` says that events are taken.
     pub async fn is_ready(&self) -> bool {
-        let answer = operators::ask(Method::GET, self.operate_address(), "/readyz", DROP_PATIENCE).await;
+        self.says_yes("/readyz").await
+    }
+
+    /// Whether it says that it takes calls, whatever becomes of them.
+    pub async fn is_ready_by_lifecycle(&self) -> bool {
+        self.says_yes("/readyz/lifecycle").await
+    }
+
+    async fn says_yes(&self, path: &str) -> bool {
+        let answer = operators::ask(Method::GET, self.operate_address(), path, DROP_PATIENCE).await;
         matches!(answer, Ok((StatusCode::OK, _)))
     }
 

@@ -40,7 +40,7 @@ pub trait Destination: BucketSink {
     fn trouble(&self) -> Option<String> {
         match self.health() {
             Health::Up => None,
-            Health::Down { reason, .. } => Some(reason),
+            Health::Overloaded { reason, .. } | Health::Down { reason, .. } => Some(reason),
         }
     }
 
@@ -57,6 +57,13 @@ pub trait Destination: BucketSink {
 pub enum Health {
     /// It does, as far as anyone knows.
     Up,
+    /// It works, and takes no more until less is on its way. Another gateway's may be no better off, so this one stays ready.
+    Overloaded {
+        /// What holds it up, in words for an operator.
+        reason: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// It does not.
     Down {
         /// Why, in words for an operator; never key material.
@@ -64,4 +71,15 @@ pub enum Health {
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+impl Health {
+    /// When to try again; `None`: it takes events.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Up => None,
+            Self::Overloaded { retry_after, .. } | Self::Down { retry_after, .. } => Some(*retry_after),
+        }
+    }
 }

@@ -136,9 +136,10 @@ impl Destination for Fallback {
     fn health(&self) -> Health {
         match self.first.health() {
             Health::Up => Health::Up,
-            down @ Health::Down { .. } => match self.second.health() {
-                Health::Up => Health::Up,
-                Health::Down { .. } => down,
+            first => match self.second.health() {
+                // One that only has too much to do is not down, and so neither is the route.
+                second @ (Health::Up | Health::Overloaded { .. }) => second,
+                Health::Down { .. } => first,
             },
         }
     }
@@ -187,6 +188,10 @@ impl Destination for Both {
         match self.first.health() {
             Health::Up => self.second.health(),
             down @ Health::Down { .. } => down,
+            overloaded @ Health::Overloaded { .. } => match self.second.health() {
+                down @ Health::Down { .. } => down,
+                Health::Up | Health::Overloaded { .. } => overloaded,
+            },
         }
     }
 

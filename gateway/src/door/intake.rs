@@ -11,7 +11,6 @@ use crate::admission::budget::Permit;
 use crate::admission::key_cache::{Grant, KeyCache};
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
-use crate::delivery::Health;
 use crate::delivery::route::Routes;
 use crate::event::scan::{Envelope, Head};
 use crate::event::validate::{Flaw, Invalid};
@@ -78,7 +77,7 @@ impl Intake {
         let head = self.ingest.head(message, envelope)?;
         let refuse = |refusal| (Some(head.sequence), refusal);
         permit.cover_events(head.events, message.len()).map_err(refuse)?;
-        if let Health::Down { retry_after, .. } = self.routes.of(app.route()).destination.health() {
+        if let Some(retry_after) = self.routes.of(app.route()).destination.health().retry_after() {
             return Err(refuse(Refusal::DestinationDown { retry_after }));
         }
         app.charge(head.events, message.len()).map_err(refuse)?;

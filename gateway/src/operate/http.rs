@@ -65,6 +65,7 @@ pub async fn serve(listener: TcpListener, operated: Operated, stop: Cancellation
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/readyz/lifecycle", get(ready_by_lifecycle))
         .route("/lake/compact", post(compact))
         .merge(live::routes())
         .with_state(operated)
@@ -99,6 +100,7 @@ const INDEX: &str = "Headgate, operators' listener\n\n\
      GET  /metrics               everything counted, in the OpenMetrics text format\n\
      GET  /healthz               200 while the process lives\n\
      GET  /readyz                200 while events are taken, else 503 with the reason\n\
+     GET  /readyz/lifecycle      200 from the end of the start to the drain, whatever the destination does\n\
      GET  /live/apps             applications at a glance, as JSON (so are all of /live)\n\
      GET  /live/series           verdicts by step: ?step=1 (5 minutes) or ?step=60 (an hour), &app=ID\n\
      GET  /live/types            event types of the last hour: ?app=ID\n\
@@ -110,7 +112,7 @@ const INDEX: &str = "Headgate, operators' listener\n\n\
 
 async fn metrics(State(operated): State<Operated>) -> Response {
     for outlet in operated.routes.outlets() {
-        let up = matches!(outlet.destination.health(), Health::Up);
+        let up = !matches!(outlet.destination.health(), Health::Down { .. });
         operated.metrics.gauge(Gauge::DestinationUp, &[outlet.destination.name()]).set(i64::from(up));
     }
     // It counts descriptors, which some kernels take their time for, and whoever takes events must not wait for that.
@@ -140,7 +142,7 @@ async fn ready(State(operated): State<Operated>) -> Response {
     // A gateway that still has a way out for some of its applications is of use to them.
     let default = operated.routes.of(None);
     let down = |outlet: &Outlet| match outlet.destination.health() {
-        Health::Up => None,
+        Health::Up | Health::Overloaded { .. } => None,
         Health::Down { reason, .. } => Some(reason),
     };
     let reason = operated.routes.outlets().map(down).collect::<Option<Vec<_>>>().map(|reasons| reasons.join("; "));
@@ -154,6 +156,14 @@ async fn ready(State(operated): State<Operated>) -> Response {
         reason,
     };
     (code, Json(readiness)).into_response()
+}
+
+/// Whether it takes calls, whatever becomes of them: for load balancers, which have nobody better to send them to while the
+/// destination is down, and for whoever puts another gateway in the place of one that fails.
+async fn ready_by_lifecycle(State(operated): State<Operated>) -> Response {
+    let phase = operated.lifecycle.phase();
+    let code = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("{phase}\n")).into_response()
 }
 
 async fn compact(State(operated): State<Operated>, headers: HeaderMap) -> Response {

@@ -86,6 +86,15 @@ pub(super) struct Step {
     pub(super) notes: Vec<Note>,
 }
 
+/// Why no batch is taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotNow {
+    pub(super) reason: String,
+    pub(super) retry_after: Duration,
+    /// The service works, and too much is on its way to it.
+    pub(super) overload: bool,
+}
+
 /// Something to be counted.
 #[derive(Debug)]
 pub(super) enum Note {

@@ -31,7 +31,7 @@ use headgate_proto::aggregate;
 use tokio::sync::{Notify, watch};
 
 use self::counts::Counts;
-use self::dispatch::{Call, Dispatcher, Step};
+use self::dispatch::{Call, Dispatcher, NotNow, Step};
 use self::wire::{CallError, CallFailure, Describe, Entry, StreamDescription, StreamMode, Wire};
 use super::{Destination, Health};
 use crate::clock::Clock;
@@ -278,7 +278,7 @@ impl Drop for Acting<'_> {
         let sender = self.0;
         let idle = {
             let books = sender.books();
-            sender.up.store(books.down(sender.clock.now()).is_none(), Ordering::Release);
+            sender.up.store(books.not_now(sender.clock.now()).is_none(), Ordering::Release);
             sender.acting.fetch_sub(1, Ordering::AcqRel) == 1 && books.is_empty()
         };
         if idle {
@@ -339,9 +339,12 @@ impl Destination for Sender {
         if self.up.load(Ordering::Acquire) {
             return Health::Up;
         }
-        match self.books().down(self.clock.now()) {
+        match self.books().not_now(self.clock.now()) {
             None => Health::Up,
-            Some((reason, retry_after)) => Health::Down { reason: format!("{}: {reason}", self.name), retry_after },
+            Some(NotNow { reason, retry_after, overload }) => {
+                let reason = format!("{}: {reason}", self.name);
+                if overload { Health::Overloaded { reason, retry_after } } else { Health::Down { reason, retry_after } }
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use headgate_proto::aggregate::begin_user_record;
 
-use super::dispatch::{Call, Dispatcher, Limits, Step};
+use super::dispatch::{Call, Dispatcher, Limits, NotNow, Step};
 use super::shards::ShardLimits;
 use super::wire::{CallError, CallFailure, EntryResult, StreamDescription, StreamMode};
 use crate::clock::Clock;
@@ -223,10 +223,11 @@ fn what_cannot_pass_fails_at_once_and_closes_the_door() {
     let call = house.step().pop().expect("a call");
     house.fail(&call, CallFailure::Permanent);
     assert!(matches!(verdict.now(), Some(Outcome::NotStored { .. })));
-    let (reason, retry_after) = house.books.down(house.now).expect("nothing is taken");
+    let NotNow { reason, retry_after, overload } = house.books.not_now(house.now).expect("nothing is taken");
+    assert!(!overload);
     assert!(reason.contains("the test says so") && retry_after > Duration::ZERO, "{reason}");
     house.now += Duration::from_secs(3);
-    assert_eq!(house.books.down(house.now), None, "a batch has to come in to find out");
+    assert_eq!(house.books.not_now(house.now), None, "a batch has to come in to find out");
 }
 
 #[test]
@@ -243,7 +244,7 @@ fn a_service_that_fails_gets_single_probes_and_heals() {
         }
     }
     assert!((5..25).contains(&calls), "{calls} calls in ten seconds");
-    assert!(house.books.down(house.now).is_some());
+    assert!(house.books.not_now(house.now).is_some());
     for call in house.calls_within(Duration::from_secs(3)) {
         house.answer(&call, vec![stored(); call.records.len()]);
     }
@@ -253,7 +254,7 @@ fn a_service_that_fails_gets_single_probes_and_heals() {
         }
     }
     assert!(verdicts.iter().all(|verdict| verdict.now() == Some(Outcome::Stored)));
-    assert_eq!(house.books.down(house.now), None);
+    assert_eq!(house.books.not_now(house.now), None);
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Dispatcher, LaneQueue, Leave, Parcel, ParcelId, RETRY_BASE, Step, earlier};
+use super::{Dispatcher, LaneQueue, Leave, NotNow, Parcel, ParcelId, RETRY_BASE, Step, earlier};
 use crate::gather::{ClosedBucket, FailureReason};
+
+/// When to try again what was refused because too much is on its way.
+const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// There is no time left: everything runs out of time now.
@@ -22,13 +25,14 @@ impl Dispatcher {
     }
 
     /// Why nothing is taken, and when to try again.
-    pub(in crate::delivery::sender) fn down(&self, now: Instant) -> Option<(String, Duration)> {
+    pub(in crate::delivery::sender) fn not_now(&self, now: Instant) -> Option<NotNow> {
+        let down = |reason: &str, retry_after| NotNow { reason: reason.to_owned(), retry_after, overload: false };
         if let Some((reason, retry_after)) = self.breaker.down(now) {
-            return Some((reason.to_owned(), retry_after));
+            return Some(down(reason, retry_after));
         }
         // One batch has to come in to find out whether the service is well again; the queue does as well.
         if self.breaker.is_open() && !self.is_empty() {
-            return Some(("finding out whether it is well again".to_owned(), RETRY_BASE * 4));
+            return Some(down("finding out whether it is well again", RETRY_BASE * 4));
         }
         self.overload(now)
     }
@@ -36,7 +40,7 @@ impl Dispatcher {
     /// No more can go out, to any shard, and half of the buckets have waited for a quarter of their time: what comes now
     /// would find no time left when its turn comes. Of the oldest nothing can be told: where records fail by chance, a few
     /// have no luck again and again.
-    fn overload(&self, now: Instant) -> Option<(String, Duration)> {
+    fn overload(&self, now: Instant) -> Option<NotNow> {
         let window = Duration::from_secs(2);
         let limits = self.shard_limits();
         let reason = if self.queued_bytes == 0 {
@@ -54,7 +58,7 @@ impl Dispatcher {
         let parcel = self.parcels.get(median)?;
         let waited = now.saturating_duration_since(parcel.bucket.opened_at);
         let left = parcel.deadline().saturating_duration_since(now);
-        (waited * 3 > left).then(|| (reason.to_owned(), Duration::from_secs(1)))
+        (waited * 3 > left).then(|| NotNow { reason: reason.to_owned(), retry_after: OVERLOAD_PAUSE, overload: true })
     }
 
     pub(super) fn expire(&mut self, now: Instant, step: &mut Step) {

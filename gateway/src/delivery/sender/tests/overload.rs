@@ -63,9 +63,9 @@ fn no_call_is_waited_for_beyond_the_deadlines_of_its_records() {
 #[test]
 fn when_every_shard_throttles_and_buckets_wait_long_new_batches_are_refused() {
     let mut house = House::new(2, false);
-    assert_eq!(house.books.down(house.now), None);
+    assert_eq!(house.books.not_now(house.now), None);
     let start = house.now;
-    while house.books.down(house.now).is_none() {
+    while house.books.not_now(house.now).is_none() {
         assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
         let _ = house.submit(2);
         for call in house.step() {
@@ -74,7 +74,8 @@ fn when_every_shard_throttles_and_buckets_wait_long_new_batches_are_refused() {
         house.now += Duration::from_millis(20);
     }
     assert!(house.now > start + DEADLINE / 4);
-    let (reason, _) = house.books.down(house.now).expect("down");
+    let NotNow { reason, overload, .. } = house.books.not_now(house.now).expect("down");
+    assert!(overload);
     assert!(reason.contains("throttled"), "{reason}");
 }
 
@@ -82,21 +83,22 @@ fn when_every_shard_throttles_and_buckets_wait_long_new_batches_are_refused() {
 fn when_answers_are_slow_and_buckets_wait_long_new_batches_are_refused() {
     let mut house = House::new(1, false);
     let (start, mut out) = (house.now, Vec::new());
-    while house.books.down(house.now).is_none() {
+    while house.books.not_now(house.now).is_none() {
         assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
         let _ = house.submit(2);
         out.extend(house.step());
         house.now += Duration::from_millis(200);
     }
     assert!(house.now > start + DEADLINE / 4);
-    let (reason, _) = house.books.down(house.now).expect("down");
+    let NotNow { reason, overload, .. } = house.books.not_now(house.now).expect("down");
+    assert!(overload);
     assert!(reason.contains("keep up"), "{reason}");
     // The queue gets shorter, and batches are taken again.
     while let Some(call) = out.pop() {
         house.answer(&call, vec![stored(); call.records.len()]);
         out.extend(house.step());
     }
-    assert_eq!(house.books.down(house.now), None);
+    assert_eq!(house.books.not_now(house.now), None);
 }
 
 /// A shard's rate is kept to, so that it never throttles.
@@ -104,7 +106,7 @@ fn when_answers_are_slow_and_buckets_wait_long_new_batches_are_refused() {
 fn when_the_rate_of_every_shard_is_spent_and_buckets_wait_long_new_batches_are_refused() {
     let mut house = House::new(2, false);
     let start = house.now;
-    while house.books.down(house.now).is_none() {
+    while house.books.not_now(house.now).is_none() {
         assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
         // About four times what the two shards take.
         (0..8).for_each(|_| drop(house.submit(2_500)));
@@ -114,7 +116,8 @@ fn when_the_rate_of_every_shard_is_spent_and_buckets_wait_long_new_batches_are_r
         house.now += PERIOD;
     }
     assert!(house.now > start + DEADLINE / 4);
-    let (reason, retry_after) = house.books.down(house.now).expect("down");
+    let NotNow { reason, retry_after, overload } = house.books.not_now(house.now).expect("down");
+    assert!(overload);
     assert!(reason.contains("keep up") && retry_after > Duration::ZERO, "{reason}");
 }
 
@@ -137,7 +140,7 @@ fn where_records_are_throttled_by_chance_batches_are_taken() {
             let results = results.collect();
             house.answer(&call, results);
         }
-        refused += u32::from(house.books.down(house.now).is_some());
+        refused += u32::from(house.books.not_now(house.now).is_some());
         waiting.retain(|(_, verdict)| verdict.now().is_none());
         oldest = waiting.iter().map(|(at, _)| house.now - *at).fold(oldest, Duration::max);
         house.now += PERIOD;

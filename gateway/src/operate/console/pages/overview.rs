@@ -36,6 +36,8 @@ enum Taking {
     Up,
     /// What was tried last failed; the next event tries again.
     Trouble(String),
+    /// Some of it is refused until less is on its way.
+    Overloaded(String),
     Down(String),
 }
 
@@ -66,6 +68,9 @@ impl View {
                 Taking::Up => p .state { (badge("good", "up")) " Events are taken." },
                 Taking::Trouble(reason) => p .state {
                     (badge("warn", "in trouble")) " " (reason) ". The next event tries again."
+                },
+                Taking::Overloaded(reason) => p .state {
+                    (badge("warn", "overloaded")) " " (reason) ". Clients are told to keep events for a moment."
                 },
                 Taking::Down(reason) => p .state {
                     (badge("bad", "down")) " " (reason) ". Clients are told to keep their events and to try again."
@@ -157,17 +162,20 @@ impl Taking {
             return Self::Down(format!("The gateway is {phase}"));
         }
         let down = console.routes.outlets().filter_map(|outlet| match outlet.destination.health() {
-            Health::Up => None,
+            Health::Up | Health::Overloaded { .. } => None,
             Health::Down { reason, .. } if reason.starts_with(outlet.destination.name()) => Some(reason),
             Health::Down { reason, .. } => Some(format!("{}: {reason}", outlet.destination.name())),
         });
         let down: Vec<String> = down.collect();
         let trouble = || console.routes.outlets().find_map(|outlet| outlet.destination.trouble());
-        match (down.is_empty(), trouble()) {
-            (false, _) => Self::Down(down.join("; ")),
-            (true, Some(reason)) => Self::Trouble(reason),
-            (true, None) => Self::Up,
+        let overloaded = console.routes.outlets().find_map(|outlet| match outlet.destination.health() {
+            Health::Overloaded { reason, .. } => Some(reason),
+            Health::Up | Health::Down { .. } => None,
+        });
+        if !down.is_empty() {
+            return Self::Down(down.join("; "));
         }
+        overloaded.map(Self::Overloaded).or_else(|| trouble().map(Self::Trouble)).unwrap_or(Self::Up)
     }
 }
 

@@ -63,6 +63,10 @@ fn destinations(console: &Console) -> Markup {
                         td { (badge("warn", "in trouble")) }
                         td .words { (reason) "; the next event tries again" }
                     },
+                    (Health::Overloaded { reason, retry_after }, _) => {
+                        td { (badge("warn", "overloaded")) }
+                        td .words { (reason) "; clients are told to try again in " (format!("{retry_after:?}")) }
+                    },
                     (Health::Down { reason, retry_after }, _) => {
                         td { (badge("bad", "down")) }
                         td .words { (reason) "; clients are told to try again in " (format!("{retry_after:?}")) }
