@@ -98,7 +98,7 @@ table! {
     10 "SIGKILL at full load, again and again" "nothing lost; torn tails are recovered" measured!(stopping::kill);
     11 "disk full or failing under the lake" "refusals with a hint; nothing acknowledged that is not there; heals within 30 s" measured!(disk::full_and_failing);
     12 "slow readers on 1,000 streams" "memory within budget; nothing held afterwards; the neighbour's goodput at least 95 %" measured!(readers::slow);
-    13 "a noisy application at 100 times its limit" "neighbour's p99 at most 10 % worse, goodput at most 5 % lower" How::Elsewhere("`headgate-loadtest run --workload noisy-neighbour`");
+    13 "a noisy application at 100 times its limit" "neighbour's p99 at most 10 % worse, goodput at most 5 % lower" How::Elsewhere("`--bin overload -- neighbour`");
     14 "one shard throttled" "the other shards at most 5 % slower" measured!(shards::one_throttled);
     15 "Kinesis up and Firehose down, and the reverse" "goodput of the one that is up at least 95 %; a fallback refuses nothing" measured!(routes::one_down);
     16 "split and merge under load" "nothing lost; no duplicates; the shard map follows" measured!(shards::resharding);
