@@ -154,6 +154,7 @@ described! {
         PoliciesFresh = "headgate_policies_fresh" [] "1 while schemas and suppressed players are as the registry has them, 0 while it can't be asked or has no books.";
         LiveApplications = "headgate_live_applications" [] "Applications whose events are shown one by one (at most live.max_applications).";
         LiveWindowBytes = "headgate_live_window_bytes" [] "Memory that the windows of all applications take, and counts of events on their way (each at most about live.window_memory).";
+        Tasks = "headgate_tasks" [] "Tasks of the runtime that have not ended; they follow connections, streams and calls. What rises while those do not is a leak.";
         Ready = "headgate_ready" [] "1 while the gateway takes events, else 0.";
     }
 }

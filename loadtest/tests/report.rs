@@ -18,6 +18,8 @@ const LAPTOP: (u32, u32) = (1_280, 900);
 /// Every plot of a run that has something to show in each.
 const PLOTS: [&str; 10] =
     ["latency", "heat", "events", "codes", "flight", "online", "lag", "cores", "shares", "spectrum"];
+/// Those of a gateway that was asked for its own figures.
+const GATEWAY: [&str; 5] = ["memory", "descriptors", "tasks", "unsettled", "budget"];
 const COMPARED: [&str; 3] = ["compared-p99", "compared-rate", "compared-spectrum"];
 
 /// Where reports and their pictures are left for people to look at.
@@ -43,7 +45,7 @@ fn a_report_needs_no_network_and_draws_every_plot() {
         for scheme in ["light", "dark"] {
             browser.emulate(size.0, size.1, scheme);
             opens_well(&mut browser, &file);
-            for plot in PLOTS.iter().chain(&COMPARED) {
+            for plot in PLOTS.iter().chain(&GATEWAY).chain(&COMPARED) {
                 draws(&mut browser, plot);
             }
             legible(&mut browser);
@@ -81,6 +83,9 @@ fn values_can_be_read_off_and_series_switched_off() {
     // All but the spectrum, which has no time.
     assert_eq!(browser.evaluate(crosses), (PLOTS.len() - 1) as u64, "the crosshair stands in all plots over time");
 
+    let crosses = "[...document.querySelectorAll('#gateway .cross')].filter(one => !one.hidden).length";
+    assert_eq!(browser.evaluate(crosses), GATEWAY.len() as u64, "and in those of the gateway");
+
     // By keyboard, with the pointer out of the way: a legend's button is reached, and switches its series off and on.
     browser.call("Input.dispatchMouseEvent", &serde_json::json!({"type": "mouseMoved", "x": 1, "y": 1}));
     browser.evaluate("document.querySelector('[data-plot=events]').parentElement.querySelector('button').focus()");
@@ -96,7 +101,48 @@ fn values_can_be_read_off_and_series_switched_off() {
     press(&mut browser, "ArrowRight", 39, "");
     let shown = browser.evaluate(tip).as_str().expect("a text").to_owned();
     assert!(shown.starts_with("1 s") && shown.contains("planned"), "{shown}");
+    // What the gateway said last is what stands at the end: everything has its verdict.
+    for (plot, says) in [("unsettled", "waiting0"), ("budget", "held0 B"), ("memory", "resident51.4 MiB")] {
+        browser.evaluate(&format!("document.querySelector('[data-plot={plot}] .hit').focus()"));
+        press(&mut browser, "End", 35, "");
+        let shown = browser.evaluate(tip).as_str().expect("a text").replace('\n', "");
+        assert!(shown.starts_with("39 s") && shown.ends_with(says), "{plot}: {shown}");
+        press(&mut browser, "ArrowLeft", 37, "");
+        let before = browser.evaluate(tip).as_str().expect("a text").replace('\n', "");
+        assert_eq!(plot == "memory", before.ends_with(says), "{plot}: {before}");
+    }
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// One gateway, two, and more than there are colours; and none that was asked.
+#[test]
+fn each_gateway_has_a_line_up_to_six() {
+    let mut browser = Browser::start();
+    browser.emulate(LAPTOP.0, LAPTOP.1, "light");
+    for (name, run, lines) in [
+        ("gateway", sample::stalled(), ["resident"].as_slice()),
+        ("gateways", sample::merged(), &["of shard 1", "of shard 2"]),
+        ("many-gateways", sample::many_gateways(), &["highest", "mean", "lowest"]),
+        ("no-gateway", sample::earlier(), &[]),
+    ] {
+        let file = written(name, &run, &[]);
+        opens_well(&mut browser, &file);
+        browser.picture(&folder().join(format!("{name}.png")));
+        let shown = drawn(&mut browser);
+        assert_eq!(
+            GATEWAY.iter().all(|plot| shown.contains(&(*plot).to_owned())),
+            !lines.is_empty(),
+            "{name}: {shown:?}"
+        );
+        let section = browser.evaluate("document.querySelectorAll('#gateway').length");
+        assert_eq!(section, u64::from(!lines.is_empty()), "{name}");
+        for plot in GATEWAY.iter().filter(|_| !lines.is_empty()) {
+            draws(&mut browser, plot);
+        }
+        let legend =
+            "[...document.querySelectorAll('#gateway-memory .legend button')].map(one => one.innerText.trim())";
+        assert_eq!(browser.evaluate(legend), serde_json::json!(lines), "{name}");
+    }
 }
 
 fn press(browser: &mut Browser, key: &str, code: u32, text: &str) {
@@ -168,6 +214,7 @@ fn nothing_from_a_run_becomes_markup() {
     run.config.slos = vec![EVIL.into()];
     run.environment.host = EVIL.into();
     run.environment.cpu = EVIL.into();
+    run.gateways[0].operate = EVIL.into();
     run.findings = vec![EVIL.into()];
     run.problems = [(EVIL.into(), 3)].into();
     run.measures = [(EVIL.into(), 3.0)].into();

@@ -115,6 +115,8 @@ async fn metrics(State(operated): State<Operated>) -> Response {
         let up = !matches!(outlet.destination.health(), Health::Down { .. });
         operated.metrics.gauge(Gauge::DestinationUp, &[outlet.destination.name()]).set(i64::from(up));
     }
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    operated.metrics.gauge(Gauge::Tasks, &[]).set(i64::try_from(tasks).unwrap_or(i64::MAX));
     // It counts descriptors, which some kernels take their time for, and whoever takes events must not wait for that.
     let encoded = tokio::task::spawn_blocking(move || operated.metrics.encode()).await;
     match encoded {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::align::{Grid, thin};
 use super::difference::differences;
+use super::gateways::Gateways;
 use super::measures::Measures;
 use super::totals::{UsageTotal, closed_loop, environment, verification};
 use super::{MergeError, MergeOptions, Merged};
@@ -21,6 +22,7 @@ pub(super) struct Fold {
     whole: Option<RunResult>,
     of: u32,
     grid: Grid,
+    gateways: Gateways,
     usage: UsageTotal,
     measures: Measures,
     machines: Vec<Environment>,
@@ -39,6 +41,7 @@ impl Fold {
             whole: None,
             of: 0,
             grid: Grid::default(),
+            gateways: Gateways::default(),
             usage: UsageTotal::default(),
             measures: Measures::default(),
             machines: Vec::new(),
@@ -68,6 +71,7 @@ impl Fold {
         part.shards.clear();
         let offset = (part.started_at - self.earliest).max(0.0);
         self.grid.add(std::mem::take(&mut part.intervals), offset);
+        self.gateways.add(std::mem::take(&mut part.gateways), offset);
         self.usage.add(&part.usage, part.ledger.sent);
         self.measures.add(&mut part);
         self.machines.push(std::mem::take(&mut part.environment));
@@ -108,6 +112,7 @@ impl Fold {
         whole.usage = self.usage.finish(whole.ledger.due, players);
         whole.verification = verification(&self.verified);
         whole.intervals = self.grid.finish();
+        whole.gateways = self.gateways.finish();
         self.measures.finish(&mut whole);
         thin(&mut whole.intervals, self.options.most_intervals);
 

@@ -12,6 +12,8 @@ const SUMS: [&str; 6] =
     ["early_retries", "right_answers", "wrong_answers", "panicked_drivers", "goodput_per_s", "goodput_of_quota"];
 /// Each shard searched by itself with the whole's rates: what held in all of them is the least of these.
 const LEAST: [&str; 2] = ["highest_passing_rate_per_s", "lowest_failing_rate_per_s"];
+/// Shards look at one gateway or at several: of all of them it holds if it holds of the worst.
+const MOST: [&str; 1] = ["server_unsettled_at_end"];
 /// What `run::measures` finds in intervals and ledger. A shard's figure is none of the whole's.
 #[cfg(feature = "cli")]
 const DERIVED: [&str; 6] =
@@ -89,6 +91,7 @@ impl Measure {
         match name {
             name if SUMS.contains(&name) => self.sum,
             name if LEAST.contains(&name) => self.least,
+            name if MOST.contains(&name) => self.most,
             _ if time() => self.most,
             _ => self.weighted / self.weight,
         }

@@ -10,6 +10,7 @@ mod bootstrap;
 mod compare;
 mod difference;
 mod fold;
+mod gateways;
 mod measures;
 #[cfg(test)]
 pub(crate) mod sample;

@@ -54,6 +54,7 @@ pub(crate) fn run(seconds: u32, seed: u64, mut second: impl FnMut(&mut Draw, u32
         problems: BTreeMap::new(),
         phases: vec![Phase { name: "hold".to_owned(), from_s: 0, to_s: seconds }],
         intervals: Vec::new(),
+        gateways: Vec::new(),
         usage: Usage::default(),
         measures: BTreeMap::new(),
         unmeasured: BTreeMap::new(),

@@ -2,7 +2,7 @@ use super::*;
 use crate::config::ShardOf;
 use crate::engine::Draw;
 use crate::record::Latencies;
-use crate::result::{HealthState, Interval, Shard, Verdict, Verification};
+use crate::result::{Gateway, HealthState, Interval, Look, MOST_LOOKS, Shard, Verdict, Verification};
 
 fn steady(draw: &mut Draw, _: u32, interval: &mut Interval) {
     fill(draw, interval, 200, 3_000.0);
@@ -284,6 +284,7 @@ fn measures_are_those_of_the_whole_and_not_sums_or_means_of_its_parts() {
             ("highest_passing_rate_per_s", 1_000.0 * share),
             ("lowest_failing_rate_per_s", 2_000.0 * share),
             ("server_fds_grown", share),
+            ("server_unsettled_at_end", share - 1.0),
         ]
         .map(|(name, figure)| (name.to_owned(), figure))
         .into();
@@ -308,16 +309,45 @@ fn measures_are_those_of_the_whole_and_not_sums_or_means_of_its_parts() {
         ("highest_passing_rate_per_s", 1_000.0),
         ("lowest_failing_rate_per_s", 2_000.0),
         ("server_fds_grown", 2.0),
+        ("server_unsettled_at_end", 2.0),
     ] {
         assert!((merged.measures[name] - expected).abs() < 1e-9, "{name}: {:?}", merged.measures);
     }
     #[cfg(feature = "cli")]
     assert_eq!(merged.measures, {
-        let own = ["wrong_answers", "highest_passing_rate_per_s", "lowest_failing_rate_per_s", "server_fds_grown"];
+        let own = [
+            "wrong_answers",
+            "highest_passing_rate_per_s",
+            "lowest_failing_rate_per_s",
+            "server_fds_grown",
+            "server_unsettled_at_end",
+        ];
         let mut expected = crate::run::measures::of(&merged, 4);
         expected.figures.extend(own.map(|name| (name.to_owned(), merged.measures[name])));
         expected.figures
     });
+}
+
+/// Two shards at one gateway, and a third at one of its own whose schedule began 3 s later.
+#[test]
+fn a_gateway_is_told_of_once_and_on_the_clock_of_the_whole() {
+    let mut parts = shards(&whole(), 3);
+    parts[2].started_at += 3.0;
+    for (part, (operate, looks)) in parts.iter_mut().zip([("a:9090", 900), ("a:9090", 1_500), ("b:9090", 1_500)]) {
+        let look = |place: u32| Look { at_s: place * 5, unsettled: Some(7), ..Look::default() };
+        part.gateways = vec![Gateway {
+            shard: part.config.shard.index,
+            operate: operate.to_owned(),
+            started_s: Some(999.0),
+            looks: (0..looks).map(look).collect(),
+        }];
+    }
+    let merged = all(parts).expect("merges").result;
+    let told: Vec<(u32, &str)> = merged.gateways.iter().map(|one| (one.shard, one.operate.as_str())).collect();
+    assert_eq!(told, [(2, "a:9090"), (3, "b:9090")], "the one that was looked at more often");
+    assert_eq!(merged.gateways[1].looks[0].at_s, 3);
+    let looks: usize = merged.gateways.iter().map(|gateway| gateway.looks.len()).sum();
+    assert!((1_000..=MOST_LOOKS).contains(&looks), "{looks}");
 }
 
 #[test]

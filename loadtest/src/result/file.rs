@@ -70,3 +70,28 @@ pub fn write(result: &RunResult, path: &Path) -> Result<(), ResultError> {
     out.flush().map_err(failed)?;
     std::fs::rename(&partial, path).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::{Gateway, Look};
+    use crate::slo::testing;
+
+    #[test]
+    fn what_was_seen_of_the_gateway_is_read_back_and_files_without_it_are_read_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("result.json");
+        let mut result = testing::result(3, 0);
+        let look = Look { at_s: 5, tasks: None, unsettled: Some(3), ..Look::default() };
+        let gateway = Gateway { shard: 1, operate: "a:9090".to_owned(), started_s: Some(1.79e9), looks: vec![look] };
+        result.gateways = vec![gateway.clone()];
+        write(&result, &path).expect("writes");
+        assert_eq!(read(&path).expect("a result").gateways, [gateway]);
+
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        let mut earlier: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        earlier.as_object_mut().expect("an object").remove("gateways").expect("it was there");
+        std::fs::write(&path, earlier.to_string()).expect("writes");
+        assert_eq!(read(&path).expect("a result").gateways, []);
+    }
+}

@@ -4,6 +4,7 @@
 //! that merge exactly, one interval for each second, and what the load tester noticed of itself.
 
 mod file;
+mod gateway;
 mod interval;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use file::{ResultError, read, write};
+pub use gateway::{Gateway, Look, MOST_LOOKS};
 pub use interval::{Health, HealthState, Interval};
 
 use crate::config::RunConfig;
@@ -58,6 +60,10 @@ pub struct RunResult {
     pub phases: Vec<Phase>,
     /// The run, second by second; of a long run, several seconds together.
     pub intervals: Vec<Interval>,
+    /// The gateway's own figures over the run, if it was asked (`--operate`); of a merged result those of each gateway that
+    /// a shard asked. [`MOST_LOOKS`] at the most. Results written before there were any have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<Gateway>,
     /// What the load tester itself used.
     pub usage: Usage,
     /// What only some scenarios measure, such as `recovery_s`, `retry_amplification` or `goodput`; units in the name.

@@ -1,4 +1,5 @@
-//! The gateway's own memory and descriptors, read from its operator listener: what a soak looks for growth in.
+//! The gateway's own memory, descriptors, tasks and books, read from its operator listener: what a soak looks for growth in,
+//! and what the report plots.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,15 +11,21 @@ use tokio::time::{Instant, sleep, timeout};
 use super::drift;
 use crate::config::RunConfig;
 use crate::record::lock;
+use crate::result::{Gateway, Look, MOST_LOOKS, RunResult};
 use crate::words;
 
-/// The measures of what it finds.
-pub(super) const RESIDENT_SLOPE: &str = "server_rss_slope_mib_per_h";
-pub(super) const DESCRIPTORS_GROWN: &str = "server_fds_grown";
+// The measures of what it finds.
+const RESIDENT_SLOPE: &str = "server_rss_slope_mib_per_h";
+const DESCRIPTORS_GROWN: &str = "server_fds_grown";
+const TASKS_GROWN: &str = "server_tasks_grown";
+const UNSETTLED_AT_END: &str = "server_unsettled_at_end";
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait, after the last answer, for verdicts that nobody is told any more.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+const LAST_PAUSE: Duration = Duration::from_millis(200);
 /// In less time after the warm-up, growth says nothing: caches, pools and the table of event ids still fill.
 const LEAST_JUDGED: Duration = Duration::from_secs(30 * 60);
 /// The share of looks that has to succeed.
@@ -27,11 +34,17 @@ const LEAST_SEEN: f64 = 0.5;
 const RESIDENT: &str = "process_resident_memory_bytes";
 const DESCRIPTORS: &str = "process_open_fds";
 const STARTED: &str = "process_start_time_seconds";
+const TASKS: &str = "headgate_tasks";
+const BUDGET: &str = "headgate_in_flight_bytes";
+const RECEIVED: &str = "headgate_events_received_total";
+const SETTLED: &str = "headgate_events_settled_total";
 
 /// What was seen of the gateway. A listener that hangs is waited for here, and nowhere else.
 pub(crate) struct ServerMetrics {
     operate: String,
     seen: Mutex<Vec<Seen>>,
+    /// The look after the last answer.
+    last: Mutex<Option<Seen>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +53,11 @@ struct Seen {
     resident: f64,
     descriptors: f64,
     started: Option<f64>,
+    tasks: Option<f64>,
+    /// Events received less those that have a verdict.
+    unsettled: Option<f64>,
+    /// Bytes that the budget holds.
+    in_flight_bytes: Option<f64>,
 }
 
 /// How the gateway grew over the second half of the judged time.
@@ -49,13 +67,47 @@ pub(crate) struct Growth {
     pub(crate) mib_per_hour: f64,
     /// Descriptors at the end of that time more than at its beginning; a trend, and so not whole.
     pub(crate) descriptors: f64,
+    /// Tasks, likewise; none of a gateway that does not count them.
+    pub(crate) tasks: Option<f64>,
+}
+
+/// Enters what was seen into the result of a run whose schedule began at `start`: the looks, and what follows from them or
+/// why nothing does.
+pub(super) fn tell(server: Option<&ServerMetrics>, start: Option<Instant>, result: &mut RunResult) {
+    let (growth, unsettled) = match (server, start) {
+        (Some(server), Some(start)) => {
+            result.gateways.extend(server.looks(start, result.config.shard.index));
+            (server.growth(start, result.elapsed, &result.config), server.unsettled_at_end())
+        }
+        (server, _) => {
+            let why = match server {
+                Some(_) => "the schedule never began",
+                None => "the gateway was not asked: give its operator listener, --operate HOST:PORT",
+            };
+            (Err(why.to_owned()), Err(why.to_owned()))
+        }
+    };
+    let uncounted = || format!("the gateway's /metrics has no {TASKS}: it is of an earlier version");
+    let of = |figure: fn(&Growth) -> f64| growth.as_ref().map(figure).map_err(String::clone);
+    let tasks = growth.as_ref().map_err(String::clone).and_then(|growth| growth.tasks.ok_or_else(uncounted));
+    for (name, figure) in [
+        (RESIDENT_SLOPE, of(|growth| growth.mib_per_hour)),
+        (DESCRIPTORS_GROWN, of(|growth| growth.descriptors)),
+        (TASKS_GROWN, tasks),
+        (UNSETTLED_AT_END, unsettled),
+    ] {
+        match figure {
+            Ok(figure) => drop(result.measures.insert(name.to_owned(), figure)),
+            Err(why) => drop(result.unmeasured.insert(name.to_owned(), why)),
+        }
+    }
 }
 
 impl ServerMetrics {
     /// Looks at `HOST:PORT`.
     pub(crate) fn new(operate: &str) -> Self {
         let operate = operate.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { operate, seen: Mutex::default() }
+        Self { operate, seen: Mutex::default(), last: Mutex::default() }
     }
 
     /// Looks every few seconds, for ever; what can't be had is left out.
@@ -68,13 +120,37 @@ impl ServerMetrics {
         }
     }
 
+    /// Looks once more when the last answer is there, and again for a while as long as events have no verdict: those whose
+    /// answers nobody waited for get theirs a little later.
+    pub(crate) async fn look_last(&self) {
+        let until = Instant::now() + LAST_PATIENCE;
+        loop {
+            let seen = timeout(PATIENCE, self.look()).await.ok().flatten();
+            let open = seen.and_then(|seen| seen.unsettled).is_some_and(|events| events > 0.0);
+            if open && Instant::now() < until {
+                sleep(LAST_PAUSE).await;
+                continue;
+            }
+            lock(&self.seen).extend(seen);
+            *lock(&self.last) = seen;
+            return;
+        }
+    }
+
     async fn look(&self) -> Option<Seen> {
         let text = self.scrape().await.ok()?;
+        let in_flight_bytes = figure(&text, BUDGET);
+        // The counters are read one after the other: an event that got its verdict in between is none without one. Before
+        // the first event they are not there at all.
+        let unsettled = || (sum(&text, RECEIVED) - sum(&text, SETTLED)).max(0.0);
         Some(Seen {
             at: Instant::now(),
             resident: figure(&text, RESIDENT)?,
             descriptors: figure(&text, DESCRIPTORS)?,
             started: figure(&text, STARTED),
+            tasks: figure(&text, TASKS),
+            unsettled: in_flight_bytes.map(|_| unsettled()),
+            in_flight_bytes,
         })
     }
 
@@ -85,6 +161,24 @@ impl ServerMetrics {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await?;
         Ok(answer)
+    }
+
+    /// The looks since the schedule began; none if none succeeded.
+    fn looks(&self, start: Instant, shard: u32) -> Option<Gateway> {
+        let seen = lock(&self.seen);
+        let looks = seen.iter().filter(|seen| seen.at >= start).map(|seen| seen.look(start));
+        let looks: Vec<Look> = looks.collect();
+        let started_s = seen.iter().find(|seen| seen.at >= start)?.started;
+        let mut gateway = Gateway { shard, operate: self.operate.clone(), started_s, looks };
+        gateway.thin(MOST_LOOKS);
+        Some(gateway)
+    }
+
+    /// Events without a verdict when the last answer was there; if that can't be said, why.
+    fn unsettled_at_end(&self) -> Result<f64, String> {
+        let operate = &self.operate;
+        let last = lock(&self.last).ok_or_else(|| format!("http://{operate}/metrics could not be read at the end"))?;
+        last.unsettled.ok_or_else(|| format!("http://{operate}/metrics has no {BUDGET}: it is no Headgate gateway's"))
     }
 
     /// How it grew in a run whose schedule began at `start` and lasted for `elapsed`; if that can't be said, why.
@@ -117,126 +211,50 @@ impl ServerMetrics {
         if seen.windows(2).any(|pair| pair[0].started != pair[1].started) {
             return Err("the gateway was started anew in the course of it".to_owned());
         }
-        let points = |of: fn(&Seen) -> f64| -> Vec<(f64, f64)> {
-            seen.iter().map(|seen| (seen.at.duration_since(from).as_secs_f64(), of(seen))).collect()
+        let points = |of: fn(&Seen) -> Option<f64>| -> Option<Vec<(f64, f64)>> {
+            seen.iter().map(|seen| Some((seen.at.duration_since(from).as_secs_f64(), of(seen)?))).collect()
         };
-        let growth = |of| drift::growth_per_second(&points(of), day).ok_or("too little of a day was seen");
+        let growth =
+            |points: &[(f64, f64)]| drift::growth_per_second(points, day).ok_or("too little of a day was seen");
+        let of = |of: fn(&Seen) -> Option<f64>| growth(&points(of).unwrap_or_default());
+        let tasks = points(|seen| seen.tasks).map(|points| growth(&points)).transpose()?;
         Ok(Growth {
-            mib_per_hour: growth(|seen| seen.resident)? * 3_600.0 / f64::from(1 << 20),
-            descriptors: growth(|seen| seen.descriptors)? * half.as_secs_f64(),
+            mib_per_hour: of(|seen| Some(seen.resident))? * 3_600.0 / f64::from(1 << 20),
+            descriptors: of(|seen| Some(seen.descriptors))? * half.as_secs_f64(),
+            tasks: tasks.map(|per_second| per_second * half.as_secs_f64()),
         })
+    }
+}
+
+impl Seen {
+    fn look(&self, start: Instant) -> Look {
+        // Figures of the text format; what they count is whole and not below zero.
+        let whole = |figure: f64| figure as u64;
+        Look {
+            at_s: self.at.saturating_duration_since(start).as_secs() as u32,
+            resident_bytes: whole(self.resident),
+            descriptors: whole(self.descriptors),
+            tasks: self.tasks.map(whole),
+            unsettled: self.unsettled.map(whole),
+            in_flight_bytes: self.in_flight_bytes.map(whole),
+        }
     }
 }
 
 /// The figure of a sample in the text format.
 fn figure(text: &str, name: &str) -> Option<f64> {
-    let line = text.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with([' ', '{']))?;
-    line.rsplit(' ').next()?.parse().ok()
+    figures(text, name).next()
+}
+
+/// The sum over all labels.
+fn sum(text: &str, name: &str) -> f64 {
+    figures(text, name).sum()
+}
+
+fn figures(text: &str, name: &str) -> impl Iterator<Item = f64> {
+    let is_of = move |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+    text.lines().filter(is_of).filter_map(|line| line.rsplit(' ').next()?.parse().ok())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Profile;
-    use crate::slo::testing;
-
-    const MIB: f64 = 1_048_576.0;
-
-    fn config(run_minutes: u32, warm_up_minutes: u32) -> RunConfig {
-        testing::result(run_minutes * 60, warm_up_minutes * 60).config
-    }
-
-    /// What is seen every 5 s of a gateway whose memory and descriptors are these at so many seconds.
-    fn seen(start: Instant, config: &RunConfig, of: impl Fn(f64) -> (f64, f64)) -> ServerMetrics {
-        let metrics = ServerMetrics::new("http://127.0.0.1:9090/");
-        // It is looked at before the schedule begins and while the last answers come, too.
-        for at in (0..config.run_time.as_secs() + 60).step_by(5) {
-            let (resident, descriptors) = of(at as f64);
-            let at = start + Duration::from_secs(at);
-            lock(&metrics.seen).push(Seen { at, resident, descriptors, started: Some(1.79e9) });
-        }
-        metrics
-    }
-
-    fn grown(config: &RunConfig, of: impl Fn(f64) -> (f64, f64)) -> Result<Growth, String> {
-        let start = Instant::now();
-        seen(start, config, of).growth(start, config.run_time, config)
-    }
-
-    #[test]
-    fn a_leak_of_a_mebibyte_a_minute_is_seen_as_60_an_hour() {
-        let noise = |at: f64| if at % 10.0 < 5.0 { 4_096.0 } else { -4_096.0 };
-        let growth = grown(&config(65, 5), |at| (5e7 + at / 60.0 * MIB + noise(at), 40.0 + at / 60.0)).expect("seen");
-        assert!((growth.mib_per_hour - 60.0).abs() < 0.5, "{growth:?}");
-        assert!((growth.descriptors - 30.0).abs() < 0.1, "{growth:?}");
-    }
-
-    #[test]
-    fn caches_that_fill_in_the_first_half_are_no_leak() {
-        let fills = |at: f64| (5e7 + at.min(1_500.0) * 2e5, 40.0 + at.min(600.0));
-        let growth = grown(&config(60, 5), fills).expect("seen");
-        assert!(growth.mib_per_hour.abs() < 1e-3 && growth.descriptors.abs() < 1e-3, "{growth:?}");
-    }
-
-    #[test]
-    fn days_and_nights_are_no_leak() {
-        let mut config = config(480, 5);
-        let day = Duration::from_secs(7_200);
-        config.profile = Profile::Diurnal { peak_to_trough: 3.0, day, begins: Duration::ZERO };
-        let hour = |at: f64| (at / 7_200.0 * std::f64::consts::TAU).cos();
-        let growth = grown(&config, |at| (2e8 + 60.0 * MIB * hour(at), 500.0 + 100.0 * hour(at))).expect("seen");
-        assert!(growth.mib_per_hour.abs() < 0.2 && growth.descriptors.abs() < 1.0, "{growth:?}");
-        let leaks = |at: f64| (2e8 + 60.0 * MIB * hour(at) + at / 3_600.0 * 20.0 * MIB, 500.0);
-        let growth = grown(&config, leaks).expect("seen");
-        assert!((growth.mib_per_hour - 20.0).abs() < 0.5, "{growth:?}");
-    }
-
-    #[test]
-    fn what_can_not_be_said_is_not_said_but_why() {
-        let flat = |_: f64| (5e7, 40.0);
-        assert_eq!(
-            grown(&config(30, 5), flat),
-            Err("it takes 30 min after the warm-up, here are 25 min: before that, caches that fill look like a leak"
-                .to_owned())
-        );
-        let mut days = config(65, 5);
-        days.profile =
-            Profile::Diurnal { peak_to_trough: 3.0, day: Duration::from_secs(1_800), begins: Duration::ZERO };
-        assert!(grown(&days, flat).expect_err("two days").contains("less than 3 of them"));
-
-        let (start, config) = (Instant::now(), config(65, 5));
-        let metrics = seen(start, &config, flat);
-        for seen in lock(&metrics.seen).iter_mut().skip(700) {
-            seen.started = Some(1.8e9);
-        }
-        let growth = metrics.growth(start, config.run_time, &config);
-        assert_eq!(growth, Err("the gateway was started anew in the course of it".to_owned()));
-        lock(&metrics.seen).truncate(500);
-        let growth = metrics.growth(start, config.run_time, &config).expect_err("too few");
-        assert!(growth.contains("http://127.0.0.1:9090/metrics was read 80 times in 30 min"), "{growth}");
-        // A run that is ended is judged for as long as it went on.
-        assert!(metrics.growth(start, Duration::from_secs(2_400), &config).is_ok());
-    }
-
-    #[tokio::test]
-    async fn it_reads_what_a_gateway_exposes() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let metrics = ServerMetrics::new(&listener.local_addr().expect("bound").to_string());
-        let serve = async {
-            let (mut socket, _) = listener.accept().await.expect("someone asks");
-            let mut asked = [0; 128];
-            let length = socket.read(&mut asked).await.expect("reads");
-            assert!(asked[..length].starts_with(b"GET /metrics HTTP/1.0\r\n"));
-            let answer = "HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\n\
-                          # TYPE process_resident_memory_bytes gauge\n\
-                          process_resident_memory_bytes 52428800\n\
-                          process_open_fds_of_others 9\n\
-                          process_open_fds 41\n\
-                          process_start_time_seconds 1790000000\n# EOF\n";
-            socket.write_all(answer.as_bytes()).await.expect("writes");
-        };
-        let (seen, ()) = tokio::join!(metrics.look(), serve);
-        let seen = seen.expect("both are there");
-        assert_eq!((seen.resident, seen.descriptors, seen.started), (52_428_800.0, 41.0, Some(1.79e9)));
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::measures::{self, Measures};
-use super::server_metrics::{DESCRIPTORS_GROWN, Growth, RESIDENT_SLOPE, ServerMetrics};
+use super::server_metrics::{self, ServerMetrics};
 use super::watch::{Noticed, Watch, own_cpu_s, sum_of_codes};
 use crate::config::{BadKind, Driver, LoadError, RunConfig};
 use crate::drive::goose::{Others, attack, cancel};
@@ -143,21 +143,10 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
     for interval in &mut result.intervals {
         health::look_again(interval, config.linger);
     }
-    let growth = match (&server, fleet.start()) {
-        (Some(server), Some(start)) => server.growth(start.at, result.elapsed, &config),
-        (Some(_), None) => Err("the schedule never began".to_owned()),
-        (None, _) => Err("the gateway was not asked: give its operator listener, --operate HOST:PORT".to_owned()),
-    };
-    match growth {
-        Ok(Growth { mib_per_hour, descriptors }) => {
-            result.measures.insert(RESIDENT_SLOPE.to_owned(), mib_per_hour);
-            result.measures.insert(DESCRIPTORS_GROWN.to_owned(), descriptors);
-        }
-        Err(why) => {
-            let both = [RESIDENT_SLOPE, DESCRIPTORS_GROWN].map(|name| (name.to_owned(), why.clone()));
-            result.unmeasured.extend(both);
-        }
+    if let Some(server) = &server {
+        server.look_last().await;
     }
+    server_metrics::tell(server.as_ref(), fleet.start().map(|start| start.at), &mut result);
     let missing = fleet.roll_call().missing();
     if missing > 0 {
         result.measures.insert(PANICKED.to_owned(), missing as f64);
@@ -284,6 +273,7 @@ fn assemble(fleet: &Fleet, config: &RunConfig, noticed: Noticed, closed_loop: Op
         problems: collected.problems.clone(),
         phases: phases.collect(),
         intervals: collected.intervals.clone(),
+        gateways: Vec::new(),
         usage: Usage {
             cpu_s,
             resident: noticed.resident,

@@ -38,6 +38,7 @@ pub(crate) fn result(seconds: u32, warm_up: u32) -> RunResult {
         problems: BTreeMap::new(),
         phases: Vec::new(),
         intervals: (0..seconds).map(|at| Interval { at, width: 1, ..Interval::default() }).collect(),
+        gateways: Vec::new(),
         usage: Usage::default(),
         measures: BTreeMap::new(),
         unmeasured: BTreeMap::new(),

@@ -9,7 +9,8 @@ use headgate_loadtest::config::{
     Action, Apps, Connections, Deed, Driver, PhasePlan, Profile, Retry, RunConfig, Transport,
 };
 use headgate_loadtest::result::{
-    ClosedLoop, Environment, HealthState, Phase, RunResult, Series, Shard, SloResult, Usage, Verdict, Verification,
+    ClosedLoop, Environment, Gateway, HealthState, Look, MOST_LOOKS, Phase, RunResult, Series, Shard, SloResult, Usage,
+    Verdict, Verification,
 };
 use headgate_loadtest::{Ledger, Model};
 
@@ -46,6 +47,7 @@ pub(crate) fn stalled() -> RunResult {
     });
     result.closed_loop =
         Some(ClosedLoop { users: 64, calls: 66_448, p50_us: 2_400, p99_us: 29_000, max_us: 2_966_000 });
+    result.gateways = vec![gateway(&result, 1, 1.0)];
     result.config.actions = vec![Action { at: Duration::from_secs(30), deed: Deed::DropConnections { share: 0.25 } }];
     result
 }
@@ -62,12 +64,43 @@ pub(crate) fn hour() -> RunResult {
     let mut result =
         run(&Shape { stall: Some((1_800.0, 1_803.0)), saturated: Some((2_500, 2_503)), ..Shape::launch(3_600) });
     result.verdict = Verdict::Pass;
+    result.gateways = vec![gateway(&result, 1, 1.0)];
     result
 }
 
-/// Eight hours in intervals of 8 s.
+/// Eight hours in intervals of 8 s, at a gateway that leaks.
 pub(crate) fn soak() -> RunResult {
-    run(&Shape { width: 8, late: true, ..Shape::launch(28_800) })
+    let mut result = run(&Shape { width: 8, late: true, ..Shape::launch(28_800) });
+    result.gateways = vec![gateway(&result, 1, 1.0)];
+    result
+}
+
+/// What is seen of a gateway that takes a share of the run: its caches fill, it leaks a little, and it answers everything.
+fn gateway(run: &RunResult, shard: u32, share: f64) -> Gateway {
+    let of = |events: u64| (events as f64 * share) as u64;
+    let intervals = run.intervals.iter().filter(|one| one.at.is_multiple_of(5) || one.width > 5);
+    let mut looks: Vec<Look> = intervals
+        .map(|one| {
+            let fills = 60.0 * (1.0 - (-f64::from(one.at) / 600.0).exp()) + f64::from(one.at) / 900.0;
+            // A second's events take some milliseconds each.
+            let waits = of(one.in_flight + one.accepted / 400 / u64::from(one.width));
+            Look {
+                at_s: one.at,
+                resident_bytes: ((48.0 + fills * share) * 1_048_576.0) as u64,
+                descriptors: 38 + of(one.connections) + u64::from(one.at / 1_200),
+                tasks: Some(61 + 3 * of(one.connections)),
+                unsettled: Some(waits),
+                in_flight_bytes: Some(waits * 340),
+            }
+        })
+        .collect();
+    let end = looks.last().copied().unwrap_or_default();
+    let ends = run.elapsed.as_secs() as u32 + 1;
+    looks.push(Look { at_s: ends, unsettled: Some(0), in_flight_bytes: Some(0), ..end });
+    let mut gateway =
+        Gateway { shard, operate: format!("10.0.0.{shard}:9090"), started_s: Some(1.789e9 + f64::from(shard)), looks };
+    gateway.thin(MOST_LOOKS);
+    gateway
 }
 
 /// A run that was ended before anything was answered.
@@ -131,6 +164,14 @@ pub(crate) fn merged() -> RunResult {
     };
     result.shards = vec![shard(1, Verdict::Pass), shard(2, Verdict::Invalid)];
     result.verdict = Verdict::Invalid;
+    result.gateways = vec![gateway(&result, 1, 0.4), gateway(&result, 2, 0.6)];
+    result
+}
+
+/// Eight parts, each of which looked at a gateway of its own; one of them takes more than its share.
+pub(crate) fn many_gateways() -> RunResult {
+    let mut result = run(&Shape::launch(30));
+    result.gateways = (1..=8).map(|shard| gateway(&result, shard, f64::from(shard) / 36.0)).collect();
     result
 }
 

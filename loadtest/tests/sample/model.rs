@@ -236,6 +236,7 @@ fn finish(shape: &Shape, mut intervals: Vec<Interval>, classes: BTreeMap<String,
         problems: BTreeMap::new(),
         phases: super::phases(shape.seconds),
         intervals,
+        gateways: Vec::new(),
         usage: Usage {
             cpu_s,
             resident: 53 << 20,

@@ -4,13 +4,27 @@ use crate::browser::Browser;
 
 use super::House;
 
-/// Every plot that a run without a fault has something to show in.
-const PLOTS: [&str; 7] = ["latency", "heat", "events", "flight", "online", "lag", "spectrum"];
+/// Every plot that a run without a fault has something to show in, and those of the gateway that it asked.
+const PLOTS: [&str; 12] = [
+    "latency",
+    "heat",
+    "events",
+    "flight",
+    "online",
+    "lag",
+    "spectrum",
+    "memory",
+    "descriptors",
+    "tasks",
+    "unsettled",
+    "budget",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_of_a_real_run_draws_every_plot_and_asks_for_nothing_else() {
     let house = House::new().await;
-    let ended = house.load(&["--run-time", "5", "--allow-invalid"]).ended().await;
+    let operate = house.gateway.operate_address().to_string();
+    let ended = house.load(&["--run-time", "5", "--allow-invalid", "--operate", &operate]).ended().await;
     let _ = ended.result(0);
     let file = ended.file("report.html");
     let look = tokio::task::spawn_blocking(move || {

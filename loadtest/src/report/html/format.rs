@@ -76,14 +76,19 @@ pub(super) fn span(seconds: f64) -> String {
 
 /// Bytes: `38.0 B`, `371 MiB`.
 pub(super) fn bytes(value: f64) -> String {
-    let mut scaled = value;
-    for unit in ["B", "KiB", "MiB"] {
-        if scaled.abs() < 1_024.0 {
-            return if unit == "B" && scaled.fract() != 0.0 { format!("{scaled:.1} B") } else { digits(scaled, unit) };
-        }
-        scaled /= 1_024.0;
+    let (size, unit) = byte_unit(value.abs());
+    let scaled = value / size;
+    if unit == "B" && scaled.fract() != 0.0 { format!("{scaled:.1} B") } else { digits(scaled, unit) }
+}
+
+/// The unit that fits so many bytes: its size and its name.
+pub(super) fn byte_unit(bytes: f64) -> (f64, &'static str) {
+    match bytes {
+        _ if bytes < 1_024.0 => (1.0, "B"),
+        _ if bytes < 1_048_576.0 => (1_024.0, "KiB"),
+        _ if bytes < 1_073_741_824.0 => (1_048_576.0, "MiB"),
+        _ => (1_073_741_824.0, "GiB"),
     }
-    digits(scaled, "GiB")
 }
 
 fn digits(value: f64, unit: &str) -> String {

@@ -2,11 +2,12 @@
 //!
 //! Every text of a result is escaped, and the page's own policy lets a browser run the page's one script and nothing
 //! else, whatever stands in a result. Sections follow the order in which people look: what is the verdict, why, how
-//! much, what happened when, where has every event gone, what was set.
+//! much, what happened when, what did the gateway take for it, where has every event gone, what was set.
 
 mod axis;
 mod compared;
 mod format;
+mod gateway;
 mod headline;
 mod judged;
 mod ledger;
@@ -43,6 +44,7 @@ pub fn html(run: &RunResult, compared: &[RunResult]) -> String {
         (judged::slos(run))
         @if !compared.is_empty() { (compared::compared(run, compared, &mut data)) }
         (plots::plots(run, &timeline, &mut data))
+        (gateway::gateway(run, &timeline, &mut data))
         (table::phases(run))
         (table::classes(run))
         (table::latencies(run))

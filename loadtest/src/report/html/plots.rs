@@ -63,7 +63,7 @@ impl Plotter<'_> {
             of("max", "max", |ack| ack.max().as_micros() as f64),
         ];
         let scale = Scale::log(Unit::Time, series.iter().flat_map(|series| series.values.iter().flatten().copied()));
-        let chart = self.chart("latency", "Latency percentiles over time", 280, scale, series);
+        let chart = chart(self.axis, "latency", "Latency percentiles over time", 280, scale, series);
         let says = "From the instant at which a batch was to leave to its answer, once for each event, on a log axis. \
                     Waiting counts in the second in which the batch was to leave.";
         figure("latencies", "Latency", says, true, &[chart.draw(data)])
@@ -89,7 +89,7 @@ impl Plotter<'_> {
             .chain(happened.map(|one| self.rate(one, true)))
             .collect();
         let scale = Scale::linear(Unit::Count, highest(&series));
-        let chart = self.chart("events", "Events a second", 220, scale, series);
+        let chart = chart(self.axis, "events", "Events a second", 220, scale, series);
         let says = "Planned by the profile, offered by the players, accepted by the gateway.";
         figure("rates", "Events/s", says, false, &[chart.draw(data)])
     }
@@ -128,7 +128,7 @@ impl Plotter<'_> {
         }
         let highest = self.timeline.each(|point| point.rate(|one| errors(&one.codes) as f64));
         let scale = Scale::linear(Unit::Count, highest.into_iter().flatten().fold(0.0, f64::max));
-        let mut chart = self.chart("codes", "Errors a second by gRPC code", 220, scale, series);
+        let mut chart = chart(self.axis, "codes", "Errors a second by gRPC code", 220, scale, series);
         chart.style = Style::Stack;
         chart.empty = "No batch was answered with an error.";
         figure(
@@ -148,7 +148,7 @@ impl Plotter<'_> {
             seldom: false,
         }];
         let scale = Scale::linear(Unit::Count, highest(&series));
-        let chart = self.chart("flight", "Events in flight", 220, scale, series);
+        let chart = chart(self.axis, "flight", "Events in flight", 220, scale, series);
         figure(
             "in-flight",
             "In flight",
@@ -170,7 +170,7 @@ impl Plotter<'_> {
             one("planned", "plan", |point| point.of.planned_online),
         ];
         let scale = Scale::linear(Unit::Count, highest(&series));
-        let chart = self.chart("online", "Players online against the plan", 220, scale, series);
+        let chart = chart(self.axis, "online", "Players online against the plan", 220, scale, series);
         figure("players", "Players online", "Concurrent players against the profile.", false, &[chart.draw(data)])
     }
 
@@ -202,26 +202,27 @@ impl Plotter<'_> {
             ("cores", "Cores used and waited for", core_scale, cores),
             ("shares", "Shares of a second", Scale::linear(Unit::Share, 1.0), shares),
         ] {
-            let mut chart = self.chart(id, title, 76, scale, series);
+            let mut chart = chart(self.axis, id, title, 76, scale, series);
             chart.heading = Some(title);
             charts.push(chart.draw(data));
         }
         let says = "Whether the load tester itself kept up.";
         figure("health", "Load tester", says, false, &charts)
     }
+}
 
-    fn chart<'a>(
-        &'a self,
-        id: &'static str,
-        title: &'a str,
-        height: u32,
-        scale: Scale,
-        series: Vec<Series>,
-    ) -> Chart<'a> {
-        let empty = "Nothing was measured.";
-        let style = Style::Lines;
-        Chart { id, title, heading: None, height, axis: self.axis, scale, style, series, spots: Vec::new(), empty }
-    }
+/// A chart of lines.
+pub(super) fn chart<'a>(
+    axis: &'a Axis,
+    id: &'static str,
+    title: &'a str,
+    height: u32,
+    scale: Scale,
+    series: Vec<Series>,
+) -> Chart<'a> {
+    let empty = "Nothing was measured.";
+    let style = Style::Lines;
+    Chart { id, title, heading: None, height, axis, scale, style, series, spots: Vec::new(), empty }
 }
 
 /// A percentile in microseconds.

@@ -11,6 +11,10 @@
   const units = {
     time: (us) => (us < 1e3 ? `${us} µs` : us < 1e6 ? `${fixed(us / 1e3)} ms` : `${fixed(us / 1e6)} s`),
     count: (value) => (value >= 100 || value === Math.round(value) ? grouped(value) : fixed(value)),
+    bytes: (value) => {
+      const power = Math.min(3, Math.floor(Math.log2(Math.max(1, value)) / 10));
+      return power === 0 ? `${value} B` : `${fixed(value / 1024 ** power)} ${["", "KiB", "MiB", "GiB"][power]}`;
+    },
     share: (value) => `${(value * 100).toFixed(1)} %`,
   };
   const clock = (second) => {

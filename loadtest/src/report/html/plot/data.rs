@@ -79,6 +79,9 @@ impl Data {
 fn rounded(values: Vec<Option<f64>>, unit: Unit) -> Vec<Option<f64>> {
     let round = |value: f64| match unit {
         Unit::Time => value.round(),
+        // Megabytes and more, and to the kibibyte.
+        Unit::Bytes if value >= 1_048_576.0 => (value / 1_024.0).round() * 1_024.0,
+        Unit::Bytes => value.round(),
         Unit::Count if value >= 100.0 => value.round(),
         Unit::Count => (value * 100.0).round() / 100.0,
         Unit::Share => (value * 1e4).round() / 1e4,

@@ -11,6 +11,8 @@ pub(in super::super) enum Unit {
     Count,
     /// A share of 0 to 1.
     Share,
+    /// Bytes, marked at round KiB, MiB or GiB.
+    Bytes,
 }
 
 impl Unit {
@@ -20,17 +22,22 @@ impl Unit {
             Self::Time => "time",
             Self::Count => "count",
             Self::Share => "share",
+            Self::Bytes => "bytes",
         }
     }
 
-    fn tick(self, value: f64) -> String {
+    /// Bytes are counted in units of this size and name.
+    fn tick(self, value: f64, (size, name): (f64, &str)) -> String {
         match self {
             Self::Time => format::micros_short(value),
             Self::Count => format::short(value),
             Self::Share => format!("{:.0} %", value * 100.0),
+            Self::Bytes => format!("{} {name}", format::short(value / size)),
         }
     }
 }
+
+const ONES: (f64, &str) = (1.0, "");
 
 /// A vertical axis.
 #[derive(Clone, Copy)]
@@ -38,6 +45,10 @@ pub(in super::super) struct Scale {
     unit: Unit,
     low: f64,
     top: f64,
+    /// Between the marks of a linear axis.
+    step: f64,
+    /// What bytes are counted in along it: the size and the name.
+    counted_in: (f64, &'static str),
     log: bool,
 }
 
@@ -54,8 +65,9 @@ impl Scale {
     /// From zero to a round value at or above the highest.
     pub(in super::super) fn linear(unit: Unit, highest: f64) -> Self {
         let highest = if highest.is_finite() && highest > 0.0 { highest } else { 1.0 };
-        let step = nice_step(highest);
-        Self { unit, low: 0.0, top: (highest / step).ceil() * step, log: false }
+        let counted_in = if unit == Unit::Bytes { format::byte_unit(highest) } else { ONES };
+        let step = nice_step(highest / counted_in.0) * counted_in.0;
+        Self { unit, low: 0.0, top: (highest / step).ceil() * step, step, counted_in, log: false }
     }
 
     /// From a round value at or below the lowest to one at or above the highest; at least a factor of ten apart.
@@ -73,7 +85,7 @@ impl Scale {
             // Over several decades only these get a mark: the ends too.
             (low, top) = (10_f64.powf(low.log10().floor()), 10_f64.powf((top * 0.999).log10().ceil()));
         }
-        Self { unit, low, top, log: true }
+        Self { unit, low, top, step: 0.0, counted_in: ONES, log: true }
     }
 
     pub(super) fn unit(&self) -> Unit {
@@ -97,12 +109,13 @@ impl Scale {
 
     pub(super) fn ticks(&self, height: f64) -> Vec<Tick> {
         let values = if self.log { self.log_values(height) } else { self.linear_values(height) };
-        let tick = |value| Tick { place: self.place(value), label: self.unit.tick(value), narrow: true };
+        let tick =
+            |value| Tick { place: self.place(value), label: self.unit.tick(value, self.counted_in), narrow: true };
         values.into_iter().map(tick).collect()
     }
 
     fn linear_values(&self, height: f64) -> Vec<f64> {
-        let step = if height < 100.0 { self.top / 2.0 } else { nice_step(self.top) };
+        let step = if height < 100.0 { self.top / 2.0 } else { self.step };
         (0..=(self.top / step).round() as u32).map(|mark| f64::from(mark) * step).collect()
     }
 
@@ -203,6 +216,10 @@ mod tests {
         assert_eq!(labels(&log.ticks(100.0)), ["1 ms", "10 ms", "100 ms", "1 s"]);
         assert_eq!((log.place(1_000.0), log.place(5_000_000.0), log.place(0.0)), (0.0, 1.0, 0.0));
         assert_eq!(labels(&Scale::log(Unit::Time, [300.0, 400.0]).ticks(200.0)), ["200 µs", "500 µs", "1 ms", "2 ms"]);
+        let bytes = |highest: f64| Scale::linear(Unit::Bytes, highest * 1_048_576.0).ticks(200.0);
+        assert_eq!(labels(&bytes(93.0)), ["0 MiB", "20 MiB", "40 MiB", "60 MiB", "80 MiB", "100 MiB"]);
+        assert_eq!(labels(&bytes(1_020.0))[5..], ["1 k MiB", "1.2 k MiB"]);
+        assert_eq!(labels(&bytes(1_500.0)), ["0 GiB", "0.5 GiB", "1 GiB", "1.5 GiB"]);
         assert_eq!(labels(&Scale::linear(Unit::Count, 0.0).ticks(60.0)), ["0", "0.5", "1"]);
         assert_eq!(labels(&time_ticks(40.0)), ["0", "5 s", "10 s", "15 s", "20 s", "25 s", "30 s", "35 s", "40 s"]);
         assert_eq!(labels(&time_ticks(28_800.0)), ["0", "1 h", "2 h", "3 h", "4 h", "5 h", "6 h", "7 h", "8 h"]);
