@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::SLACK;
 use super::fleet::{Fleet, Manner, Shape};
 use super::house::House;
 use super::samples::{Sample, quantile};
@@ -65,12 +66,11 @@ pub struct Overload {
 }
 
 impl Overload {
-    /// What of it does not keep to the bars that hold on any machine, however busy: memory, of which it may take `slack`
-    /// bytes beside the budget, and hints.
+    /// What of it does not keep to the bars that hold on any machine, however busy: memory and hints.
     #[must_use]
-    pub fn breaches(&self, slack: u64) -> Vec<String> {
+    pub fn breaches(&self) -> Vec<String> {
         let mut breaches = Vec::new();
-        let bound = self.budget + slack;
+        let bound = self.budget + SLACK;
         if self.grown > bound {
             let [grown, bound] = [self.grown, bound].map(|bytes| bytes >> 20);
             breaches.push(format!("{}: memory grew by {grown} MiB, more than {bound}", self.name));

@@ -110,7 +110,7 @@ async fn overload(arguments: &Arguments) -> ExitCode {
         if "throttled Kinesis".contains(&arguments.only) {
             let found = case::overload("throttled Kinesis", &house, &fleets, &[], peak, 2.0 * peak, &times).await;
             print(&found);
-            breaches.extend(found.breaches(SLACK).into_iter().chain(found.timed_breaches(true)));
+            breaches.extend(found.breaches().into_iter().chain(found.timed_breaches(true)));
         }
         if "slow readers".contains(&arguments.only) {
             house.slow_down(SLOW);
@@ -118,7 +118,7 @@ async fn overload(arguments: &Arguments) -> ExitCode {
             let slow = case::slow_readers(&house, SLOW_STREAMS, connections).await;
             let found = case::overload("slow readers", &house, &fleets, &slow, peak, 2.0 * peak, &times).await;
             print(&found);
-            breaches.extend(found.breaches(SLACK));
+            breaches.extend(found.breaches());
             leave(slow).await;
         }
         leave(fleets).await;
@@ -134,7 +134,7 @@ async fn overload(arguments: &Arguments) -> ExitCode {
         house.settle().await;
         let found = case::overload(name, &house, &fleets, &[], peak, 2.0 * peak, &times).await;
         print(&found);
-        breaches.extend(found.breaches(SLACK));
+        breaches.extend(found.breaches());
         // A core that is busy refuses nothing: clients' windows fill up. How much a disk takes changes by itself.
         if destination == Destination::Discard {
             breaches.extend(found.timed_breaches(false));
