@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{BatchSize, criterion_group, criterion_main};
+use criterion::{BatchSize, Throughput, criterion_group, criterion_main};
 use headgate::admission::app::{App, Apps};
 use headgate::admission::budget::Permit;
 use headgate::admission::key::{ApiKey, KeyHash};
@@ -33,6 +33,7 @@ use headgate::registry::{self, Application};
 use headgate_benches::cpu::thread_time;
 use headgate_benches::events::Sample;
 use headgate_benches::load::{Batches, Call, Case};
+use headgate_proto::aggregate::seal_each;
 use headgate_proto::record::{EventFields, RecordTail, write_record};
 use headgate_proto::v1::{Event, StreamEventsRequest};
 use prost::Message;
@@ -44,6 +45,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SAMPLES: usize = 256;
 const BUCKET: usize = 256 << 10;
+const UNIT: usize = 25_000;
 const STREAMS_OF_100: Case = Case::new(Call::Stream, 100);
 const PREFIX: usize = 5;
 
@@ -172,6 +174,14 @@ fn writing(c: &mut Criterion) {
             write_record(&mut bucket, &fields, &tail);
         });
     });
+    let user_records = vec![b'x'; UNIT];
+    for together in [1, 4, 8, 16] {
+        let records = vec![(&user_records[..], 1_u128 << 127); together];
+        group.throughput(Throughput::Bytes((UNIT * together) as u64));
+        group.bench_function(format!("seal {together} records of 25,000 bytes"), |b| {
+            b.iter(|| seal_each(black_box(&records)));
+        });
+    }
     group.finish();
 }
 

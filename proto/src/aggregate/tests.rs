@@ -1,3 +1,5 @@
+use md5::{Digest as _, Md5};
+
 use super::*;
 
 const HASH_KEY: u128 = 255_211_775_190_703_847_597_530_955_573_826_158_592;
@@ -36,6 +38,15 @@ fn what_is_sealed_is_read_back_under_the_shared_keys() {
         assert!(read.iter().all(|record| record.partition_key == "a"));
         assert!(read.iter().all(|record| record.explicit_hash_key == Some(&digits)));
     }
+}
+
+#[test]
+fn records_that_are_sealed_together_are_as_each_by_itself() {
+    let framed: Vec<Vec<u8>> = (0..40).map(|len| framed(&vec![&[b'x'; 99][..]; len * len])).collect();
+    let records: Vec<(&[u8], u128)> =
+        framed.iter().map(Vec::as_slice).zip((0..).map(|key| u128::MAX / 40 * key)).collect();
+    let each: Vec<Vec<u8>> = records.iter().map(|(record, hash_key)| seal(record, *hash_key)).collect();
+    assert_eq!(seal_each(&records), each);
 }
 
 #[test]

@@ -31,7 +31,7 @@ use headgate_proto::aggregate;
 use tokio::sync::{Notify, watch};
 
 use self::counts::Counts;
-use self::dispatch::{Call, Dispatcher, NotNow, Step};
+use self::dispatch::{Call, CallRecord, Dispatcher, NotNow, Step};
 use self::wire::{CallError, CallFailure, Describe, Entry, StreamDescription, StreamMode, Wire};
 use super::{Destination, Health};
 use crate::clock::Clock;
@@ -246,14 +246,7 @@ impl Sender {
         // Whatever happens to this task, its records are accounted for.
         let mut answer = Answer { sender: &self, call: id, given: false };
         self.counts.records_a_call.observe(records.len() as f64);
-        let seal = |record: dispatch::CallRecord| Entry {
-            data: match (record.sealed, record.hash_key) {
-                (true, hash_key) => Bytes::from(aggregate::seal(&record.payload, hash_key.unwrap_or(0))),
-                (false, _) => record.payload,
-            },
-            hash_key: record.hash_key,
-        };
-        let entries: Vec<Entry> = records.into_iter().map(seal).collect();
+        let entries = sealed(records);
         let started = self.clock.now();
         let results = self.wire.put(entries, timeout).await;
         self.counts.put_seconds.observe((self.clock.now() - started).as_secs_f64());
@@ -268,6 +261,21 @@ impl Sender {
         let _ = self.take_step(|books| books.answered(call, results, self.clock.now()));
         self.changed.notify_one();
     }
+}
+
+/// Puts records in their envelopes, those of a call together.
+fn sealed(records: Vec<CallRecord>) -> Vec<Entry> {
+    let open: Vec<(&[u8], u128)> = records
+        .iter()
+        .filter(|record| record.sealed)
+        .map(|record| (&record.payload[..], record.hash_key.unwrap_or(0)))
+        .collect();
+    let mut sealed = aggregate::seal_each(&open).into_iter();
+    let entry = |record: CallRecord| {
+        let envelope = if record.sealed { sealed.next() } else { None };
+        Entry { data: envelope.map_or(record.payload, Bytes::from), hash_key: record.hash_key }
+    };
+    records.into_iter().map(entry).collect()
 }
 
 /// A step that is being done; also one that panics has an end.
