@@ -1,7 +1,10 @@
 //! Checks that bytes are one JSON object (RFC 8259) without building it and without allocating.
 //!
-//! A hand-written check because this is the largest step of the hot path: it looks at each byte once, eight at a time
-//! inside strings, and keeps its nesting in a bit set. UTF-8 is checked beforehand by the caller.
+//! A hand-written check because this is the largest step of the hot path. Where the machine can, 64 bytes are looked at at
+//! once ([`blocks`]); what is not taken there is looked at a byte at a time, eight inside strings, which also tells what is
+//! wrong. UTF-8 is checked beforehand by the caller.
+
+mod blocks;
 
 /// What a valid object looks like, as far as it matters to whoever writes it down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +30,24 @@ pub enum Fault {
 /// The deepest nesting that can be asked for.
 pub const MAX_DEPTH: u32 = 512;
 
+/// Shorter objects are checked as fast a byte at a time.
+const WORTH_BLOCKS: usize = 24;
+
 /// Checks one object with nothing but white space around it. `max_depth` counts the object itself and is at most
 /// [`MAX_DEPTH`].
 ///
 /// # Errors
 /// [`Fault`] with the first thing that is wrong.
 pub fn check_object(input: &[u8], max_depth: u32) -> Result<Object, Fault> {
+    if input.len() >= WORTH_BLOCKS
+        && let Some(object) = blocks::accept(input, max_depth)
+    {
+        return Ok(object);
+    }
+    check_bytewise(input, max_depth)
+}
+
+fn check_bytewise(input: &[u8], max_depth: u32) -> Result<Object, Fault> {
     let mut checker =
         Checker { input, at: 0, line_breaks: false, depth: 0, max_depth: max_depth.min(MAX_DEPTH), objects: [0; 8] };
     checker.skip_white_space();

@@ -1,0 +1,118 @@
+use super::*;
+use crate::event::json::check_bytewise;
+
+const OBJECT: &str = r#"{"player_id":"p_1","at":[1,20.5,-3,{"x":0,"y":-0.25}],"ok":true,"none":null,"off":false,"said":"a \"b\" \\ \u00e9","e":{},"l":[ ]}"#;
+
+/// What each way that this machine has says.
+fn every_way(input: &[u8], max_depth: u32) -> Vec<Option<Object>> {
+    let mut said = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("pclmulqdq") {
+        if is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the machine has it.
+            said.push(unsafe { avx512::accept(input, max_depth) });
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the machine has it.
+            said.push(unsafe { avx2::accept(input, max_depth) });
+        }
+    }
+    said
+}
+
+/// Each way takes just what is taken a byte at a time. Numbers with an exponent it may leave.
+fn check(input: &[u8]) {
+    let bytewise = check_bytewise(input, 64).ok();
+    let may_leave = input.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    for said in every_way(input, 64) {
+        assert!(said == bytewise || said.is_none() && may_leave, "{said:?} {}", String::from_utf8_lossy(input));
+    }
+}
+
+/// The same numbers each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+#[test]
+fn what_is_taken_a_byte_at_a_time_is_taken() {
+    let object = Object { has_line_breaks: false };
+    assert!(every_way(OBJECT.as_bytes(), 64).iter().all(|said| *said == Some(object)));
+    assert!(every_way(b"{\"a\":1e5}", 64).iter().all(Option::is_none), "exponents are not known here");
+}
+
+/// So that every token lies across the end of a block once, and so does what is wrong with it.
+#[test]
+fn it_does_not_matter_where_blocks_end() {
+    for shift in 0..BLOCK {
+        let white: Vec<u8> = (0..shift).map(|place| b" \t\r\n"[place % 4]).collect();
+        let shifted = [&white, OBJECT.as_bytes()].concat();
+        check(&shifted);
+        for at in shift..shifted.len() {
+            for byte in
+                [b'"', b'\\', b'{', b'}', b'[', b']', b':', b',', b' ', b'0', b'7', b'.', b'-', b'x', 0x1f, 0xc3]
+            {
+                let mut changed = shifted.clone();
+                changed[at] = byte;
+                check(&changed);
+            }
+            let mut cut = shifted.clone();
+            cut.remove(at);
+            check(&cut);
+            check(&shifted[..at]);
+        }
+    }
+}
+
+#[test]
+fn white_space_may_stand_between_tokens_and_nowhere_else() {
+    for at in 0..=OBJECT.len() {
+        for count in [1, 63, 64, 65, 130] {
+            let white = " \n".repeat(count).into_bytes();
+            check(&[&OBJECT.as_bytes()[..at], &white[..count], &OBJECT.as_bytes()[at..]].concat());
+        }
+    }
+}
+
+#[test]
+fn tokens_in_any_order_are_taken_only_where_they_may_stand() {
+    const TOKENS: [&str; 18] = [
+        "{", "}", "[", "]", ":", ",", "\"a\"", "\"\\n\"", "1", "0", "-0.5", "12", "true", "false", "null", " ", "\n",
+        "\"}{\"",
+    ];
+    let mut random = Random(1);
+    let mut taken = 0;
+    for _ in 0..60_000 {
+        let tokens = (0..random.below(12)).map(|_| TOKENS[random.below(TOKENS.len())]).collect::<String>();
+        let padding = " ".repeat(random.below(70));
+        let input = format!("{padding}{{{tokens}}}");
+        taken += usize::from(check_bytewise(input.as_bytes(), 64).is_ok());
+        check(input.as_bytes());
+    }
+    assert!(taken > 100, "{taken} of them are objects");
+}
+
+#[test]
+fn numbers_are_those_of_json() {
+    let mut random = Random(2);
+    for _ in 0..60_000 {
+        let number: String = (0..=random.below(6)).map(|_| char::from(b"0012-.."[random.below(7)])).collect();
+        let padding = "x".repeat(50 + random.below(20));
+        check(format!("{{\"{padding}\":{number}}}").as_bytes());
+        check(format!("{{\"{padding}\":[{number},{number}]}}").as_bytes());
+    }
+}
+
+#[test]
+fn nesting_is_bounded() {
+    for (levels, max_depth) in [(1, 1), (2, 1), (5, 5), (6, 5), (64, 64), (65, 65), (65, 512), (200, 512)] {
+        let nested = format!("{{\"a\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let expected = levels <= max_depth.min(MAX_DEPTH) as usize;
+        assert!(every_way(nested.as_bytes(), max_depth).iter().all(|said| said.is_some() == expected), "{levels}");
+    }
+}
