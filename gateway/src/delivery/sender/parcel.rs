@@ -1,5 +1,6 @@
 //! A bucket on its way: its bytes, the records that it is sent as, and what is known of them.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,8 @@ pub(super) struct Parcel {
     pub(super) record_bytes: usize,
     /// Records that it is sent as and that are not stored.
     pub(super) open: usize,
-    /// Records that were stored.
-    pub(super) stored: usize,
+    /// Where the records begin that were stored.
+    stored: BTreeSet<usize>,
     /// Records that are in a call.
     pub(super) in_flight: usize,
     /// A record of it may be stored without our knowing.
@@ -86,13 +87,46 @@ impl Parcel {
         };
         let open = pieces.len();
         let ambiguous = bucket.maybe_stored;
-        (Self { bucket, payload, record_bytes, open, stored: 0, in_flight: 0, ambiguous }, pieces)
+        (Self { bucket, payload, record_bytes, open, stored: BTreeSet::new(), in_flight: 0, ambiguous }, pieces)
     }
 
-    /// The bucket with its payload, for someone else to deliver.
+    /// A record of it was stored; whether that was the last one.
+    pub(super) fn piece_stored(&mut self, piece: &Piece) -> bool {
+        self.stored.insert(piece.range.start);
+        self.open -= 1;
+        self.open == 0
+    }
+
+    /// It has all its time before it again.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        let time = self.bucket.deadline.saturating_duration_since(self.bucket.opened_at);
+        self.bucket.opened_at = now;
+        self.bucket.deadline = now + time;
+    }
+
+    /// The bucket with what is not known to be stored of it, for someone else to deliver.
     pub(super) fn into_bucket(self) -> ClosedBucket {
         let maybe_stored = self.maybe_stored();
-        ClosedBucket { payload: self.payload.into(), maybe_stored, ..self.bucket }
+        let (payload, events) = match self.stored.is_empty() {
+            true => (self.payload.into(), self.bucket.events),
+            false => self.rest(),
+        };
+        ClosedBucket { payload, events, maybe_stored, ..self.bucket }
+    }
+
+    fn rest(&self) -> (Vec<u8>, u32) {
+        let (mut rest, mut events) = (Vec::with_capacity(self.payload.len()), 0);
+        for range in ranges_of(&self.payload, self.bucket.format) {
+            if self.stored.contains(&range.start) {
+                continue;
+            }
+            if self.bucket.format == Format::Aggregate {
+                aggregate::begin_user_record(&mut rest, range.len());
+            }
+            rest.extend_from_slice(&self.payload[range]);
+            events += 1;
+        }
+        (rest, events)
     }
 
     /// What can be said of it when it is given up.
@@ -101,7 +135,7 @@ impl Parcel {
     }
 
     fn maybe_stored(&self) -> bool {
-        self.ambiguous || self.stored > 0 || self.in_flight > 0
+        self.ambiguous || !self.stored.is_empty() || self.in_flight > 0
     }
 
     /// The records that an aggregated record of it would have held.

@@ -1,6 +1,7 @@
 //! The promises of the sender's books, with answers that the test gives.
 
 mod overload;
+mod partly;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -105,8 +105,9 @@ fn shards(draw: &mut Draw, _: &HousePlan) -> Fault {
     }
 }
 
-fn disk(draw: &mut Draw, _: &HousePlan) -> Fault {
-    match draw.within(0..=4) {
+fn disk(draw: &mut Draw, house: &HousePlan) -> Fault {
+    // Only the lake renames.
+    match draw.within(0..=if house.streams() { 3 } else { 4 }) {
         0 => Fault::DiskFull { bytes: draw.within(0..=100_000) },
         1 => Fault::WritesFail,
         2 => Fault::SyncFails { nth: draw.within(1..=5) },

@@ -141,8 +141,7 @@ impl Dispatcher {
     fn stored(&mut self, record: &Sent, now: Instant, step: &mut Step) {
         let id = record.piece.parcel;
         let Some(parcel) = self.parcels.get_mut(&id) else { return };
-        parcel.open -= 1;
-        parcel.stored += 1;
+        let all_stored = parcel.piece_stored(&record.piece);
         let whole = record.piece.range.len() == parcel.payload.len();
         step.notes.push(Note::Stored {
             wire: record.wire,
@@ -153,9 +152,7 @@ impl Dispatcher {
         if let Some(lane) = record.lane.and_then(|lane| self.lanes.get_mut(&lane)) {
             lane.not_before = None;
         }
-        if parcel.open == 0
-            && let Some(parcel) = self.remove(id)
-        {
+        if all_stored && let Some(parcel) = self.remove(id) {
             step.settled.push((parcel.bucket.ticket, Outcome::Stored));
         }
     }

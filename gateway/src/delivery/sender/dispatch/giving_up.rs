@@ -65,12 +65,24 @@ impl Dispatcher {
         while let Some((deadline, id)) = self.deadlines.first().copied()
             && deadline <= now
         {
-            self.expire_one(id, now, step);
+            self.out_of_time(id, now, step);
         }
         let due = |id: &&ParcelId| self.parcels.get(id).is_some_and(|parcel| parcel.in_flight == 0);
         let late = self.deadlines.iter().map(|(_, id)| id).take_while(|id| self.is_too_late(**id, now));
         for id in late.filter(due).copied().collect::<Vec<_>>() {
-            self.expire_one(id, now, step);
+            self.out_of_time(id, now, step);
+        }
+    }
+
+    /// Nobody waits for the verdict of a kept bucket. It goes on, or what is stored of it would be sent again with the rest.
+    fn out_of_time(&mut self, id: ParcelId, now: Instant, step: &mut Step) {
+        match self.parcels.get_mut(&id) {
+            Some(parcel) if parcel.bucket.kept && parcel.bucket.overflow.is_none() && !self.closing => {
+                self.deadlines.remove(&(parcel.deadline(), id));
+                parcel.begin_anew(now);
+                self.deadlines.insert((parcel.deadline(), id));
+            }
+            _ => self.expire_one(id, now, step),
         }
     }
 
