@@ -141,6 +141,7 @@ described! {
         Streams = "headgate_streams" [] "Open StreamEvents calls.";
         KeysCached = "headgate_keys_cached" [] "Keys in the cache.";
         DestinationUp = "headgate_destination_up" ["destination"] "1 while the destination takes events, or has too much to do to take more at the moment; 0 while it is down.";
+        DestinationOverloaded = "headgate_destination_overloaded" ["destination"] "1 while the destination works and has too much to do to take more at the moment: batches are refused with a hint.";
         LakeLogBytes = "headgate_lake_log_bytes" [] "Bytes in log segments not yet turned into Parquet.";
         LakeSegments = "headgate_lake_log_segments" [] "Log segments not yet turned into Parquet.";
         DeliveryCallsInFlight = "headgate_delivery_calls_in_flight" ["destination"] "Calls without an answer.";

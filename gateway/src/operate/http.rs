@@ -112,8 +112,10 @@ const INDEX: &str = "Headgate, operators' listener\n\n\
 
 async fn metrics(State(operated): State<Operated>) -> Response {
     for outlet in operated.routes.outlets() {
-        let up = !matches!(outlet.destination.health(), Health::Down { .. });
-        operated.metrics.gauge(Gauge::DestinationUp, &[outlet.destination.name()]).set(i64::from(up));
+        let (health, name) = (outlet.destination.health(), outlet.destination.name());
+        let (down, overloaded) = (matches!(health, Health::Down { .. }), matches!(health, Health::Overloaded { .. }));
+        operated.metrics.gauge(Gauge::DestinationUp, &[name]).set(i64::from(!down));
+        operated.metrics.gauge(Gauge::DestinationOverloaded, &[name]).set(i64::from(overloaded));
     }
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     operated.metrics.gauge(Gauge::Tasks, &[]).set(i64::try_from(tasks).unwrap_or(i64::MAX));

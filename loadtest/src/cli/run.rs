@@ -116,6 +116,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
     let Finished { mut result, trace, interrupted } = finished.map_err(|error| match error {
         RunError::Load(error @ LoadError::Panicked(_)) => Failure::internal(error),
         RunError::Load(error) => Failure::usage(error),
+        error @ RunError::GooseOption(_) => Failure::usage(error),
         error @ RunError::Goose(_) => Failure::internal(error),
     })?;
 

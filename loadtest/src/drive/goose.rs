@@ -12,6 +12,7 @@ use goose::config::GooseConfiguration;
 use goose::goose::{GooseUser, Scenario, Transaction, TransactionFunction};
 use goose::metrics::GooseMetrics;
 use goose::{GooseAttack, GooseError};
+use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -55,12 +56,36 @@ pub(crate) struct Others {
     pub(crate) bad: Vec<BadClient>,
 }
 
+/// Why Goose did not do it.
+#[derive(Debug, Error)]
+pub(crate) enum AttackError {
+    /// An option of Goose's can't be used.
+    #[error("{0}")]
+    Option(String),
+    /// Something else.
+    #[error(transparent)]
+    Other(GooseError),
+}
+
+impl From<GooseError> for AttackError {
+    fn from(error: GooseError) -> Self {
+        match error {
+            // In its own words it says only that there is one.
+            GooseError::InvalidOption { option, value, detail } => {
+                let words = [option.trim(), value.trim(), "can't be used:", detail.trim()];
+                Self::Option(words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
+            }
+            error => Self::Other(error),
+        }
+    }
+}
+
 /// Runs the fleet's servers, and these clients beside them, as Goose users.
 pub(crate) async fn attack(
     fleet: &Arc<Fleet>,
     configuration: GooseConfiguration,
     others: Others,
-) -> Result<Option<ClosedLoop>, GooseError> {
+) -> Result<Option<ClosedLoop>, AttackError> {
     let servers = fleet.roll_call().servers;
     let Others { closed_loop, bad } = others;
     let clients = closed_loop.len();
@@ -78,7 +103,7 @@ pub(crate) async fn attack(
         Ok(metrics) => metrics,
         // The rules that Goose was given are judged by us too, with everything else.
         Err(GooseError::ThresholdsFailed { metrics, .. }) => *metrics.0,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     Ok((clients > 0).then(|| closed_loop_figures(&metrics, clients)))
 }
@@ -255,4 +280,16 @@ fn closed_loop_figures(metrics: &GooseMetrics, users: usize) -> ClosedLoop {
     figures.p99_us = quantile(0.99);
     figures.max_us = request.raw_data.maximum_time_us;
     figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_can_not_be_used_is_named_with_the_reason() {
+        let (option, detail) = ("--output-dir".to_owned(), "it would hold nothing".to_owned());
+        let error = AttackError::from(GooseError::InvalidOption { option, value: String::new(), detail });
+        assert_eq!(error.to_string(), "--output-dir can't be used: it would hold nothing");
+    }
 }

@@ -13,7 +13,7 @@ use super::measures::{self, Measures};
 use super::server_metrics::{self, ServerMetrics};
 use super::watch::{Noticed, Watch, own_cpu_s, sum_of_codes};
 use crate::config::{BadKind, Driver, LoadError, RunConfig};
-use crate::drive::goose::{Others, attack, cancel};
+use crate::drive::goose::{AttackError, Others, attack, cancel};
 use crate::drive::{BadClient, ClosedLoopClient, Connector, Trace};
 use crate::health::{self, environment};
 use crate::load::{BAD, Begin, CLOSED_LOOP, Fleet, Secrets, epoch_now};
@@ -34,6 +34,9 @@ pub enum RunError {
     /// A setting can't be used.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// An option of Goose's can't be used.
+    #[error("goose: {0}")]
+    GooseOption(String),
     /// Goose can't be started, or failed.
     #[error("goose: {0}")]
     Goose(String),
@@ -100,7 +103,10 @@ pub async fn run(job: Job, mut each: impl FnMut(&Tick, &Latencies)) -> Result<Fi
 
     let driving = async {
         if by_goose {
-            attack(&fleet, goose, others).await.map_err(|error| RunError::Goose(error.to_string()))
+            attack(&fleet, goose, others).await.map_err(|error| match error {
+                AttackError::Option(words) => RunError::GooseOption(words),
+                AttackError::Other(error) => RunError::Goose(error.to_string()),
+            })
         } else {
             drive(&fleet, others).await;
             Ok(None)

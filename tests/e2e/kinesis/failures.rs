@@ -181,10 +181,15 @@ async fn throttling_of_every_shard_sheds_load_and_recovers() {
     let oracle = Arc::new(Oracle::new(seed, &[demo]));
     let load = Load::start(&oracle, &[target], &Shape::default(), seed);
     let start = Instant::now();
+    let mut overloaded = 0.0_f64;
     while start.elapsed() < Duration::from_secs(15) {
         assert!(house.gateway.resident_bytes() < 5 * (128 << 20));
+        let metrics = house.gateway.metrics().await;
+        assert_eq!(metrics.sum("headgate_destination_up", &[]), 1.0);
+        overloaded = overloaded.max(metrics.sum("headgate_destination_overloaded", &[]));
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    assert_eq!(overloaded, 1.0, "it was said that too much comes");
     let throttled = house.stand_in.tally().kinesis.failed_records.values().sum::<u64>();
     assert!(throttled > 0, "the shards take a fifth of what they say");
     house.stream.limit_shard(0, None);
