@@ -42,7 +42,7 @@ pub(super) async fn full_and_failing(run: Run) -> Figures {
         let _ = stage.rate(Duration::from_secs(1)).await;
     }
     Run::say("the power is cut");
-    stage.house.cut_power(1, None).await;
+    stage.house.cut_power(&stage.oracle, 1, None).await;
     let _ = stage.back_at(healthy).await;
     figures.tell("then a power cut");
     stage.close_torn(&mut figures).await;

@@ -16,6 +16,10 @@ pub(super) struct Entry {
     pub(super) rejections: u16,
     /// Times it was refused or to be sent again: answered as surely not stored.
     pub(super) refusals: u16,
+    // How often the gateway had been stopped when it was first sent.
+    stops_before: u32,
+    // The gateway was stopped between its first send and an acknowledgement.
+    across_a_stop: bool,
 }
 
 impl Entry {
@@ -25,9 +29,10 @@ impl Entry {
     }
 
     /// How often it may be in the lake. The sends that were acknowledged share one row: a client sends nothing again
-    /// that was acknowledged, and of sends that crossed the gateway's dedupe keeps one.
+    /// that was acknowledged, and of sends that crossed the gateway's dedupe keeps one. But that is a process's own: of
+    /// sends that crossed a stop, too, the gateway before it and the one after it may each have stored one.
     pub(super) fn most_rows(self) -> u16 {
-        self.unanswered() + self.acks.min(1)
+        self.unanswered() + if self.across_a_stop { self.acks } else { self.acks.min(1) }
     }
 }
 
@@ -36,6 +41,8 @@ impl Entry {
 pub(super) struct Books {
     pub(super) entries: Vec<Entry>,
     pub(super) bad_answers: Vec<String>,
+    /// How often the gateway was stopped.
+    pub(super) stops: u32,
     // By application.
     acknowledged: Vec<u64>,
 }
@@ -49,7 +56,14 @@ impl Books {
     }
 
     pub(super) fn sent(&mut self, batch: &Batch) {
-        batch.serials.iter().for_each(|serial| self.entry(*serial).sends += 1);
+        let stops = self.stops;
+        for serial in &batch.serials {
+            let entry = self.entry(*serial);
+            if entry.sends == 0 {
+                entry.stops_before = stops;
+            }
+            entry.sends += 1;
+        }
     }
 
     pub(super) fn refused(&mut self, batch: &Batch) {
@@ -90,13 +104,14 @@ impl Books {
 
     fn enter(&mut self, batch: &Batch, verdicts: &Verdicts, events: &Events) -> Option<Batch> {
         let mut again = Vec::new();
-        let mut acknowledged = 0;
+        let (mut acknowledged, stops) = (0, self.stops);
         for (serial, code) in batch.serials.iter().zip(&verdicts.0) {
             let is_bad = events.is_bad(*serial);
             let entry = self.entry(*serial);
             match code {
                 VerdictCode::Accepted => {
                     entry.acks += 1;
+                    entry.across_a_stop |= entry.stops_before < stops;
                     acknowledged += 1;
                 }
                 VerdictCode::Rejected => entry.rejections += 1,

@@ -114,6 +114,11 @@ impl Oracle {
         self.books().refused(batch);
     }
 
+    /// The gateway is stopped now, however, and another process takes its place.
+    pub fn stopped(&self) {
+        self.books().stops += 1;
+    }
+
     /// How many events were acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {

@@ -170,6 +170,29 @@ fn a_double_is_noticed_unless_a_send_without_an_answer_explains_it() {
 }
 
 #[test]
+fn a_stop_between_two_sends_that_crossed_explains_a_double() {
+    let accepted = BatchVerdict { accepted: 1, ..BatchVerdict::default() };
+    for stopped in [false, true] {
+        let run = Run::sent();
+        let serial = run.good().next().expect("there are many");
+        let batch = Batch { application: run.batch.application, serials: vec![serial] };
+        // Of the sends of this event the first one is that of the whole batch, which is refused.
+        run.oracle.refused(&run.batch);
+        for _ in 0..2 {
+            let _ = run.oracle.send(&batch);
+        }
+        assert!(run.oracle.verdict(&batch, &accepted).is_none());
+        if stopped {
+            run.oracle.stopped();
+        }
+        assert!(run.oracle.verdict(&batch, &accepted).is_none());
+        let doubled = run.violations(&[run.row(serial), run.row(serial)]);
+        let expected = if stopped { vec![] } else { vec![Violation::Doubled { serial, rows: 2, most: 1 }] };
+        assert_eq!(doubled, expected, "stopped: {stopped}");
+    }
+}
+
+#[test]
 fn an_answer_that_does_not_add_up_is_noticed() {
     let wrong = [
         BatchVerdict { accepted: EVENTS as u32 - 1, ..BatchVerdict::default() },

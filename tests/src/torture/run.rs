@@ -116,7 +116,7 @@ async fn in_house(plan: &Plan, emulator: Option<&MiniStack>) -> Report {
         breaches.push(Breach::new("not-well", format!("{WARM} events were not acknowledged before anything happened")));
     }
     let load_began = Instant::now();
-    let struck = future::join_all(plan.strikes.iter().map(|one| strike(&house, one, load_began))).await;
+    let struck = future::join_all(plan.strikes.iter().map(|one| strike(&house, &oracle, one, load_began))).await;
     breaches.extend(struck.iter().filter_map(|one| Some(Breach::new("drain", one.wrong.clone()?))));
     let mut healed_ms = None;
     match check::heals(&house, &oracle).await {

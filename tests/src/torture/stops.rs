@@ -131,6 +131,7 @@ async fn in_house(sum: &mut Stops, stops: u32, seed: u64, progress: &mut Progres
         // Not to wait for anything: the stop must not be tied to an acknowledgement.
         tokio::time::sleep(Duration::from_micros(draw.within(0..=30_000))).await;
         let began = Instant::now();
+        oracle.stopped();
         match sum.stop {
             Stop::Kill => gateway.kill(),
             Stop::Terminate => {

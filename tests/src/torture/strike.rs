@@ -13,6 +13,7 @@ use crate::aws::faults::{Fault as Injected, Rule};
 use crate::aws::kinesis::{ShardView, Stream};
 use crate::aws::{CallError, StandIn};
 use crate::fault_proxy;
+use crate::oracle::Oracle;
 
 /// How long a fault that has hit nothing goes on.
 const MET_PATIENCE: Duration = Duration::from_secs(2);
@@ -34,23 +35,23 @@ pub struct Struck {
 }
 
 /// Has one fault happen.
-pub(super) async fn strike(house: &House, strike: &Strike, load_began: Instant) -> Struck {
+pub(super) async fn strike(house: &House, oracle: &Oracle, strike: &Strike, load_began: Instant) -> Struck {
     sleep_until(load_began + Duration::from_millis(strike.after_ms)).await;
     let began = Instant::now();
     let lasts = Duration::from_millis(strike.lasts_ms);
     let mut wrong = None;
     let hits = match &strike.fault {
         Fault::Terminate => {
-            let code = house.terminate().await;
+            let code = house.terminate(oracle).await;
             wrong = (code != Some(0)).then(|| format!("the drain at full load ended with {code:?}"));
             1
         }
         Fault::Kill => {
-            house.kill().await;
+            house.kill(oracle).await;
             1
         }
         Fault::PowerCut { nth, some_survives } => {
-            house.cut_power(*nth, *some_survives).await;
+            house.cut_power(oracle, *nth, *some_survives).await;
             1
         }
         fault => of_ground(house, fault, lasts).await,

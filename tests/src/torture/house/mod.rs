@@ -37,6 +37,7 @@ use crate::gateway::{GatewayProcess, free_address};
 use crate::inproc::InProcess;
 use crate::metrics::Scrape;
 use crate::ministack::{self, MiniStack};
+use crate::oracle::Oracle;
 use crate::{http as operators, poll};
 
 pub(crate) const STREAM: &str = "events";
@@ -230,8 +231,9 @@ impl House {
 
     /// The power is cut before the `nth` operation on the disk from now, or soon if there are none, and the gateway is
     /// started again on what is left.
-    pub(crate) async fn cut_power(&self, nth: u64, some_survives: Option<u64>) {
+    pub(crate) async fn cut_power(&self, oracle: &Oracle, nth: u64, some_survives: Option<u64>) {
         let mut gateway = self.gateway.lock().await;
+        oracle.stopped();
         self.note_unanswered().await;
         let files = self.files();
         files.disk.set_survival(some_survives.map_or(Survival::Nothing, Survival::Some));
@@ -255,8 +257,9 @@ impl House {
     }
 
     /// SIGKILL, and a start on what is left.
-    pub(crate) async fn kill(&self) {
+    pub(crate) async fn kill(&self, oracle: &Oracle) {
         if let Running::Process(process) = &mut *self.gateway.lock().await {
+            oracle.stopped();
             self.note_unanswered().await;
             process.kill();
             self.note_spilled();
@@ -265,9 +268,10 @@ impl House {
     }
 
     /// SIGTERM at full load, and another start. Gives the exit code.
-    pub(crate) async fn terminate(&self) -> Option<i32> {
+    pub(crate) async fn terminate(&self, oracle: &Oracle) -> Option<i32> {
         let mut gateway = self.gateway.lock().await;
         let Running::Process(process) = &mut *gateway else { return None };
+        oracle.stopped();
         self.note_unanswered().await;
         let began = Instant::now();
         let status = process.terminate(END_PATIENCE).await;
