@@ -185,8 +185,9 @@ async fn throttling_of_every_shard_sheds_load_and_recovers() {
     while start.elapsed() < Duration::from_secs(15) {
         assert!(house.gateway.resident_bytes() < 5 * (128 << 20));
         let metrics = house.gateway.metrics().await;
-        assert_eq!(metrics.sum("headgate_destination_up", &[]), 1.0);
-        overloaded = overloaded.max(metrics.sum("headgate_destination_overloaded", &[]));
+        let kinesis = |gauge: &str| metrics.sum(gauge, &["destination=\"kinesis\""]);
+        assert_eq!(kinesis("headgate_destination_up"), 1.0);
+        overloaded = overloaded.max(kinesis("headgate_destination_overloaded"));
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(overloaded, 1.0, "it was said that too much comes");
