@@ -1,7 +1,7 @@
 //! Checks that bytes are one JSON object (RFC 8259) without building it and without allocating.
 //!
 //! A hand-written check because this is the largest step of the hot path. Where the machine can, 64 bytes are looked at at
-//! once ([`blocks`]); what is not taken there is looked at a byte at a time, eight inside strings, which also tells what is
+//! once (`blocks`); what is not taken there is looked at a byte at a time, eight inside strings, which also tells what is
 //! wrong. UTF-8 is checked beforehand by the caller.
 
 mod blocks;
