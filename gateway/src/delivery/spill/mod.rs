@@ -58,7 +58,7 @@ pub struct SpillParts<'a> {
     /// Bytes of its files, and of what waits to be written to them, at most. 0: nothing is kept, and only what an earlier
     /// start has left is delivered.
     pub bound: u64,
-    /// How long a delivery may take before it is tried again.
+    /// How long a delivery may take. One that has nowhere else to go then goes on with what is missing.
     pub deadline: Duration,
     /// The time.
     pub clock: Clock,
