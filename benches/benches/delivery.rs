@@ -9,7 +9,7 @@ use clap::Parser;
 use headgate_benches::Result;
 use headgate_benches::cost::Output;
 use headgate_benches::delivery::{self, Options, steps};
-use headgate_benches::server::{Gateway, StandIn};
+use headgate_benches::server::Programs;
 
 // The gateway's.
 #[global_allocator]
@@ -36,18 +36,11 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<()> {
-    let gateway = match &options.gateway {
-        Some(program) => std::fs::canonicalize(program)?,
-        None => Gateway::build()?,
-    };
-    let stand_in = match &options.stand_in {
-        Some(program) => std::fs::canonicalize(program)?,
-        None => StandIn::build()?,
-    };
+    let programs = Programs::find(options.gateway.as_deref(), options.stand_in.as_deref())?;
     // One thread: the load must leave the cores to the gateway.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let report = runtime.block_on(delivery::run(options, (&gateway, &stand_in), source))?;
+    let report = runtime.block_on(delivery::run(options, &programs, source))?;
     match options.output {
         Output::Table => println!("\n{report}"),
         Output::Json => println!("{}", report.to_json()?),

@@ -1,4 +1,4 @@
-//! The gateway beside a bare tonic + prost server: what each spends on the same load.
+//! The gateway beside what is under it and beside other products: what each spends on the same load.
 //!
 //! `cargo bench -p headgate-benches --bench side_by_side`, options after `--`; see the README beside `Cargo.toml`.
 
@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use headgate_benches::options::Options;
-use headgate_benches::{Result, machine, server, side_by_side};
+use headgate_benches::side_by_side::{self, Options};
+use headgate_benches::{Result, machine, server};
 
 // The gateway's.
 #[global_allocator]
@@ -34,16 +34,14 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Result<()> {
-    let gateway = match &options.gateway {
-        Some(program) => std::fs::canonicalize(program)?,
-        None => server::Gateway::build()?,
-    };
     // One thread: the load must leave the cores to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(side_by_side::run(options, &gateway, Path::new(env!("CARGO_MANIFEST_DIR"))))?;
+    let report = runtime.block_on(side_by_side::run(options, Path::new(env!("CARGO_MANIFEST_DIR"))))?;
     println!("\n{report}");
-    let path = machine::target_dir()?.join("side_by_side.json");
-    std::fs::write(&path, report.to_json()?)?;
-    println!("written to {}", path.display());
+    let path = machine::target_dir()?.join("side_by_side");
+    let (json, plot) = (path.with_extension("json"), path.with_extension("svg"));
+    std::fs::write(&json, report.to_json()?)?;
+    side_by_side::draw(&report, &plot)?;
+    println!("written to {} and {}", json.display(), plot.display());
     Ok(())
 }

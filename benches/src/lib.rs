@@ -11,11 +11,11 @@ pub mod events;
 pub mod load;
 pub mod machine;
 pub mod measurement;
-pub mod options;
 pub mod random;
-pub mod report;
 pub mod server;
 pub mod side_by_side;
+pub mod stations;
+pub mod subject;
 
 /// Whatever goes wrong ends the measurement and is shown to whoever started it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,8 +1,8 @@
 //! What a measurement ran on: a figure without it says nothing.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fmt, fs};
 
 use serde::Serialize;
 
@@ -67,6 +67,18 @@ pub fn target_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let folder = program.ancestors().nth(3).ok_or("this program does not lie in a target folder of cargo's")?;
     Ok(folder.to_owned())
+}
+
+impl Machine {
+    /// As the first lines of a report.
+    pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpu, cores, flags, kernel, allocator, rustc, commit } = self;
+        writeln!(f, "cpu        {cpu}, {cores} cores, {}", flags.join(" "))?;
+        writeln!(f, "kernel     {kernel}")?;
+        writeln!(f, "allocator  {allocator}")?;
+        writeln!(f, "compiler   {rustc}")?;
+        writeln!(f, "commit     {commit}")
+    }
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::load::Case;
-
 /// Cores busy with something else, from which figures are doubtful.
 pub const NOISE: f64 = 0.1;
 
@@ -18,9 +16,11 @@ pub struct Measurement {
     pub server_cpu: f64,
     /// The part of them spent in the kernel.
     pub server_system_share: f64,
+    /// CPU seconds of the process that it delivers to, if any.
+    pub behind_cpu: f64,
     /// The load's own CPU seconds.
     pub client_cpu: f64,
-    /// Cores that were busy with neither.
+    /// Cores that were busy with none of them.
     pub elsewhere_cores: f64,
 }
 
@@ -31,7 +31,13 @@ impl Measurement {
         self.server_cpu * 1e6 / self.events()
     }
 
-    /// The load's CPU seconds for a million events.
+    /// Those of what it delivers to.
+    #[must_use]
+    pub fn behind_per_million(&self) -> f64 {
+        self.behind_cpu * 1e6 / self.events()
+    }
+
+    /// The load's.
     #[must_use]
     pub fn client_per_million(&self) -> f64 {
         self.client_cpu * 1e6 / self.events()
@@ -47,86 +53,6 @@ impl Measurement {
     fn events(&self) -> f64 {
         self.events.max(1) as f64
     }
-}
-
-/// The servers, one after the other, on the same load.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Round {
-    /// tonic and prost alone.
-    pub bare: Measurement,
-    /// Headgate.
-    pub gateway: Measurement,
-    /// The usual way, if it was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usual: Option<Measurement>,
-}
-
-impl Round {
-    /// The gateway's CPU over the bare server's.
-    #[must_use]
-    pub fn ratio(&self) -> f64 {
-        self.gateway.server_per_million() / self.bare.server_per_million()
-    }
-
-    /// A line that says how it went.
-    #[must_use]
-    pub fn line(&self, case: Case) -> String {
-        let elsewhere = self.bare.elsewhere_cores.max(self.gateway.elsewhere_cores);
-        let noise = if elsewhere > NOISE {
-            format!("  ({elsewhere:.2} cores busy with something else)")
-        } else {
-            String::new()
-        };
-        format!(
-            "{case:<12} bare {:.3}  gateway {:.3}  ratio {:.2}{noise}",
-            self.bare.server_per_million(),
-            self.gateway.server_per_million(),
-            self.ratio()
-        )
-    }
-}
-
-/// Every round of a case.
-#[derive(Clone, Debug, Serialize)]
-pub struct CaseResult {
-    /// Its name.
-    pub case: String,
-    /// In the order in which they ran.
-    pub rounds: Vec<Round>,
-}
-
-impl CaseResult {
-    /// Nothing measured yet.
-    #[must_use]
-    pub fn new(case: Case) -> Self {
-        Self { case: case.to_string(), rounds: Vec::new() }
-    }
-
-    /// What follows from the rounds.
-    #[must_use]
-    pub fn summary(&self) -> Summary<'_> {
-        Summary {
-            case: &self.case,
-            bare_cpu_seconds_per_million: self.spread(|round| round.bare.server_per_million()),
-            gateway_cpu_seconds_per_million: self.spread(|round| round.gateway.server_per_million()),
-            ratio: self.spread(Round::ratio),
-        }
-    }
-
-    /// A figure over all rounds.
-    #[must_use]
-    pub fn spread(&self, figure: impl Fn(&Round) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().map(figure).collect())
-    }
-}
-
-/// What follows from a case's rounds.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Summary<'a> {
-    case: &'a str,
-    bare_cpu_seconds_per_million: Spread,
-    gateway_cpu_seconds_per_million: Spread,
-    ratio: Spread,
 }
 
 /// A median with the least and the largest.
@@ -151,6 +77,19 @@ impl Spread {
             if figures.len() % 2 == 1 { at(middle) } else { f64::midpoint(at(middle.wrapping_sub(1)), at(middle)) };
         Self { median, min: at(0), max: at(figures.len().wrapping_sub(1)) }
     }
+
+    /// Of one figure of each measurement.
+    #[must_use]
+    pub fn over(measured: &[Measurement], figure: impl Fn(&Measurement) -> f64) -> Self {
+        Self::of(measured.iter().map(figure).collect())
+    }
+
+    /// Of how many times the CPU of another's an event took, round by round.
+    #[must_use]
+    pub fn of_ratios(measured: &[Measurement], other: &[Measurement]) -> Self {
+        let rounds = measured.iter().zip(other);
+        Self::of(rounds.map(|(one, other)| one.server_per_million() / other.server_per_million()).collect())
+    }
 }
 
 #[cfg(test)]
@@ -164,18 +103,17 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_taken_pair_by_pair() {
+    fn ratios_are_taken_round_by_round() {
         let measured = |server_cpu| Measurement {
             events: 1_000_000,
             elapsed: 1.0,
             server_cpu,
             server_system_share: 0.5,
+            behind_cpu: 0.0,
             client_cpu: 0.1,
             elsewhere_cores: 0.0,
         };
-        let round = |bare, gateway| Round { bare: measured(bare), gateway: measured(gateway), usual: None };
-        let rounds = vec![round(1.0, 2.0), round(0.1, 0.3), round(4.0, 4.0)];
-        let case = CaseResult { case: "stream-100".to_owned(), rounds };
-        assert!((case.spread(Round::ratio).median - 2.0).abs() < 1e-9);
+        let (gateway, bare) = ([2.0, 0.3, 4.0].map(measured), [1.0, 0.1, 4.0].map(measured));
+        assert!((Spread::of_ratios(&gateway, &bare).median - 2.0).abs() < 1e-9);
     }
 }

@@ -1,7 +1,7 @@
 //! The stream record: the JSON line in which one event travels to its destination, the shape of AWS's Game Analytics
 //! Pipeline.
 //!
-//! [`write_record`] runs for every event and neither allocates nor checks: what it is given was validated before.
+//! [`MeasuredRecord`] is made for every event and neither allocates nor checks: what it is given was validated before.
 //! [`read_record`] is as strict as AWS's own consumers: a key that is not in the shape is an error, and so is a missing
 //! one. What one writes the other reads back without loss, to the nanosecond. [`split_record`] is for lines whose origin
 //! is known, such as the lake's own log.
@@ -14,7 +14,7 @@ mod write;
 pub use read::{Record, RecordError, RecordEvent, read_record};
 pub use split::{SplitRecord, split_record};
 pub use timestamp::{TimestampError, parse_timestamp};
-pub use write::{EventFields, RecordTail, record_len, write_record};
+pub use write::{EventFields, MeasuredRecord, RecordTail, record_len, write_record};
 
 #[cfg(test)]
 mod tests;

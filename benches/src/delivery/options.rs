@@ -1,6 +1,7 @@
 //! The command line of `delivery`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
@@ -64,8 +65,9 @@ impl Options {
 
     /// Length of one measurement.
     #[must_use]
-    pub fn seconds(&self) -> f64 {
-        self.seconds.unwrap_or(if self.quick { 1.0 } else { 3.0 }).clamp(0.5, 60.0)
+    pub fn time(&self) -> Duration {
+        let seconds = self.seconds.unwrap_or(if self.quick { 1.0 } else { 3.0 });
+        Duration::from_secs_f64(seconds.clamp(0.5, 60.0))
     }
 
     /// How large events are.

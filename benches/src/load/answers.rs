@@ -6,6 +6,7 @@ use headgate_proto::v1::{BatchVerdict, PublishEventsResponse, StreamEventsRespon
 use http::HeaderMap;
 use prost::Message;
 
+use super::otlp::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use crate::Result;
 
 const PREFIX: usize = 5;
@@ -59,6 +60,18 @@ pub(super) fn check_stream(message: Bytes, batch: u32) -> Result<u32> {
 pub(super) fn check_unary(message: Bytes, batch: u32) -> Result<u32> {
     let verdict = PublishEventsResponse::decode(message)?.verdict.ok_or("an answer holds no verdict")?;
     check(&verdict, batch)
+}
+
+/// Checks the answer of an OTLP export.
+pub(super) fn check_otlp(message: Bytes, batch: u32) -> Result<u32> {
+    match ExportLogsServiceResponse::decode(message)?.partial_success {
+        Some(ExportLogsPartialSuccess { rejected_log_records, error_message })
+            if rejected_log_records > 0 || !error_message.is_empty() =>
+        {
+            Err(format!("{rejected_log_records} of {batch} log records were rejected: {error_message}").into())
+        }
+        _ => Ok(batch),
+    }
 }
 
 fn check(verdict: &BatchVerdict, batch: u32) -> Result<u32> {

@@ -5,7 +5,7 @@ use headgate_proto::v1::Event;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::{Call, Case};
+use super::{Call, Case, otlp};
 use crate::Result;
 use crate::events::{Sample, Size};
 
@@ -59,6 +59,18 @@ impl Batches {
         Ok(Self { templates, next: 0, sequence: FIRST_SEQUENCE, event: 0 })
     }
 
+    /// The same events as log records of OTLP.
+    ///
+    /// # Errors
+    /// If the system has no randomness to give.
+    pub(super) fn otlp(case: Case, seed: u64, size: Size) -> Result<Self> {
+        let mut sample = Sample::sized(seed + 1, size);
+        let own = own_digits()?;
+        let template = |_| Template::otlp(case, &mut sample, &own);
+        let templates = (0..VARIETY.div_ceil(case.batch)).map(template).collect::<Result<_>>()?;
+        Ok(Self { templates, next: 0, sequence: FIRST_SEQUENCE, event: 0 })
+    }
+
     /// The next batch, as a gRPC message with its prefix. Its events' ids were never sent before.
     pub fn next_framed(&mut self) -> Bytes {
         let template = &self.templates[self.next];
@@ -98,6 +110,32 @@ impl Template {
             ids.push(framed.len() + offset_of_id(&event)? + COUNTED.start);
             event.encode(&mut framed)?;
         }
+        Self::framed(framed, ids, sequence_at)
+    }
+
+    fn otlp(case: Case, sample: &mut Sample, own: &str) -> Result<Self> {
+        let events = (0..case.batch).map(|_| {
+            let mut event = sample.event();
+            event.event_id.replace_range(..COUNTED.start, own);
+            event
+        });
+        let events: Vec<Event> = events.collect();
+        let mut framed = vec![0; PREFIX];
+        otlp::export_of(&events).encode(&mut framed)?;
+        let mut ids = Vec::new();
+        let mut from = PREFIX;
+        for event in &events {
+            let rest = framed[from..].windows(COUNTED.end);
+            let at =
+                from + rest.into_iter().position(|text| text == event.event_id.as_bytes()).ok_or("an id is lost")?;
+            ids.push(at + COUNTED.start);
+            from = at + COUNTED.end;
+        }
+        Self::framed(framed, ids, None)
+    }
+
+    /// `framed`: room for the prefix, and a message.
+    fn framed(mut framed: Vec<u8>, ids: Vec<usize>, sequence_at: Option<usize>) -> Result<Self> {
         let length = u32::try_from(framed.len() - PREFIX)?;
         framed[1..PREFIX].copy_from_slice(&length.to_be_bytes());
         Ok(Self { framed, ids, sequence_at })
@@ -175,6 +213,24 @@ mod tests {
                         assert!(seen.insert(uuid::Uuid::try_parse(&event.event_id).expect("a UUID")));
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn log_records_carry_the_same_events_and_no_id_comes_twice() {
+        let case = Case { call: Call::Unary, batch: 100 };
+        let mut batches = Batches::otlp(case, 0, Size::Usual).expect("batches");
+        let mut seen = HashSet::new();
+        for _ in 0..7 {
+            let export = otlp::ExportLogsServiceRequest::decode(batches.next_framed().slice(PREFIX..)).expect("OTLP");
+            let records = &export.resource_logs[0].scope_logs[0].log_records;
+            assert_eq!(records.len(), 100);
+            for record in records {
+                let id = record.attribute("event_id").expect("it has an id");
+                assert!(seen.insert(uuid::Uuid::try_parse(id).expect("a UUID")));
+                assert!(record.attribute("event_type").is_some() && record.time_unix_nano > 0);
+                serde_json::from_str::<serde_json::Value>(record.body()).expect("its data");
             }
         }
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::TcpStream;
 
 use super::answers::check_status;
-use super::{Call, Shared, Target};
+use super::{Call, Protocol, Shared, Target};
 use crate::Result;
 
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -57,11 +57,12 @@ pub(super) async fn drive(
 
 /// The head of a call.
 pub(super) fn head(shared: &Shared) -> Result<Request<()>> {
-    let method = match shared.case.call {
-        Call::Stream => "StreamEvents",
-        Call::Unary => "PublishEvents",
+    let method = match (shared.target.protocol, shared.case.call) {
+        (Protocol::Otlp, _) => "opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        (_, Call::Stream) => "headgate.v1.IngestService/StreamEvents",
+        (_, Call::Unary) => "headgate.v1.IngestService/PublishEvents",
     };
-    let request = Request::post(format!("http://{}/headgate.v1.IngestService/{method}", shared.target.address))
+    let request = Request::post(format!("http://{}/{method}", shared.target.address))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .header("x-api-key", shared.target.key.clone())

@@ -6,6 +6,8 @@
 mod answers;
 mod batch;
 mod connection;
+mod frames;
+mod otlp;
 mod stream;
 mod unary;
 
@@ -103,6 +105,41 @@ impl FromStr for Case {
     }
 }
 
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Headgate's gRPC service, every verdict checked.
+    Headgate,
+    /// The same calls, to a server that does not look into messages: it gives one answer to each, the same to all.
+    Unread,
+    /// The same messages on a bare TCP connection, each answered by [`ANSWER`] bytes.
+    Frames,
+    /// OTLP over gRPC: an event is a log record.
+    Otlp,
+}
+
+/// Bytes of an answer of [`Protocol::Frames`].
+pub const ANSWER: usize = 8;
+
+impl Protocol {
+    /// Whether it has such calls.
+    #[must_use]
+    pub fn has(self, call: Call) -> bool {
+        match self {
+            Self::Headgate | Self::Unread => true,
+            Self::Frames => call == Call::Stream,
+            // OTLP has no streams.
+            Self::Otlp => call == Call::Unary,
+        }
+    }
+
+    /// Whether its servers may remember ids and are not warm before they forget as many as they learn.
+    #[must_use]
+    pub fn has_window(self) -> bool {
+        self == Self::Headgate
+    }
+}
+
 /// Where a load goes.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -110,6 +147,16 @@ pub struct Target {
     pub address: SocketAddr,
     /// The key that it is shown.
     pub key: HeaderValue,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+impl Target {
+    /// A server that asks for no key.
+    #[must_use]
+    pub fn open(address: SocketAddr, protocol: Protocol) -> Self {
+        Self { address, key: HeaderValue::from_static("none"), protocol }
+    }
 }
 
 /// A load that runs on the current runtime.
@@ -150,9 +197,16 @@ impl Load {
         });
         let mut tasks = JoinSet::new();
         for number in 0..connections {
-            let connection = connection::open(&shared.target).await?;
-            let batches = Batches::sized(case, number as u64, size)?;
+            let batches = match target.protocol {
+                Protocol::Otlp => Batches::otlp(case, number as u64, size)?,
+                _ => Batches::sized(case, number as u64, size)?,
+            };
             let shared = Arc::clone(&shared);
+            if target.protocol == Protocol::Frames {
+                tasks.spawn(frames::run(frames::open(target).await?, batches, shared));
+                continue;
+            }
+            let connection = connection::open(&shared.target).await?;
             match case.call {
                 Call::Stream => tasks.spawn(stream::run(connection, batches, shared)),
                 Call::Unary => tasks.spawn(unary::run(connection, batches, shared)),

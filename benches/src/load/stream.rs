@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use h2::client::SendRequest;
 
-use super::Shared;
 use super::answers::{Messages, check_stream};
 use super::batch::Batches;
 use super::connection::{self, Open};
+use super::{Protocol, Shared};
 use crate::Result;
 
 pub(super) async fn run(open: Open, batches: Batches, shared: Arc<Shared>) -> Result<()> {
@@ -40,7 +40,10 @@ async fn stream(calls: SendRequest<Bytes>, mut batches: Batches, shared: &Shared
         messages.push(chunk);
         let mut accepted = 0;
         while let Some(message) = messages.take() {
-            let events = check_stream(message, batch)?;
+            let events = match shared.target.protocol {
+                Protocol::Unread => batch,
+                _ => check_stream(message, batch)?,
+            };
             in_flight -= usize::from(events > 0);
             accepted += events;
         }

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::client::{ResponseFuture, SendRequest};
 
-use super::Shared;
-use super::answers::{Messages, check_unary};
+use super::answers::{Messages, check_otlp, check_unary};
 use super::batch::Batches;
 use super::connection::{self, Open};
+use super::{Protocol, Shared};
 use crate::Result;
 
 pub(super) async fn run(open: Open, batches: Batches, shared: Arc<Shared>) -> Result<()> {
@@ -26,7 +26,7 @@ async fn calls(mut calls: SendRequest<Bytes>, mut batches: Batches, shared: &Sha
             calls = calls.ready().await?;
             let (response, mut sender) = calls.send_request(head.clone(), false)?;
             sender.send_data(batches.next_framed(), true)?;
-            in_flight.push(finish(response, shared.case.batch));
+            in_flight.push(finish(response, shared.target.protocol, shared.case.batch));
         }
         let Some(ended) = in_flight.next().await else { return Ok(()) };
         shared.accepted.fetch_add(ended?.into(), Ordering::Relaxed);
@@ -34,14 +34,18 @@ async fn calls(mut calls: SendRequest<Bytes>, mut batches: Batches, shared: &Sha
 }
 
 /// Reads a call's answer to its end. Returns how many events were accepted.
-async fn finish(response: ResponseFuture, batch: u32) -> Result<u32> {
+async fn finish(response: ResponseFuture, protocol: Protocol, batch: u32) -> Result<u32> {
     let mut body = connection::body(response.await?)?;
     let mut messages = Messages::default();
     let mut accepted = 0;
     while let Some(chunk) = connection::next_chunk(&mut body).await? {
         messages.push(chunk);
         while let Some(message) = messages.take() {
-            accepted += check_unary(message, batch)?;
+            accepted += match protocol {
+                Protocol::Unread => batch,
+                Protocol::Otlp => check_otlp(message, batch)?,
+                _ => check_unary(message, batch)?,
+            };
         }
     }
     connection::end(&mut body).await?;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{Process, build, wait_for};
 use crate::Result;
-use crate::load::Target;
+use crate::load::{Protocol, Target};
 
 const SETTINGS: [&str; 4] = [
     "admission.events_per_second=4000000000",
@@ -108,7 +108,7 @@ impl Gateway {
                 return Err(format!("the gateway does not start: {error}\n{said}").into());
             }
         };
-        Ok(Self { process, target: Target { address, key }, _folder: folder })
+        Ok(Self { process, target: Target { address, key, protocol: Protocol::Headgate }, _folder: folder })
     }
 
     /// Its process.

@@ -1,8 +1,13 @@
 //! The servers that are measured, each a process of its own.
 
 mod bare;
+mod certificate;
+mod floor;
 mod gateway;
+mod house;
 mod peer;
+mod product;
+mod raw;
 mod stand_in;
 mod usual;
 
@@ -12,8 +17,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use self::certificate::Certificate;
 pub use self::gateway::Gateway;
+pub use self::house::{Arrived, Destination, House, Programs, environment};
 pub use self::peer::{Kind, Peer, serve};
+pub use self::product::{Missing, Product};
 pub use self::stand_in::{Counted, CountedService, STREAM, StandIn, TlsFiles};
 use crate::Result;
 use crate::machine::target_dir;

@@ -2,6 +2,8 @@
 //! [`json`]), and asked for one member of its data ([`member`]). Nothing is copied and nothing is built; whoever has
 //! bytes from a network or a disk may ask, the bytes decide nothing but the answer.
 
+mod charset;
+pub mod id;
 pub mod json;
 pub mod member;
 pub mod scan;

@@ -8,6 +8,8 @@ use std::fmt;
 use headgate_proto::v1::Reason;
 use uuid::Uuid;
 
+use super::charset::is_name;
+use super::id;
 use super::json::{self, Fault};
 use super::scan::{Malformed, RawEvent};
 use crate::config::IngestSettings;
@@ -254,11 +256,7 @@ fn event_id(bytes: &[u8]) -> Result<Option<Uuid>, Invalid> {
         return Ok(None);
     }
     let not_a_uuid = Invalid { field: Field::EventId, problem: Problem::NotAUuid };
-    // Of the forms that `try_parse_ascii` takes, only the hyphenated one has this length.
-    if bytes.len() != uuid::fmt::Hyphenated::LENGTH {
-        return Err(not_a_uuid);
-    }
-    Uuid::try_parse_ascii(bytes).map(Some).map_err(|_| not_a_uuid)
+    id::parse(bytes).map(Some).ok_or(not_a_uuid)
 }
 
 fn required(field: Field, bytes: &[u8]) -> Result<(), Invalid> {
@@ -269,26 +267,8 @@ fn name(field: Field, bytes: &[u8], limits: &Limits) -> Result<(), Invalid> {
     if bytes.len() > limits.max_name {
         return Err(Invalid { field, problem: Problem::TooLong { limit: limits.max_name } });
     }
-    // Folded, not short-circuited: names are short, and without a branch a byte it is a few cycles.
-    if bytes.iter().fold(true, |fine, byte| fine & NAME_BYTES[*byte as usize]) {
-        Ok(())
-    } else {
-        Err(Invalid { field, problem: Problem::Charset })
-    }
+    if is_name(bytes) { Ok(()) } else { Err(Invalid { field, problem: Problem::Charset }) }
 }
-
-/// `[A-Za-z0-9-_.]`
-static NAME_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[allow(clippy::cast_possible_truncation)]
-        let character = byte as u8;
-        table[byte] = character.is_ascii_alphanumeric() || matches!(character, b'-' | b'_' | b'.');
-        byte += 1;
-    }
-    table
-};
 
 fn timestamp(event: &RawEvent<'_>) -> Result<(i64, u32), Invalid> {
     let invalid = |problem| Invalid { field: Field::EventTimestamp, problem };
@@ -309,11 +289,9 @@ fn event_data(bytes: &[u8], limits: &Limits) -> Result<bool, Invalid> {
     if bytes.len() > limits.max_event {
         return Err(invalid(Problem::EventTooLarge { size: bytes.len(), limit: limits.max_event }));
     }
-    if simdutf8::basic::from_utf8(bytes).is_err() {
-        return Err(invalid(Problem::NotUtf8));
-    }
     match json::check_object(bytes, limits.max_depth) {
         Ok(object) => Ok(object.has_line_breaks),
+        Err(Fault::NotUtf8) => Err(invalid(Problem::NotUtf8)),
         Err(Fault::NotAnObject) => Err(invalid(Problem::NotAJsonObject { at: None })),
         Err(Fault::Syntax { at }) => Err(invalid(Problem::NotAJsonObject { at: Some(at) })),
         Err(Fault::TooDeep) => Err(invalid(Problem::TooDeep { limit: limits.max_depth })),

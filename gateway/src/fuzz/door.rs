@@ -10,8 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use super::Input;
-use crate::config::Settings;
-use crate::delivery::Discard;
+use crate::config::{DestinationKind, Settings};
 use crate::metrics::Metrics;
 use crate::serve::{Gateway, Ground};
 
@@ -135,9 +134,10 @@ impl House {
         settings.grpc.listen.set_port(0);
         settings.rest.listen.set_port(0);
         settings.operate.listen.set_port(0);
+        settings.delivery.destination = DestinationKind::Discard;
+        settings.gather.linger = Some(Duration::from_millis(1));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let destination = Some(Arc::new(Discard::new(64 << 10, Duration::from_millis(1))) as _);
-        let started = runtime.block_on(Gateway::start(settings, Ground { destination, ..Ground::default() }));
+        let started = runtime.block_on(Gateway::start(settings, Ground::default()));
         let gateway = started.expect("it starts");
         let applications = runtime.block_on(gateway.registry().list_applications()).expect("the registry answers");
         let key = fs::read_to_string(folder.path().join("demo-api-key")).expect("the first start makes one");

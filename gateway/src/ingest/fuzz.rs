@@ -8,8 +8,9 @@ use prost::Message;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::reader::{fields, id_text};
+use super::reader::fields;
 use crate::config::IngestSettings;
+use crate::event::id;
 use crate::event::json::{self, Fault, check_object};
 use crate::event::member::{member, scalar, unescaped};
 use crate::event::scan::{self, Envelope, Malformed, RawEvent};
@@ -67,7 +68,7 @@ pub fn envelope(event: &[u8]) {
     let Ok(raw) = scan::event(event) else { return };
     let Ok(checked) = validate(&raw, None, &limits) else { return };
     let tail = RecordTail::new("4b0d5a3e-0000-4000-8000-000000000000", 1_700_000_000_123, "an-application");
-    let id = id_text(checked.event_id.unwrap_or_default());
+    let id = id::text(checked.event_id.unwrap_or_default());
     let fields = fields(&raw, &checked, &id);
     let mut line = Vec::new();
     write_record(&mut line, &fields, &tail);
@@ -101,8 +102,7 @@ pub fn json_object(data: &[u8]) {
     let bytes = input.rest();
     let ours = check_object(bytes, max_depth);
     let _ = member(bytes, "player_id").and_then(scalar).map(unescaped);
-    // The caller has checked that before.
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else { return assert_eq!(ours, Err(Fault::NotUtf8)) };
     let theirs = serde_json::from_str::<IgnoredAny>(text).is_ok();
     let is_object = text.trim_start_matches([' ', '\n', '\r', '\t']).starts_with('{');
     match ours {
@@ -111,6 +111,7 @@ pub fn json_object(data: &[u8]) {
             assert_eq!(object.has_line_breaks, text.contains(['\n', '\r']));
             same_members(text);
         }
+        Err(Fault::NotUtf8) => panic!("it is"),
         Err(Fault::NotAnObject) => assert!(!is_object),
         Err(Fault::TooDeep) => assert!(depth(bytes) > max_depth.min(json::MAX_DEPTH)),
         Err(Fault::Syntax { at }) => assert!(!theirs && at <= bytes.len(), "{at}"),

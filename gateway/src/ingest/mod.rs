@@ -17,13 +17,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use headgate_proto::record::{EventFields, RecordTail, record_len};
+use headgate_proto::record::{MeasuredRecord, RecordTail};
 use headgate_proto::v1::Reason;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use self::dedupe::Dedupe;
 use self::policy::{Policies, Policy, Standing};
-use self::reader::{BatchReader, LOOK_AHEAD, fields, id_text, scanned};
+use self::reader::{BatchReader, LOOK_AHEAD, fields, scanned};
 use self::request_id::RequestIds;
 use self::verdict::{Batch, BatchMetrics, BatchParts, Reply};
 use crate::admission::app::App;
@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::IngestSettings;
 use crate::delivery::rejects::Rejects;
 use crate::delivery::route::Routes;
+use crate::event::id;
 use crate::event::scan::{self, Envelope, Head};
 use crate::event::validate::{Field, Flaw, Invalid, Limits, Problem, validate};
 use crate::gather::InFlight;
@@ -164,12 +165,13 @@ impl Ingest {
         let parts = BatchParts { app: Arc::clone(&app), live, received: head.events, permit, arrived, reply, token };
         let reading = Batch::open(parts, &self.clock, &self.metrics);
         let (request_number, request_id) = self.request_ids.next();
+        let tail = RecordTail::new(&request_id, wall_ms, app.id_text());
         let mut reader = BatchReader {
             ingest: self,
             waiter: reading.waiter(),
             reading,
             salt: self.dedupe.salt(app.id()),
-            tail: RecordTail::new(&request_id, wall_ms, app.id_text()),
+            tail: &tail,
             request_id,
             wall_ms,
             app: &app,
@@ -244,8 +246,8 @@ impl Ingest {
                     Standing::Suppressed => return Ok(()),
                     Standing::Unfit(violation) => return Err(Invalid::unfit(violation)),
                 }
-                let id = id_text(checked.event_id.unwrap_or_default());
-                self.size(&fields(&event, &checked, &id), &tail).map(drop)
+                let id = id::text(checked.event_id.unwrap_or_default());
+                self.size(&MeasuredRecord::new(&fields(&event, &checked, &id), &tail)).map(drop)
             });
             checked.map_err(|invalid| (index, invalid))?;
         }
@@ -253,8 +255,8 @@ impl Ingest {
     }
 
     /// An event's size as stream record.
-    fn size(&self, fields: &EventFields<'_>, tail: &RecordTail) -> Result<usize, Invalid> {
-        let (size, limit) = (record_len(fields, tail), self.limits.max_event);
+    fn size(&self, record: &MeasuredRecord<'_>) -> Result<usize, Invalid> {
+        let (size, limit) = (record.len(), self.limits.max_event);
         if size > limit {
             return Err(Invalid { field: Field::Event, problem: Problem::EventTooLarge { size, limit } });
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headgate_proto::record::{EventFields, RecordTail, write_record};
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
 use uuid::Uuid;
 
 use super::Ingest;
@@ -11,6 +11,7 @@ use super::policy::{Policy, Standing};
 use super::verdict::Reading;
 use crate::admission::app::App;
 use crate::delivery::rejects::BadRow;
+use crate::event::id::{self, IdText};
 use crate::event::scan::{self, RawEvent};
 use crate::event::validate::{Checked, Field, Flaw, Invalid, Problem, validate};
 use crate::gather::{EventRange, Fate, LaneWriter, Waiter, hash_key};
@@ -33,7 +34,7 @@ pub(super) struct BatchReader<'a, 'm> {
     pub(super) reading: Reading,
     pub(super) waiter: Arc<dyn Waiter>,
     pub(super) salt: u128,
-    pub(super) tail: RecordTail,
+    pub(super) tail: &'a RecordTail,
     pub(super) request_id: String,
     pub(super) wall_ms: i64,
     pub(super) app: &'a App,
@@ -52,7 +53,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
     /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
     #[inline]
     pub(super) fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
-        let event_id = Uuid::try_parse_ascii(scan::leading_id(bytes)?).ok()?;
+        let event_id = id::parse(scan::leading_id(bytes)?)?;
         let key = Dedupe::key(self.salt, event_id);
         self.ingest.dedupe.touch(key);
         Some(Peeked { event_id, key })
@@ -97,9 +98,10 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         peeked: Option<Peeked>,
     ) -> Result<(), Invalid> {
         let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
-        let id_text = id_text(event_id);
+        let id_text = id::text(event_id);
         let fields = fields(event, checked, &id_text);
-        let size = self.ingest.size(&fields, &self.tail)?;
+        let record = MeasuredRecord::new(&fields, self.tail);
+        let size = self.ingest.size(&record)?;
         if lane.is_keyed() && !event.partition_key.is_empty() {
             let key = hash_key(event.partition_key);
             if lane.must_move_to(key) {
@@ -137,7 +139,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         } else {
             self.reading.assign(index, event_id);
         }
-        write_record(lane.append(size), &fields, &self.tail);
+        record.write(lane.append(size));
         self.tally.written(index, event, fields.event_id, checked.seconds);
         match &mut self.run {
             Some(run) if run.end == index => run.end += 1,
@@ -232,14 +234,4 @@ pub(super) fn fields<'a>(event: &RawEvent<'a>, checked: &Checked, event_id: &'a 
         event_data: event.event_data,
         data_has_line_breaks: checked.data_has_line_breaks,
     }
-}
-
-/// An event's id as records carry it: hyphenated, in lower case.
-pub(super) type IdText = [u8; uuid::fmt::Hyphenated::LENGTH];
-
-#[inline]
-pub(super) fn id_text(id: Uuid) -> IdText {
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    id.hyphenated().encode_lower(&mut text);
-    text
 }

@@ -82,7 +82,7 @@ impl House {
             clock: clock.clone(),
         };
         let lanes = Lanes::sticky(1, parts, &metrics);
-        let destination = Arc::new(Discard::new(target_bytes, linger));
+        let destination = Arc::new(Discard::new(Packing::lines(target_bytes, linger)));
         let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination });
         let apps = Apps::new(&AdmissionSettings::default(), &metrics);
         let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);

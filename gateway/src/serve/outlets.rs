@@ -8,18 +8,18 @@ use tokio_util::sync::CancellationToken;
 use super::ServeError;
 use super::names::Names;
 use crate::clock::Clock;
-use crate::config::{BadRowsKind, DestinationKind, Settings};
+use crate::config::{BadRowsKind, DestinationKind, Settings, Size};
 use crate::delivery::lake::{FileLayer, Lake, LakeParts};
+use crate::delivery::packing::kinesis_packing;
 use crate::delivery::rejects::Rejects;
 use crate::delivery::route::{Outlet, Routes};
 use crate::delivery::spill::Spill;
 use crate::delivery::{Destination, Discard};
-use crate::gather::{BucketSink, InFlight, Lanes, LanesParts, ShardRange};
+use crate::gather::{BucketSink, InFlight, Lanes, LanesParts, Packing, ShardRange};
 use crate::metrics::Metrics;
 use crate::operate::tasks::Tasks;
 
-/// Buckets of a discarding destination, as large as the lake's and lingering as long.
-const DISCARD_TARGET: usize = 256 << 10;
+/// Buckets of a discarding destination linger as long as the lake's.
 const DISCARD_LINGER: Duration = Duration::from_millis(2);
 
 /// What was built.
@@ -62,9 +62,7 @@ impl Builder<'_> {
         match self.settings.delivery.destination {
             DestinationKind::Discard => {
                 tracing::warn!("delivery.destination is discard: events are acknowledged and dropped");
-                let gather = &self.settings.gather;
-                let target = gather.target.map_or(DISCARD_TARGET, |target| target.as_usize());
-                Ok(single(Arc::new(Discard::new(target, gather.linger.unwrap_or(DISCARD_LINGER))), None))
+                Ok(single(self.discard(), None))
             }
             _ if self.is_local() => {
                 let lake = self.lake().await?;
@@ -98,6 +96,18 @@ impl Builder<'_> {
         self.settings.delivery.destination == DestinationKind::Lake
             && self.settings.kinesis.stream.is_empty()
             && self.settings.firehose.delivery_stream.is_empty()
+    }
+
+    /// Buckets as they are made for Kinesis.
+    fn discard(&self) -> Arc<Discard> {
+        let (gather, packing) = (&self.settings.gather, kinesis_packing(&self.settings.kinesis));
+        let units = |target: Size| u32::try_from(packing.units(target.as_usize())).unwrap_or(u32::MAX);
+        let max_units = gather.target.map_or(packing.max_units, units);
+        let linger = gather.linger.unwrap_or(DISCARD_LINGER);
+        let discard = Arc::new(Discard::new(Packing { max_units, linger, ..packing }));
+        let runs = Arc::clone(&discard);
+        self.background.supervise("discard", self.delivered, move || Arc::clone(&runs).run());
+        discard
     }
 
     async fn lake(&self) -> Result<Arc<Lake>, ServeError> {

@@ -2,60 +2,77 @@
 
 const NANOS_IN_SECOND: u32 = 1_000_000_000;
 
-/// A timestamp's parts as they are printed: sign, whole seconds, nanoseconds, all counting away from zero.
-pub(super) struct Timestamp {
-    negative: bool,
-    whole: u64,
-    fraction: u32,
+/// A sign, the digits of 64 bits, a point and nine digits.
+const LONGEST: usize = 1 + 20 + 1 + DIGITS;
+/// Digits of nanoseconds.
+const DIGITS: usize = 9;
+
+/// A timestamp as it is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimestampText {
+    text: [u8; LONGEST],
+    len: usize,
 }
 
-impl Timestamp {
+impl TimestampText {
     /// `nanos` count forward in time, as in `google.protobuf.Timestamp`, also before 1970.
+    #[inline]
     pub(super) fn new(seconds: i64, nanos: u32) -> Self {
-        if seconds < 0 && nanos > 0 {
-            // -1 s and 750,000,000 ns is -0.25.
-            Self { negative: true, whole: (seconds + 1).unsigned_abs(), fraction: NANOS_IN_SECOND - nanos }
+        let mut this = Self { text: [0; LONGEST], len: 0 };
+        if seconds >= 0 {
+            this.push_whole(seconds.unsigned_abs());
+            this.push_fraction(nanos);
         } else {
-            Self { negative: seconds < 0, whole: seconds.unsigned_abs(), fraction: nanos }
+            this.push(b"-");
+            // -1 s and 750,000,000 ns is -0.25.
+            let back = if nanos > 0 { 1 } else { 0 };
+            this.push_whole((seconds + back).unsigned_abs());
+            this.push_fraction(if nanos > 0 { NANOS_IN_SECOND - nanos } else { 0 });
         }
+        this
     }
 
-    /// The length of the text, without writing it.
-    pub(super) fn len(&self) -> usize {
-        let whole = self.whole.checked_ilog10().map_or(1, |log| log as usize + 1);
-        let fraction = if self.fraction == 0 { 0 } else { 1 + significant(self.fraction).1 };
-        usize::from(self.negative) + whole + fraction
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
     }
 
-    /// Appends the text.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if self.negative {
-            out.push(b'-');
-        }
-        out.extend_from_slice(itoa::Buffer::new().format(self.whole).as_bytes());
-        if self.fraction != 0 {
-            let (digits, len) = significant(self.fraction);
-            let mut text = [b'0'; 10];
-            text[0] = b'.';
-            let mut rest = digits;
-            for place in text[1..=len].iter_mut().rev() {
-                // A digit, so it fits.
-                *place = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-            out.extend_from_slice(&text[..=len]);
-        }
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        self.text[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
     }
-}
 
-/// A fraction of nanoseconds without its trailing zeros, and how many digits after the point that leaves.
-fn significant(nanos: u32) -> (u32, usize) {
-    let (mut digits, mut len) = (nanos, 9);
-    while digits.is_multiple_of(10) && len > 1 {
-        digits /= 10;
-        len -= 1;
+    #[inline]
+    fn push_whole(&mut self, whole: u64) {
+        self.push(itoa::Buffer::new().format(whole).as_bytes());
     }
-    (digits, len)
+
+    /// Without its trailing zeros.
+    #[inline]
+    fn push_fraction(&mut self, nanos: u32) {
+        if nanos == 0 {
+            return;
+        }
+        // Most clocks that stamp events count milliseconds or microseconds.
+        let (digits, mut len) = match nanos {
+            _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
+            _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
+            _ => (nanos, DIGITS),
+        };
+        let mut text = [b'0'; 1 + DIGITS];
+        text[0] = b'.';
+        let mut rest = digits;
+        for place in text[1..=len].iter_mut().rev() {
+            // A digit, so it fits.
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        while text[len] == b'0' {
+            len -= 1;
+        }
+        self.push(&text[..=len]);
+    }
 }
 
 /// Why a text is no timestamp.
@@ -237,16 +254,17 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_known_before_the_text_is_written() {
+    fn what_is_written_is_read_as_the_same_and_has_no_trailing_zeros() {
         for seconds in [i64::MIN, -62_135_596_800, -10, -1, 0, 1, 9, 10, 99, 1_700_000_000, i64::MAX] {
-            for nanos in [0, 1, 10, 100_000_000, 250_000_000, 999_999_999, 999_999_000] {
-                let timestamp = Timestamp::new(seconds, nanos);
-                let mut text = Vec::new();
-                timestamp.write(&mut text);
-                assert_eq!(text.len(), timestamp.len(), "{seconds} {nanos}");
-                let text = String::from_utf8(text).expect("is ASCII");
-                assert_eq!(parse_timestamp(&text), Ok((seconds, nanos)), "{text}");
+            for nanos in [0, 1, 10, 1_000, 20_000, 1_001_000, 3_000_000, 100_000_000, 250_000_000, 999_999_999] {
+                let text = TimestampText::new(seconds, nanos);
+                let text = std::str::from_utf8(text.as_bytes()).expect("is ASCII");
+                assert_eq!(parse_timestamp(text), Ok((seconds, nanos)), "{text}");
+                assert_eq!(text.contains('.'), nanos != 0, "{text}");
+                assert!(nanos == 0 || !text.ends_with('0'), "{text}");
             }
         }
+        assert_eq!(TimestampText::new(-1, 750_000_000).as_bytes(), b"-0.25");
+        assert_eq!(TimestampText::new(1_790_000_000, 120_000_000).as_bytes(), b"1790000000.12");
     }
 }

@@ -1,6 +1,8 @@
 //! Writes a stream record straight from an event's validated fields.
 
-use super::timestamp::Timestamp;
+use std::mem::MaybeUninit;
+
+use super::timestamp::TimestampText;
 
 // What stands between the values, quotes included. `split` takes lines apart at the same places.
 pub(super) const EVENT_ID: &str = r#"{"event":{"event_id":""#;
@@ -57,57 +59,107 @@ impl RecordTail {
     }
 }
 
+/// One event's record, measured and not yet written: its length is needed before there is a place for it.
+#[derive(Debug)]
+pub struct MeasuredRecord<'a> {
+    event: &'a EventFields<'a>,
+    timestamp: TimestampText,
+    tail: &'a RecordTail,
+    len: usize,
+}
+
+impl<'a> MeasuredRecord<'a> {
+    /// Measures it.
+    #[inline]
+    #[must_use]
+    pub fn new(event: &'a EventFields<'a>, tail: &'a RecordTail) -> Self {
+        let timestamp = TimestampText::new(event.seconds, event.nanos);
+        let optional =
+            |key: &str, value: &[u8], quote: usize| if value.is_empty() { 0 } else { key.len() + value.len() + quote };
+        let len = EVENT_ID.len()
+            + event.event_id.len()
+            + EVENT_TYPE.len()
+            + event.event_type.len()
+            + EVENT_NAME.len()
+            + event.event_name.len()
+            + EVENT_TIMESTAMP.len()
+            + timestamp.as_bytes().len()
+            + optional(EVENT_VERSION, event.event_version, 1)
+            + optional(APP_VERSION, event.app_version, 1)
+            + optional(EVENT_DATA, event.event_data, 0)
+            + tail.0.len();
+        Self { event, timestamp, tail, len }
+    }
+
+    /// Exactly how many bytes it takes, its newline included.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "no record is empty")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends it with its newline.
+    #[inline]
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(self.len);
+        let Self { event, timestamp, tail, len } = self;
+        let mut place = Place(&mut out.spare_capacity_mut()[..*len]);
+        place.put(EVENT_ID.as_bytes());
+        place.put(event.event_id);
+        place.put(EVENT_TYPE.as_bytes());
+        place.put(event.event_type);
+        place.put(EVENT_NAME.as_bytes());
+        place.put(event.event_name);
+        place.put(EVENT_TIMESTAMP.as_bytes());
+        place.put(timestamp.as_bytes());
+        if !event.event_version.is_empty() {
+            place.put(EVENT_VERSION.as_bytes());
+            place.put(event.event_version);
+            place.put(b"\"");
+        }
+        if !event.app_version.is_empty() {
+            place.put(APP_VERSION.as_bytes());
+            place.put(event.app_version);
+            place.put(b"\"");
+        }
+        if !event.event_data.is_empty() {
+            place.put(EVENT_DATA.as_bytes());
+            let data = place.put(event.event_data);
+            if event.data_has_line_breaks {
+                for byte in data.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
+                    *byte = b' ';
+                }
+            }
+        }
+        place.put(&tail.0);
+        assert!(place.0.is_empty(), "a record is as long as it was measured");
+        // SAFETY: `len` bytes behind the vector's are its own, and each of them was written: the place is full.
+        unsafe { out.set_len(out.len() + len) }
+    }
+}
+
+/// The place of a record: as many bytes as it takes.
+struct Place<'a>(&'a mut [MaybeUninit<u8>]);
+
+impl<'a> Place<'a> {
+    #[inline(always)]
+    fn put(&mut self, bytes: &[u8]) -> &'a mut [u8] {
+        let (here, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
+        self.0 = rest;
+        here.write_copy_of_slice(bytes)
+    }
+}
+
 /// Exactly how many bytes [`write_record`] appends.
 #[must_use]
 pub fn record_len(event: &EventFields<'_>, tail: &RecordTail) -> usize {
-    let optional =
-        |key: &str, value: &[u8], quote: usize| if value.is_empty() { 0 } else { key.len() + value.len() + quote };
-    EVENT_ID.len()
-        + event.event_id.len()
-        + EVENT_TYPE.len()
-        + event.event_type.len()
-        + EVENT_NAME.len()
-        + event.event_name.len()
-        + EVENT_TIMESTAMP.len()
-        + Timestamp::new(event.seconds, event.nanos).len()
-        + optional(EVENT_VERSION, event.event_version, 1)
-        + optional(APP_VERSION, event.app_version, 1)
-        + optional(EVENT_DATA, event.event_data, 0)
-        + tail.0.len()
+    MeasuredRecord::new(event, tail).len()
 }
 
 /// Appends one record with its newline.
 pub fn write_record(out: &mut Vec<u8>, event: &EventFields<'_>, tail: &RecordTail) {
-    out.reserve(record_len(event, tail));
-    out.extend_from_slice(EVENT_ID.as_bytes());
-    out.extend_from_slice(event.event_id);
-    out.extend_from_slice(EVENT_TYPE.as_bytes());
-    out.extend_from_slice(event.event_type);
-    out.extend_from_slice(EVENT_NAME.as_bytes());
-    out.extend_from_slice(event.event_name);
-    out.extend_from_slice(EVENT_TIMESTAMP.as_bytes());
-    Timestamp::new(event.seconds, event.nanos).write(out);
-    if !event.event_version.is_empty() {
-        out.extend_from_slice(EVENT_VERSION.as_bytes());
-        out.extend_from_slice(event.event_version);
-        out.push(b'"');
-    }
-    if !event.app_version.is_empty() {
-        out.extend_from_slice(APP_VERSION.as_bytes());
-        out.extend_from_slice(event.app_version);
-        out.push(b'"');
-    }
-    if !event.event_data.is_empty() {
-        out.extend_from_slice(EVENT_DATA.as_bytes());
-        let start = out.len();
-        out.extend_from_slice(event.event_data);
-        if event.data_has_line_breaks {
-            for byte in out[start..].iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
-                *byte = b' ';
-            }
-        }
-    }
-    out.extend_from_slice(&tail.0);
+    MeasuredRecord::new(event, tail).write(out);
 }
 
 /// Appends a JSON string. Once a batch, so it may take the long way.

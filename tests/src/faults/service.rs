@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Run;
 use super::figures::{Figures, seconds};
-use super::outage::{self, Health};
+use super::outage;
 use super::stage::{KINESIS, Stage, steady};
 use crate::aws::faults::{Fault, Rule};
 use crate::aws::{CallError, StandIn};
@@ -32,7 +32,6 @@ async fn by_rule(stage: &Stage, fault: Fault, lasts: Duration) {
 pub(super) async fn down(run: Run) -> Figures {
     let mut figures = Figures::default();
     let stage = Stage::open(run, KINESIS, &steady(), &[]).await;
-    let health = Health::of(&stage, run.time).await;
     let refused = async {
         let stand_in = stand_in(&stage);
         stand_in.refuse_connections().await;
@@ -40,11 +39,11 @@ pub(super) async fn down(run: Run) -> Figures {
         sleep(run.time).await;
         stand_in.accept_connections().await;
     };
-    outage::happens(&stage, run, health, HEALS_WITHIN, "refused", refused, &mut figures).await;
+    outage::happens(&stage, run, HEALS_WITHIN, "refused", refused, &mut figures).await;
     let unavailable = by_rule(&stage, Fault::CallFails(CallError::ServiceUnavailable), run.time);
-    outage::happens(&stage, run, health, HEALS_WITHIN, "503", unavailable, &mut figures).await;
+    outage::happens(&stage, run, HEALS_WITHIN, "503", unavailable, &mut figures).await;
     let failing = by_rule(&stage, Fault::CallFails(CallError::InternalFailure), run.time);
-    outage::happens(&stage, run, health, HEALS_WITHIN, "500", failing, &mut figures).await;
+    outage::happens(&stage, run, HEALS_WITHIN, "500", failing, &mut figures).await;
     let tally = stage.tally();
     figures.must(tally.refusals_like("Unavailable with a hint") > 0, "refused with a hint");
     stage.close(&mut figures).await;
@@ -54,15 +53,14 @@ pub(super) async fn down(run: Run) -> Figures {
 pub(super) async fn connections(run: Run) -> Figures {
     let mut figures = Figures::default();
     let stage = Stage::open(run, KINESIS, &steady(), &[]).await;
-    let health = Health::of(&stage, run.time).await;
     let reset = by_rule(&stage, Fault::ResetBeforeReading, run.time);
-    outage::happens(&stage, run, health, HEALS_WITHIN, "every call reset", reset, &mut figures).await;
+    outage::happens(&stage, run, HEALS_WITHIN, "every call reset", reset, &mut figures).await;
     let half_open = async {
         // Connections stay open and carry nothing back any more, until those who hold them give them up.
         by_rule(&stage, Fault::Hang, run.time).await;
         let _ = stand_in(&stage).reset_connections();
     };
-    outage::happens(&stage, run, health, HEALS_WITHIN, "half-open", half_open, &mut figures).await;
+    outage::happens(&stage, run, HEALS_WITHIN, "half-open", half_open, &mut figures).await;
     let stale = async {
         let began = Instant::now();
         let mut stale = stand_in(&stage).connections() as u64;
@@ -74,7 +72,7 @@ pub(super) async fn connections(run: Run) -> Figures {
         }
     };
     let name = "all pooled connections stale, then one a second";
-    outage::happens(&stage, run, health, HEALS_WITHIN, name, stale, &mut figures).await;
+    outage::happens(&stage, run, HEALS_WITHIN, name, stale, &mut figures).await;
     stage.close(&mut figures).await;
     figures
 }

@@ -69,6 +69,13 @@ pub use read_rows::{EventRow, LakeFiles, read_rows};
 pub use recover::RecoveryReport;
 pub use verify::{Problem, VerifyReport, WaitingSegment, verify};
 
+/// What stands before a bucket's records in a log segment: for benches, since the log is the lake's own.
+#[doc(hidden)]
+#[must_use]
+pub fn frame_header(segment: u64, events: u32, records: &[u8]) -> Option<[u8; log::FRAME_HEADER]> {
+    log::frame_header(layout::SegmentNumber(segment), events, records)
+}
+
 const TARGET_BYTES: usize = 256 << 10;
 const LINGER: Duration = Duration::from_millis(2);
 const THREADS: usize = 3;

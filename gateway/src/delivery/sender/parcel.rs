@@ -153,6 +153,19 @@ impl Parcel {
         let (opened, deadline) = (self.bucket.opened_at, self.bucket.deadline);
         opened + deadline.saturating_duration_since(opened) * 7 / 8
     }
+
+    /// Whether it goes on when its time is over: nobody waits for the verdict of a kept bucket, and given back, what is
+    /// stored of it would be sent again with the rest. At the end it is left where it is kept.
+    pub(super) fn goes_on(&self, closing: bool) -> bool {
+        self.bucket.kept && self.bucket.overflow.is_none() && !closing
+    }
+
+    /// Whether nothing of it is sent any more. An answer that comes after the deadline is for nobody, and under overload,
+    /// where everything waits for almost as long as it may, each would come then: every call a waste, and what it has
+    /// stored sent again.
+    pub(super) fn is_too_late(&self, now: Instant, closing: bool) -> bool {
+        !self.goes_on(closing) && self.last_start() <= now
+    }
 }
 
 fn ranges_of(payload: &[u8], format: Format) -> Vec<Range<usize>> {

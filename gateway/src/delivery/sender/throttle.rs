@@ -1,19 +1,18 @@
-//! What a shard may be sent: a token bucket for bytes and one for records, whose rate falls by three tenths while the service
-//! throttles, as long as that helps (`trial`), and rises by a twentieth of its limit a second once it does not (additive
-//! increase, multiplicative decrease).
+//! What a shard may be sent: a token bucket for bytes and one for records, whose rate falls while the service throttles, as
+//! long as that helps (`trial`), and rises by a twentieth of its limit a second once it does not (additive increase,
+//! multiplicative decrease).
 //!
 //! Kinesis takes 1 MiB and 1,000 records a second a shard. Firehose says no limit that could be read from it: there the
 //! rate is unbounded until it throttles, and then begins from what was sent in the second before.
 
 use std::time::{Duration, Instant};
 
-use super::trial::{Advice, Trial};
+use super::trial::{Advice, LARGEST_CUT, Trial};
 
 /// Of a shard of Kinesis, a second.
 const SHARD_BYTES: f64 = 1_048_576.0;
 const SHARD_RECORDS: f64 = 1_000.0;
 
-const DECREASE: f64 = 0.7;
 const INCREASE_PER_SECOND: f64 = 0.05;
 const FLOOR: f64 = 0.05;
 /// The rate rises when nothing was throttled for so long.
@@ -33,6 +32,8 @@ pub(super) struct Throttle {
     at: Instant,
     throttled_at: Option<Instant>,
     trial: Trial,
+    // The fraction before the cuts that are on trial.
+    before_cuts: f64,
     // Bytes sent in the last second, decaying.
     sent: f64,
 }
@@ -58,7 +59,17 @@ impl Throttle {
 
     fn new(limit: Option<Limit>, now: Instant) -> Self {
         let (bytes, records) = limit.map_or((0.0, 0.0), |limit| (limit.bytes, limit.records));
-        Self { limit, fraction: 1.0, bytes, records, at: now, throttled_at: None, trial: Trial::new(now), sent: 0.0 }
+        Self {
+            limit,
+            fraction: 1.0,
+            bytes,
+            records,
+            at: now,
+            throttled_at: None,
+            trial: Trial::new(now),
+            before_cuts: 1.0,
+            sent: 0.0,
+        }
     }
 
     /// The part of its limit that it may be sent at.
@@ -99,7 +110,7 @@ impl Throttle {
             self.records = f64::INFINITY;
             self.fraction = 1.0;
             self.trial = Trial::new(now);
-            self.follow(Advice::Cut);
+            self.follow(Advice::Cut { part: LARGEST_CUT, first: true });
         }
     }
 
@@ -115,11 +126,16 @@ impl Throttle {
     fn follow(&mut self, advice: Advice) {
         match advice {
             Advice::Keep => {}
-            Advice::Cut => {
-                self.fraction = (self.fraction * DECREASE).max(FLOOR);
+            Advice::Cut { part, first } => {
+                if first {
+                    self.before_cuts = self.fraction;
+                }
+                // Less than it might be sent is no less than it was sent.
+                let was_sent = self.limit.map_or(1.0, |limit| self.sent / limit.bytes);
+                self.fraction = (self.fraction.min(was_sent) * part).max(FLOOR);
                 self.bytes = self.bytes.min(0.0);
             }
-            Advice::TakeBack(cuts) => self.fraction = (self.fraction / DECREASE.powi(cuts)).min(self.ceiling()),
+            Advice::TakeBack => self.fraction = self.before_cuts,
         }
     }
 
@@ -241,7 +257,7 @@ mod tests {
         let _ = answered_in(&mut throttle, &mut now, 3, &mut takes);
         let stored = answered_in(&mut throttle, &mut now, 60, &mut takes);
         let used = stored / (SHARD_BYTES / 2.0);
-        assert!(used > 0.93, "{used} of what it takes");
+        assert!(used > 0.97, "{used} of what it takes");
         let wasted = f64::from(sent) * RECORD as f64 / 63.0 / (SHARD_BYTES / 2.0) - used;
         assert!(wasted < 0.2, "{wasted} of what it takes was sent in vain");
     }

@@ -1,5 +1,6 @@
-//! Whether sending less helps. A shard that throttles takes no more than its limit, so a lower rate costs nothing of what is
-//! stored. Where records are throttled however few are sent, each cut costs as much of it as was cut, and is taken back.
+//! Whether sending less helps, and how much less. A shard that throttles takes no more than its limit, so a lower rate costs
+//! nothing of what is stored as long as it is no lower than that: the rate falls by the part that was throttled, with a bound.
+//! Where records are throttled however few are sent, each cut costs as much of it as was cut, and is taken back.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +10,23 @@ const LEAST: Duration = Duration::from_millis(500);
 const LEAST_RECORDS: u32 = 16;
 /// With a smaller part of records throttled than this, nothing is to be done.
 const TOLERATED: f64 = 0.05;
-/// Cuts are taken back if they leave less than this part of what was stored before them. Of one by three tenths that helps
+/// A rate is cut to this part of what it was, or less far: few answers may be all of a kind.
+pub(super) const LARGEST_CUT: f64 = 0.7;
+/// Cuts are taken back if they leave less than this part of what was stored before them. Of the largest one that helps
 /// nothing seven tenths are left, of two half.
 const KEPT: f64 = 0.85;
 /// How long nothing is tried after a cut that was taken back.
 const REST: Duration = Duration::from_secs(10);
 
 /// What the rate should do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Advice {
     /// Go on.
     Keep,
-    /// Less.
-    Cut,
-    /// So many cuts were of no use.
-    TakeBack(i32),
+    /// This part of what was sent; the first cut, or one that follows another which helped.
+    Cut { part: f64, first: bool },
+    /// What it was before the first cut: they were of no use.
+    TakeBack,
 }
 
 /// The answers of one shard over a while.
@@ -36,15 +39,15 @@ pub(super) struct Trial {
     records: u32,
     throttled: u32,
     stored: f64,
-    /// Bytes a second that were stored before the first of the latest cuts, and how many there were: few answers say
-    /// little, and one that was misjudged shows with the next.
-    cuts: Option<(f64, i32)>,
+    /// Bytes a second that were stored before the first of the latest cuts: few answers say little, and a cut that was
+    /// misjudged shows with the next.
+    before_cuts: Option<f64>,
     rests_until: Instant,
 }
 
 impl Trial {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, began: None, records: 0, throttled: 0, stored: 0.0, cuts: None, rests_until: now }
+        Self { since: now, began: None, records: 0, throttled: 0, stored: 0.0, before_cuts: None, rests_until: now }
     }
 
     /// A record that was sent at `sent_at` was stored with its bytes, or throttled.
@@ -70,20 +73,19 @@ impl Trial {
     }
 
     fn judge(&mut self, rate: f64, throttled: f64, now: Instant) -> Advice {
-        let cuts = self.cuts.take();
+        let before = self.before_cuts.take();
         if throttled < TOLERATED {
             return Advice::Keep;
         }
-        if let Some((_, count)) = cuts.filter(|(before, _)| rate < KEPT * before) {
+        if before.is_some_and(|before| rate < KEPT * before) {
             self.rests_until = now + REST;
-            return Advice::TakeBack(count);
+            return Advice::TakeBack;
         }
         if now < self.rests_until {
             return Advice::Keep;
         }
-        let (before, count) = cuts.unwrap_or((rate, 0));
-        self.cuts = Some((before, count + 1));
-        Advice::Cut
+        self.before_cuts = Some(before.unwrap_or(rate));
+        Advice::Cut { part: (1.0 - throttled).max(LARGEST_CUT), first: before.is_none() }
     }
 }
 
@@ -91,6 +93,9 @@ impl Trial {
 #[allow(clippy::disallowed_methods, reason = "any instant to count from")]
 mod tests {
     use super::*;
+
+    const FIRST: Advice = Advice::Cut { part: LARGEST_CUT, first: true };
+    const ANOTHER: Advice = Advice::Cut { part: LARGEST_CUT, first: false };
 
     /// One record of 25 kB every `every`, of which each `nth` is stored, for so long; the advices that were given.
     fn over(trial: &mut Trial, now: &mut Instant, time: Duration, every: Duration, nth: u32) -> Vec<Advice> {
@@ -113,8 +118,8 @@ mod tests {
         let mut trial = Trial::new(now);
         let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
         // The same is stored each time: half of what is sent, two of three, everything.
-        assert_eq!(over(&mut trial, &mut now, second * 51 / 100, period, 2), [Advice::Cut]);
-        assert_eq!(over(&mut trial, &mut now, second * 51 / 100, period, 2), [Advice::Cut]);
+        assert_eq!(over(&mut trial, &mut now, second * 51 / 100, period, 2), [FIRST]);
+        assert_eq!(over(&mut trial, &mut now, second * 51 / 100, period, 2), [ANOTHER]);
         assert_eq!(over(&mut trial, &mut now, second * 3, period * 2, 1), []);
     }
 
@@ -123,10 +128,26 @@ mod tests {
         let mut now = Instant::now();
         let mut trial = Trial::new(now);
         let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
-        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [Advice::Cut]);
-        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 10 / 7, 2), [Advice::TakeBack(1)]);
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [FIRST]);
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 10 / 7, 2), [Advice::TakeBack]);
         assert_eq!(over(&mut trial, &mut now, second * 9, period, 2), []);
-        assert_eq!(over(&mut trial, &mut now, second * 2, period, 2)[0], Advice::Cut);
+        assert_eq!(over(&mut trial, &mut now, second * 2, period, 2)[0], FIRST);
+    }
+
+    #[test]
+    fn a_rate_falls_by_the_part_that_was_throttled() {
+        let mut now = Instant::now();
+        let mut trial = Trial::new(now);
+        let mut advice = Advice::Keep;
+        for number in 0..52 {
+            now += Duration::from_millis(10);
+            advice = trial.answered((number % 10 != 0).then_some(25_000), now, now);
+            if advice != Advice::Keep {
+                break;
+            }
+        }
+        let Advice::Cut { part, first: true } = advice else { panic!("{advice:?}") };
+        assert!((part - 0.9).abs() < 0.02, "{part}");
     }
 
     #[test]
@@ -134,9 +155,9 @@ mod tests {
         let mut now = Instant::now();
         let mut trial = Trial::new(now);
         let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
-        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [Advice::Cut]);
-        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [Advice::Cut]);
-        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 2, 2), [Advice::TakeBack(2)]);
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [FIRST]);
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [ANOTHER]);
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 2, 2), [Advice::TakeBack]);
     }
 
     #[test]

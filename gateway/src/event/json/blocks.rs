@@ -37,16 +37,26 @@ struct Classes {
     white: u64,
     // Below 0x20.
     control: u64,
+    // Beyond ASCII.
+    high: u64,
     digit: u64,
     zero: u64,
     dot: u64,
     minus: u64,
 }
 
+/// A JSON object, if it is UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) object: Object,
+    /// Then it is.
+    pub(super) is_ascii: bool,
+}
+
 /// Whether these bytes are surely one JSON object, nested at most so deep, and what it looks like. `None`: they may be
 /// none.
 #[inline]
-pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Object> {
+pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("pclmulqdq") {
@@ -69,7 +79,7 @@ fn accept_by(
     whole: impl Fn(&[u8; BLOCK]) -> Classes,
     last: impl Fn(&[u8]) -> Classes,
     parity: impl Fn(u64) -> u64,
-) -> Option<Object> {
+) -> Option<Accepted> {
     let mut reader = Reader::new(input, max_depth)?;
     let (blocks, rest) = input.as_chunks::<BLOCK>();
     for block in blocks {
@@ -99,6 +109,7 @@ struct Reader<'a> {
     more_due: Due,
     nesting: Nesting,
     has_line_breaks: bool,
+    high: u64,
 }
 
 impl<'a> Reader<'a> {
@@ -119,11 +130,13 @@ impl<'a> Reader<'a> {
             more_due: Due::default(),
             nesting: Nesting { depth: 0, deepest: 0, max_depth: max_depth.min(MAX_DEPTH), objects: 0, closed: false },
             has_line_breaks: false,
+            high: 0,
         })
     }
 
     #[inline(always)]
     fn read(&mut self, classes: Classes, parity: impl Fn(u64) -> u64) -> Option<()> {
+        self.high |= classes.high;
         let mut escaped = std::mem::take(&mut self.escaped);
         if classes.backslash != 0 {
             (escaped, self.escaped) = escapes(self.input.get(self.at..)?, classes.backslash, escaped)?;
@@ -169,10 +182,11 @@ impl<'a> Reader<'a> {
     }
 
     #[inline(always)]
-    fn end(&self) -> Option<Object> {
+    fn end(&self) -> Option<Accepted> {
         let nesting = &self.nesting;
         let whole = nesting.closed && nesting.deepest <= nesting.max_depth && self.in_string == 0;
-        whole.then_some(Object { has_line_breaks: self.has_line_breaks })
+        let object = Object { has_line_breaks: self.has_line_breaks };
+        whole.then_some(Accepted { object, is_ascii: self.high == 0 })
     }
 }
 

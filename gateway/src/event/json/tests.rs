@@ -102,6 +102,20 @@ fn depth_is_bounded_and_ten_thousand_levels_cost_no_stack() {
 }
 
 #[test]
+fn what_is_no_utf8_is_told_before_anything_else() {
+    for length in [1, 20, 60, 64, 65, 200] {
+        let text = "x".repeat(length);
+        for (object, at) in
+            [(format!("{{\"a\":\"{text}\"}}"), 6), (format!("{{\"a\":\"{text}\" no JSON"), 6 + length - 1)]
+        {
+            let mut bytes = object.into_bytes();
+            bytes[at] = 0xff;
+            assert_eq!(check_object(&bytes, 64), Err(Fault::NotUtf8), "{length}");
+        }
+    }
+}
+
+#[test]
 fn line_breaks_between_tokens_are_reported() {
     assert_eq!(check_object(b"{\"a\":1}", 64), Ok(Object { has_line_breaks: false }));
     assert_eq!(check_object(b"{\n\"a\":1}", 64), Ok(Object { has_line_breaks: true }));

@@ -74,10 +74,9 @@ impl Dispatcher {
         }
     }
 
-    /// Nobody waits for the verdict of a kept bucket. It goes on, or what is stored of it would be sent again with the rest.
     fn out_of_time(&mut self, id: ParcelId, now: Instant, step: &mut Step) {
         match self.parcels.get_mut(&id) {
-            Some(parcel) if parcel.bucket.kept && parcel.bucket.overflow.is_none() && !self.closing => {
+            Some(parcel) if parcel.goes_on(self.closing) => {
                 self.deadlines.remove(&(parcel.deadline(), id));
                 parcel.begin_anew(now);
                 self.deadlines.insert((parcel.deadline(), id));
@@ -86,11 +85,9 @@ impl Dispatcher {
         }
     }
 
-    /// Whether nothing of it is sent any more. An answer that comes after the deadline is for nobody, and under overload,
-    /// where everything waits for almost as long as it may, each would come then: every call a waste, and what it has
-    /// stored sent again.
+    /// Whether nothing of it is sent any more.
     pub(super) fn is_too_late(&self, id: ParcelId, now: Instant) -> bool {
-        self.parcels.get(&id).is_none_or(|parcel| parcel.last_start() <= now)
+        self.parcels.get(&id).is_none_or(|parcel| parcel.is_too_late(now, self.closing))
     }
 
     /// When the next bucket's time is over, or too short to send it.

@@ -110,8 +110,8 @@ impl Dispatcher {
                 break;
             }
             let Some(lane) = self.lanes.get_mut(&number) else { continue };
-            let is_gone =
-                |piece: &Piece| self.parcels.get(&piece.parcel).is_none_or(|parcel| parcel.last_start() <= now);
+            let parcel_of = |piece: &Piece| self.parcels.get(&piece.parcel);
+            let is_gone = |piece: &Piece| parcel_of(piece).is_none_or(|parcel| parcel.is_too_late(now, self.closing));
             while lane.waiting.front().is_some_and(is_gone) {
                 lane.waiting.pop_front();
             }

@@ -53,6 +53,28 @@ fn a_kept_bucket_goes_on_with_what_is_missing() {
 }
 
 #[test]
+fn a_kept_bucket_that_waits_is_never_too_late() {
+    for keyed in [false, true] {
+        let mut house = House::new(1, keyed);
+        let (kept, verdict) = house.bucket(3);
+        house.books.submit(ClosedBucket { kept: true, maybe_stored: true, ..kept }, house.now);
+        // Its time is over before the kept one's, and it may be sent for longer.
+        let (other, _) = house.bucket(2);
+        let (opened_at, deadline) = (house.now + DEADLINE / 2, other.deadline - Duration::from_millis(1));
+        house.books.submit(ClosedBucket { opened_at, deadline, ..other }, house.now);
+        house.now += DEADLINE * 29 / 32;
+        let mut sent = 0;
+        for _ in 0..3 {
+            for call in house.calls_within(DEADLINE * 2) {
+                sent += call.records.len();
+                house.answer(&call, vec![stored(); call.records.len()]);
+            }
+        }
+        assert_eq!((sent, verdict.now()), (2, Some(Outcome::Stored)), "keyed: {keyed}");
+    }
+}
+
+#[test]
 fn at_the_end_a_kept_bucket_is_left_where_it_is() {
     let mut house = plain();
     let (bucket, verdict) = house.bucket(3);

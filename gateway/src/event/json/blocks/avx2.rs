@@ -5,11 +5,10 @@ use std::arch::x86_64::{
     _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_sub_epi8,
 };
 
-use super::{BLOCK, Classes, accept_by, parity};
-use crate::event::json::Object;
+use super::{Accepted, BLOCK, Classes, accept_by, parity};
 
 #[target_feature(enable = "avx2,pclmulqdq,bmi1")]
-pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Object> {
+pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     accept_by(
         input,
         max_depth,
@@ -72,6 +71,7 @@ fn classes(block: &[u8; BLOCK]) -> Classes {
         comma: is(b','),
         white: bits(white),
         control: bits(control),
+        high: bits(halves),
         digit: bits(digit),
         zero: is(b'0'),
         dot: is(b'.'),

@@ -2,15 +2,14 @@
 
 use std::arch::x86_64::{
     __m512i, _mm_setr_epi8, _mm512_broadcast_i32x4, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512,
-    _mm512_mask_loadu_epi8, _mm512_or_si512, _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_sub_epi8,
-    _mm512_test_epi8_mask,
+    _mm512_mask_loadu_epi8, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_shuffle_epi8,
+    _mm512_sub_epi8, _mm512_test_epi8_mask,
 };
 
-use super::{BLOCK, Classes, accept_by, parity};
-use crate::event::json::Object;
+use super::{Accepted, BLOCK, Classes, accept_by, parity};
 
 #[target_feature(enable = "avx512f,avx512bw,pclmulqdq,bmi1")]
-pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Object> {
+pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     accept_by(input, max_depth, |block| classes(whole(block)), |rest| classes(part(rest)), |bits| parity(bits))
 }
 
@@ -54,6 +53,7 @@ fn classes(bytes: __m512i) -> Classes {
         comma: is(b','),
         white: _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(whites, bytes), bytes),
         control: _mm512_cmplt_epu8_mask(bytes, repeat(0x20)),
+        high: _mm512_movepi8_mask(bytes),
         digit: _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, repeat(b'0')), repeat(10)),
         zero: is(b'0'),
         dot: is(b'.'),

@@ -4,7 +4,7 @@ use crate::event::json::check_bytewise;
 const OBJECT: &str = r#"{"player_id":"p_1","at":[1,20.5,-3,{"x":0,"y":-0.25}],"ok":true,"none":null,"off":false,"said":"a \"b\" \\ \u00e9","e":{},"l":[ ]}"#;
 
 /// What each way that this machine has says.
-fn every_way(input: &[u8], max_depth: u32) -> Vec<Option<Object>> {
+fn every_way(input: &[u8], max_depth: u32) -> Vec<Option<Accepted>> {
     let mut said = Vec::new();
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("pclmulqdq") {
@@ -22,7 +22,8 @@ fn every_way(input: &[u8], max_depth: u32) -> Vec<Option<Object>> {
 
 /// Each way takes just what is taken a byte at a time. Numbers with an exponent it may leave.
 fn check(input: &[u8]) {
-    let bytewise = check_bytewise(input, 64).ok();
+    let is_ascii = input.is_ascii();
+    let bytewise = check_bytewise(input, 64).ok().map(|object| Accepted { object, is_ascii });
     let may_leave = input.iter().any(|byte| matches!(byte, b'e' | b'E'));
     for said in every_way(input, 64) {
         assert!(said == bytewise || said.is_none() && may_leave, "{said:?} {}", String::from_utf8_lossy(input));
@@ -41,8 +42,8 @@ impl Random {
 
 #[test]
 fn what_is_taken_a_byte_at_a_time_is_taken() {
-    let object = Object { has_line_breaks: false };
-    assert!(every_way(OBJECT.as_bytes(), 64).iter().all(|said| *said == Some(object)));
+    let accepted = Accepted { object: Object { has_line_breaks: false }, is_ascii: true };
+    assert!(every_way(OBJECT.as_bytes(), 64).iter().all(|said| *said == Some(accepted)));
     assert!(every_way(b"{\"a\":1e5}", 64).iter().all(Option::is_none), "exponents are not known here");
 }
 

@@ -9,14 +9,19 @@ use crate::Result;
 use crate::server::TlsFiles;
 
 /// See the module.
-pub(super) struct Certificate {
+#[derive(Debug)]
+pub struct Certificate {
     certificate: PathBuf,
     key: PathBuf,
     _folder: TempDir,
 }
 
 impl Certificate {
-    pub(super) fn new() -> Result<Self> {
+    /// A new one.
+    ///
+    /// # Errors
+    /// If it can't be made or written.
+    pub fn new() -> Result<Self> {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
         let folder = tempfile::tempdir()?;
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -25,7 +30,9 @@ impl Certificate {
         Ok(Self { certificate, key, _folder: folder })
     }
 
-    pub(super) fn files(&self) -> TlsFiles<'_> {
+    /// Where it lies.
+    #[must_use]
+    pub fn files(&self) -> TlsFiles<'_> {
         TlsFiles { certificate: &self.certificate, key: &self.key }
     }
 }
