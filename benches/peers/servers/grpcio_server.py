@@ -1,0 +1,35 @@
+"""IngestService on grpcio. Decodes each batch, answers that all of it is accepted, keeps nothing."""
+
+import asyncio
+import sys
+
+import grpc
+from headgate.v1 import ingest_pb2, ingest_pb2_grpc
+
+# The gateway's own limit of a message.
+MAX_MESSAGE_BYTES = 16 << 20
+
+
+def verdict(events) -> ingest_pb2.BatchVerdict:
+    return ingest_pb2.BatchVerdict(accepted=len(events))
+
+
+class Ingest(ingest_pb2_grpc.IngestServiceServicer):
+    async def PublishEvents(self, request, context):
+        return ingest_pb2.PublishEventsResponse(verdict=verdict(request.events))
+
+    async def StreamEvents(self, request_iterator, context):
+        async for request in request_iterator:
+            yield ingest_pb2.StreamEventsResponse(sequence=request.sequence, verdict=verdict(request.events))
+
+
+async def main(address: str) -> None:
+    options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)]
+    server = grpc.aio.server(options=options)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(Ingest(), server)
+    server.add_insecure_port(address)
+    await server.start()
+    await server.wait_for_termination()
+
+
+asyncio.run(main(sys.argv[1]))
