@@ -10,16 +10,22 @@ from rig.tools import answer, cores, need, run, say
 REPOSITORY = "https://github.com/fluent/fluent-bit"
 TAG = "v5.1.1"
 
-# A release build of the two plugins; what it leaves out is not on an event's way.
+# A release build of the two plugins; what it leaves out is not on an event's way. SQLite isn't either, but 5.1.1 does
+# not compile without it.
 OPTIONS = [
-    "FLB_RELEASE=On", "FLB_MINIMAL=On", "FLB_IN_OPENTELEMETRY=On", "FLB_OUT_NULL=On", "FLB_JEMALLOC=On", "FLB_CONFIG_YAML=On",
+    "FLB_RELEASE=On", "FLB_MINIMAL=On", "FLB_IN_OPENTELEMETRY=On", "FLB_OUT_NULL=On", "FLB_JEMALLOC=On",
+    "FLB_CONFIG_YAML=On",
     "FLB_DEBUG=Off", "FLB_EXAMPLES=Off", "FLB_SHARED_LIB=Off", "FLB_LUAJIT=Off", "FLB_WASM=Off", "FLB_KAFKA=Off",
-    "FLB_SQLDB=Off", "FLB_ZIG=Off", "FLB_PROXY_GO=Off", "FLB_CHUNK_TRACE=Off",
+    "FLB_SQLDB=On", "FLB_PREFER_SYSTEM_LIB_SQLITE=On", "FLB_ZIG=Off", "FLB_PROXY_GO=Off", "FLB_CHUNK_TRACE=Off",
 ]
+
+DEBIAN_PACKAGES = ["cmake", "flex", "bison", "libyaml-dev", "libssl-dev", "libsqlite3-dev", "pkg-config"]
 
 
 def prepare(place: Place) -> Server:
-    program = place.by_hand() or built(place, REPOSITORY, TAG, lambda source, into: _build(place, source, into))
+    program = place.by_hand() or built(
+        place, REPOSITORY, TAG, " ".join(OPTIONS), lambda source, into: _build(place, source, into)
+    )
     port = free_port()
     return Server(
         command=[program, "--config", place.config("fluent-bit.yaml", port=port), "--quiet"],
@@ -31,8 +37,10 @@ def prepare(place: Place) -> Server:
 
 
 def _build(place: Place, source: Path, into: Path) -> Path:
-    mend = f"on Debian: apt-get install cmake flex bison libyaml-dev libssl-dev pkg-config; or set {place.variable}"
-    need(mend, "cmake", "make", "cc", "c++", "flex", "bison", "pkg-config")
+    need(
+        f"on Debian: apt-get install {' '.join(DEBIAN_PACKAGES)}; or set {place.variable}",
+        "cmake", "make", "cc", "c++", "flex", "bison", "pkg-config",
+    )
     log = place.folder / "build.log"
     say(f"{place.name}: building, which takes some minutes; see {log}")
     run(["cmake", "-S", source, "-B", into, *(f"-D{option}" for option in OPTIONS)], log)

@@ -1,4 +1,4 @@
-"""OpenTelemetry's dataflow engine (Rust, tonic, Arrow): its OTLP receiver, a step that decodes, and an exporter that does nothing.
+"""OpenTelemetry's dataflow engine (Rust, tonic): its OTLP receiver, a step that decodes, an exporter of nothing.
 
 The receiver alone hands the message on as bytes, undecoded. To do what the others do, a processor stands between it and
 the exporter that needs Arrow records: it looks for an attribute that no event has.
@@ -22,14 +22,16 @@ FEATURES = "jemalloc,crypto-ring"
 def prepare(place: Place) -> Server:
     return server(
         place, place, "otap-dataflow.yaml",
-        "takes OTLP logs as bytes, decodes them into Arrow records for a processor that looks for an attribute to delete "
-        "and finds none, hands them to the noop exporter",
+        "takes OTLP logs as bytes, decodes them into Arrow records for a processor that looks for an attribute and "
+        "finds none, hands them to the noop exporter",
     )
 
 
 def server(place: Place, made_at: Place, config: str, does: str) -> Server:
     """Also of the peer that does without the processor."""
-    program = made_at.by_hand() or built(made_at, REPOSITORY, TAG, lambda source, into: _build(made_at, source, into))
+    program = made_at.by_hand() or built(
+        made_at, REPOSITORY, TAG, FEATURES, lambda source, into: _build(made_at, source, into)
+    )
     address = f"127.0.0.1:{free_port()}"
     return Server(
         command=[
@@ -47,7 +49,8 @@ def _build(place: Place, source: Path, into: Path) -> Path:
     need("install Rust with cargo", "cargo")
     workspace = source / "rust" / "otap-dataflow"
     # It pins a toolchain that would have to be fetched; the one that builds the gateway takes it, too.
-    environment = {"CARGO_TARGET_DIR": str(into), "RUSTUP_TOOLCHAIN": os.environ.get("RUSTUP_TOOLCHAIN") or _toolchain()}
+    toolchain = os.environ.get("RUSTUP_TOOLCHAIN") or _toolchain()
+    environment = {"CARGO_TARGET_DIR": str(into), "RUSTUP_TOOLCHAIN": toolchain}
     log = place.folder / "build.log"
     try:
         run(["cargo", "fetch", "--locked"], log, environment, cwd=workspace)
@@ -58,8 +61,8 @@ def _build(place: Place, source: Path, into: Path) -> Path:
         ) from broken
     say(f"{place.name}: building, which takes many minutes; see {log}")
     run(
-        ["cargo", "build", "--locked", "--release", "--no-default-features", "--features", FEATURES, "--bin", "df_engine",
-         "--jobs", str(cores())],
+        ["cargo", "build", "--locked", "--release", "--no-default-features", "--features", FEATURES,
+         "--bin", "df_engine", "--jobs", str(cores())],
         log, environment, cwd=workspace,
     )
     return into / "release" / "df_engine"

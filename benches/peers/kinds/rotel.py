@@ -21,10 +21,11 @@ def prepare(place: Place) -> Server:
             "--otlp-http-endpoint", f"127.0.0.1:{free_port()}",
             "--otlp-grpc-max-recv-msg-size-mib", "16",
             "--exporter", "blackhole",
+            "--disable-batching",
         ],
         address=address,
         protocol="otlp-grpc",
         version=answer(program, "--version"),
-        does="decodes OTLP logs into its own model, hands them through a queue and its batcher to the blackhole exporter",
+        does="decodes OTLP logs into its own model, hands them through a queue to the blackhole exporter",
         environment={"RUST_LOG": os.environ.get("RUST_LOG", "error")},
     )

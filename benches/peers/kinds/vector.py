@@ -1,4 +1,4 @@
-"""Vector (Rust): its OTLP source, and the sink that does nothing. By hand only: no registry that is asked here has it."""
+"""Vector (Rust, tonic): its OTLP source, and the sink that does nothing. By hand only."""
 
 from rig.place import Place
 from rig.problems import Missing
@@ -10,8 +10,8 @@ def prepare(place: Place) -> Server:
     program = place.by_hand()
     if program is None:
         raise Missing(
-            "no package registry has Vector (the crate of that name is another program), and building it takes an hour; "
-            f"set {place.variable} to a vector from vector.dev or from Datadog's package repositories"
+            "no package registry has Vector (the crate of that name is another program), and it is not built here; "
+            f"set {place.variable} to a vector from its project's releases"
         )
     address = f"127.0.0.1:{free_port()}"
     # Vector wants a folder for its state, though nothing here keeps any.

@@ -23,7 +23,7 @@ from rig.tools import tail
 START_DEADLINE = 30.0
 END_DEADLINE = 5.0
 
-# RFC 9113, 3.4: a client's preface, then a SETTINGS frame, here an empty one. The server's first frame is SETTINGS, too.
+# RFC 9113, 3.4: a client's preface, then a SETTINGS frame, here an empty one. The server's first frame is SETTINGS too.
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SETTINGS_FRAME = 4
 
@@ -43,7 +43,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A loopback port that is free now. Another process could take it before the server does, which then can't start."""
+    """A loopback port that is free now. Should another process take it first, the server does not start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -9,24 +9,28 @@ from rig.problems import Broken, Missing
 from rig.tools import need, run, say, tail
 
 
-def built(place: Place, repository: str, tag: str, build) -> Path:
-    """The program that `build(source, into)` makes of the sources, made once for each source."""
+def built(place: Place, repository: str, tag: str, recipe: str, build) -> Path:
+    """The program that `build(source, into)` makes of the sources.
+
+    Made once for a recipe. It is made again for other sources when a folder is named, not when none is: what was built
+    from a folder stays where nothing can be cloned.
+    """
     given = os.environ.get(place.source_variable)
     origin = str(Path(given).absolute()) if given else f"{repository} {tag}"
-    into = place.folder / "build"
-    done = place.folder / "built-from"
-    if done.exists():
-        built_from, _, program = done.read_text().partition("\n")
-        if built_from == origin and Path(program).exists():
-            return Path(program)
-        done.unlink()
-        # Other sources: nothing of the old ones may be left in it.
-        if built_from != origin:
-            shutil.rmtree(into, ignore_errors=True)
+    into, noted, done = (place.folder / name for name in ("build", "build-of", "program"))
+    noted_origin, _, noted_recipe = noted.read_text().partition("\n") if noted.exists() else ("", "", "")
+    same = noted_recipe == recipe and (noted_origin == origin or not given)
+    if same and done.exists() and Path(done.read_text()).exists():
+        return Path(done.read_text())
     source = _given(place, given) if given else _cloned(place, repository, tag)
+    if (noted_origin, noted_recipe) != (origin, recipe):
+        # Nothing of another build may be left in it, not even of one that was broken off.
+        shutil.rmtree(into, ignore_errors=True)
+    done.unlink(missing_ok=True)
     into.mkdir(exist_ok=True)
+    noted.write_text(f"{origin}\n{recipe}")
     program = build(source, into)
-    done.write_text(f"{origin}\n{program}")
+    done.write_text(str(program))
     return program
 
 
