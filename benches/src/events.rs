@@ -60,7 +60,8 @@ impl Sample {
                 nanos: i32::try_from(self.below(1_000) * 1_000_000).unwrap_or(0),
             }),
             event_version: "1.0.0".to_owned(),
-            app_version: format!("2.{}.{}", self.below(10), self.below(100)),
+            // A game that is being rolled out is played in a few versions.
+            app_version: self.pick(&["2.14.7", "2.14.7", "2.14.9", "2.13.22", "2.9.31"]).to_owned(),
             event_data: event_data.into(),
             partition_key: String::new(),
         }

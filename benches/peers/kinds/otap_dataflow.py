@@ -27,7 +27,7 @@ def prepare(place: Place) -> Server:
     )
 
 
-def server(place: Place, made_at: Place, config: str, does: str) -> Server:
+def server(place: Place, made_at: Place, config: str, does: str, decodes: bool = True) -> Server:
     """Also of the peer that does without the processor."""
     program = made_at.by_hand() or built(
         made_at, REPOSITORY, TAG, FEATURES, lambda source, into: _build(made_at, source, into)
@@ -42,6 +42,7 @@ def server(place: Place, made_at: Place, config: str, does: str) -> Server:
         protocol="otlp-grpc",
         version=answer(program, "--version"),
         does=does,
+        decodes=decodes,
     )
 
 

@@ -6,9 +6,9 @@ from rig.server import Server
 
 
 def prepare(place: Place) -> Server:
-    made_at = Place("otap-dataflow")
+    made_at = Place("otap-dataflow", place.may_build)
     with made_at.locked():
         return otap_dataflow.server(
             place, made_at, "otap-dataflow-bytes.yaml",
-            "takes OTLP logs as bytes and hands them, undecoded, to the noop exporter",
+            "takes OTLP logs as bytes and hands them, undecoded, to the noop exporter", decodes=False,
         )

@@ -18,9 +18,10 @@ PROTOS = REPOSITORY / "proto" / "proto"
 class Place:
     """A peer's folder, and the variables by which a peer is provided by hand."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, may_build: bool = True):
         target = os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target"
         self.name = name
+        self.may_build = may_build
         self.folder = Path(target).absolute() / "peers" / name
 
     @property

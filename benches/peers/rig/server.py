@@ -39,6 +39,8 @@ class Server:
     protocol: str
     version: str
     does: str
+    # Whether it looks into messages at all.
+    decodes: bool = True
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -55,7 +57,7 @@ def serve(server: Server, place: Place) -> None:
     try:
         _wait_until_ready(server, process, place.log)
         told = {"pid": process.pid}
-        told |= {key: getattr(server, key) for key in ("address", "protocol", "version", "does")}
+        told |= {key: getattr(server, key) for key in ("address", "protocol", "version", "does", "decodes")}
         print(json.dumps(told), flush=True)
         _wait_for_end_of_input(process, place.log)
     finally:

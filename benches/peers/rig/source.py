@@ -22,6 +22,11 @@ def built(place: Place, repository: str, tag: str, recipe: str, build) -> Path:
     same = noted_recipe == recipe and (noted_origin == origin or not given)
     if same and done.exists() and Path(done.read_text()).exists():
         return Path(done.read_text())
+    if not place.may_build:
+        raise Missing(
+            f"it is not built yet: benches/peers/run {place.name} builds it, which takes many minutes, or set "
+            f"{place.variable} to its program"
+        )
     source = _given(place, given) if given else _cloned(place, repository, tag)
     if (noted_origin, noted_recipe) != (origin, recipe):
         # Nothing of another build may be left in it, not even of one that was broken off.

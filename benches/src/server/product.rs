@@ -38,6 +38,13 @@ struct Said {
     version: Option<String>,
     does: Option<String>,
     missing: Option<String>,
+    /// Whether it looks into messages at all.
+    #[serde(default = "yes")]
+    decodes: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -60,16 +67,15 @@ impl Product {
         Ok(String::from_utf8(output.stdout)?.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// Makes one, which may take minutes, and starts it.
+    /// Makes one, where it has not to be built, and starts it.
     ///
     /// # Errors
     /// If it could be had and does not start.
     pub fn start(name: &str, target_dir: &Path) -> Result<std::result::Result<Self, Missing>> {
-        eprintln!("{name}: fetched or built where it is not there yet, which may take minutes");
+        eprintln!("{name}: fetched where it is not there yet");
         let mut child = Command::new(script())
-            .arg(name)
-            .arg("--target-dir")
-            .arg(target_dir)
+            .args([name, "--no-build"])
+            .env("CARGO_TARGET_DIR", target_dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -107,6 +113,13 @@ impl Product {
     #[must_use]
     pub fn version(&self) -> &str {
         self.said.version.as_deref().unwrap_or("unknown")
+    }
+
+    /// Whether it is one that studios put in front of their events, rather than a library's server, and does a part of the
+    /// gateway's work.
+    #[must_use]
+    pub fn is_rival(&self) -> bool {
+        self.target.protocol == Protocol::Otlp && self.said.decodes
     }
 
     /// What it does with events.

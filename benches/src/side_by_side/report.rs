@@ -42,8 +42,8 @@ pub struct Described {
     pub name: String,
     /// What it does with events.
     pub does: String,
-    /// Whether it is a product that others build.
-    pub is_product: bool,
+    /// Whether it is a product that does a part of the gateway's work.
+    pub is_rival: bool,
 }
 
 /// Every measurement of a case.
@@ -130,7 +130,7 @@ impl Report {
 
     pub(super) fn add(&mut self, subject: &Subject<Server>) {
         let (server, name) = (subject.server(), subject.name().to_owned());
-        self.servers.push(Described { name, does: server.does.clone(), is_product: server.is_product });
+        self.servers.push(Described { name, does: server.does.clone(), is_rival: server.is_rival });
     }
 
     /// As JSON.
@@ -174,7 +174,7 @@ impl Report {
         at_most("streams of 100: gateway over the usual way", over("stream-100", GATEWAY, "usual"), 1.0 / 3.0);
         at_most("streams of 100 to Kinesis: CPU seconds per million", cost("stream-100", "kinesis"), 2.0);
         at_most("streams of 100 to the lake: CPU seconds per million", cost("stream-100", "lake"), 2.5);
-        for product in self.servers.iter().filter(|server| server.is_product) {
+        for product in self.servers.iter().filter(|server| server.is_rival) {
             let what = format!("unary calls of 100: gateway over {}", product.name);
             at_most(&what, over("unary-100", GATEWAY, &product.name), 1.0 / 3.0);
         }

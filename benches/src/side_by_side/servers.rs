@@ -18,8 +18,8 @@ pub(super) fn names() -> Result<Vec<String>> {
 /// A server that runs, and what it does with events.
 pub(super) struct Server {
     pub(super) does: String,
-    /// Whether it is a product that others build.
-    pub(super) is_product: bool,
+    /// Whether it is a product that does a part of the gateway's work.
+    pub(super) is_rival: bool,
     _runs: Running,
 }
 
@@ -57,7 +57,7 @@ impl Server {
         let subject = House::start(name, destination, programs, &options.set).await?;
         Ok(Ok(subject.map(|house| Self {
             does: does.to_owned(),
-            is_product: false,
+            is_rival: false,
             _runs: Running::Gateway { _house: house },
         })))
     }
@@ -65,7 +65,7 @@ impl Server {
     fn peer(name: &str, kind: Kind, does: &str) -> Result<Subject<Self>> {
         let peer = Peer::start(kind)?;
         let (pid, target) = (peer.pid(), peer.target().clone());
-        let server = Self { does: does.to_owned(), is_product: false, _runs: Running::Peer { _peer: peer } };
+        let server = Self { does: does.to_owned(), is_rival: false, _runs: Running::Peer { _peer: peer } };
         Subject::new(name, server, pid, target)
     }
 
@@ -76,7 +76,8 @@ impl Server {
         };
         let (pid, target) = (product.pid(), product.target().clone());
         let does = format!("{}: {}", product.version(), product.does());
-        let server = Self { does, is_product: true, _runs: Running::Product { _product: product } };
+        let is_rival = product.is_rival();
+        let server = Self { does, is_rival, _runs: Running::Product { _product: product } };
         Subject::new(name, server, pid, target).map(Ok)
     }
 }

@@ -163,9 +163,34 @@ pub fn leading_id(event: &[u8]) -> Option<&[u8]> {
 ///
 /// # Errors
 /// [`Malformed`] with what was wrong.
+#[inline]
 pub fn event(bytes: &[u8]) -> Result<RawEvent<'_>, Malformed> {
     let mut event = RawEvent::default();
     let mut fields = Fields { rest: bytes };
+    // As every standard serializer writes them: each once, in the order of their numbers.
+    for (number, slot) in [(1, &mut event.event_id), (2, &mut event.event_type), (3, &mut event.event_name)] {
+        fields.take_next(number, slot);
+    }
+    let mut timestamp: &[u8] = &[];
+    if fields.take_next(4, &mut timestamp) {
+        match usual_timestamp(timestamp) {
+            Some(usual) => event.timestamp = Some(usual),
+            None => merge_timestamp(event.timestamp.get_or_insert_default(), timestamp)?,
+        }
+    }
+    for (number, slot) in [
+        (5, &mut event.event_version),
+        (6, &mut event.app_version),
+        (7, &mut event.event_data),
+        (8, &mut event.partition_key),
+    ] {
+        fields.take_next(number, slot);
+    }
+    if fields.rest.is_empty() { Ok(event) } else { rest_of(fields, event) }
+}
+
+/// Whatever else a message may hold, in whatever order.
+fn rest_of<'a>(mut fields: Fields<'a>, mut event: RawEvent<'a>) -> Result<RawEvent<'a>, Malformed> {
     while let Some((number, value)) = fields.next_field()? {
         let slot = match number {
             1 => &mut event.event_id,
@@ -186,6 +211,41 @@ pub fn event(bytes: &[u8]) -> Result<RawEvent<'_>, Malformed> {
         *slot = bytes;
     }
     Ok(event)
+}
+
+/// A timestamp as serializers write it: seconds, then nanoseconds, and together more than eight bytes.
+#[inline(always)]
+fn usual_timestamp(bytes: &[u8]) -> Option<Timestamp> {
+    const SECONDS_TAG: u8 = 1 << 3;
+    const NANOS_TAG: u8 = 2 << 3;
+    let [SECONDS_TAG, rest @ ..] = bytes else { return None };
+    let (seconds, length) = short_varint(u64::from_le_bytes(*rest.first_chunk()?))?;
+    let [NANOS_TAG, rest @ ..] = rest.get(length..)? else { return None };
+    // The last eight bytes, without those that are before the nanoseconds.
+    let before = 8_usize.checked_sub(rest.len()).filter(|before| *before < 8)?;
+    let word = u64::from_le_bytes(*bytes.last_chunk()?) >> (8 * before);
+    let (nanos, length) = short_varint(word)?;
+    // As of an int32 that is sent as a varint of 64 bits, the low 32 count.
+    #[allow(clippy::cast_possible_truncation)]
+    let nanos = nanos as i32;
+    (length == rest.len()).then_some(Timestamp { seconds: seconds.cast_signed(), nanos })
+}
+
+/// The varint that a word begins with, and how many bytes it has; `None`: more than eight.
+#[inline(always)]
+fn short_varint(word: u64) -> Option<(u64, usize)> {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let ends = !word & !LOW;
+    if ends == 0 {
+        return None;
+    }
+    let bits = ends.trailing_zeros() + 1;
+    // The low seven bits of each byte are moved together: pairs, then fours, then all.
+    let word = word & LOW & (u64::MAX >> (64 - bits));
+    let word = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = (word & 0x0000_3fff_0000_3fff) | (word & 0x3fff_0000_3fff_0000) >> 2;
+    let word = (word & 0x0000_0000_0fff_ffff) | (word & 0x0fff_ffff_0000_0000) >> 4;
+    Some((word, (bits / 8) as usize))
 }
 
 fn merge_timestamp(timestamp: &mut Timestamp, bytes: &[u8]) -> Result<(), Malformed> {
@@ -246,18 +306,46 @@ impl<'a> Fields<'a> {
         Ok(Value::Fixed)
     }
 
+    /// Takes the field of this number, below 16, if it comes next, is one of bytes, and its length is no longer than two
+    /// bytes. Whether it did.
+    #[inline(always)]
+    fn take_next(&mut self, number: u8, slot: &mut &'a [u8]) -> bool {
+        let [tag, low, rest @ ..] = self.rest else { return false };
+        if *tag != number << 3 | 2 {
+            return false;
+        }
+        let (length, rest) = match rest {
+            rest if *low < 0x80 => (usize::from(*low), rest),
+            [high, rest @ ..] if *high < 0x80 => (usize::from(*low & 0x7f) | usize::from(*high) << 7, rest),
+            _ => return false,
+        };
+        let Some((bytes, rest)) = rest.split_at_checked(length) else { return false };
+        (*slot, self.rest) = (bytes, rest);
+        true
+    }
+
     #[inline(always)]
     fn varint(&mut self) -> Result<u64, Malformed> {
-        if let [byte, rest @ ..] = self.rest
-            && *byte < 0x80
-        {
-            self.rest = rest;
-            return Ok(u64::from(*byte));
+        match self.rest {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
         }
-        self.long_varint()
     }
 
     fn long_varint(&mut self) -> Result<u64, Malformed> {
+        if let Some(chunk) = self.rest.first_chunk()
+            && let Some((value, length)) = short_varint(u64::from_le_bytes(*chunk))
+        {
+            self.rest = &self.rest[length..];
+            return Ok(value);
+        }
         let mut value = 0_u64;
         for (position, byte) in self.rest.iter().take(10).enumerate() {
             // The tenth byte holds one bit of 64; more would be lost.
@@ -314,6 +402,71 @@ mod tests {
         assert_eq!(first.event_data, &sample.event_data[..]);
         assert_eq!(first.partition_key, sample.partition_key.as_bytes());
         assert_eq!(event(events[1]), Ok(RawEvent::default()));
+    }
+
+    #[test]
+    fn varints_of_every_length_are_read_wherever_they_end() {
+        for bits in 0..64 {
+            for value in [1 << bits, u64::MAX >> (63 - bits), 0x0123_4567_89ab_cdef_u64 >> (63 - bits)] {
+                let mut bytes = Vec::new();
+                prost::encoding::encode_varint(value, &mut bytes);
+                let len = bytes.len();
+                for behind in 0..10 {
+                    bytes.resize(len + behind, 0xff);
+                    let mut fields = Fields { rest: &bytes };
+                    assert_eq!((fields.varint(), fields.rest.len()), (Ok(value), behind), "{value:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fields_in_any_order_and_any_number_are_found() {
+        let sample = sample();
+        let bytes = sample.encode_to_vec();
+        let expected = event(&bytes).expect("well formed");
+        // Cut at each field, and put together the other way round, with a field before it that nobody knows.
+        let mut fields = Fields { rest: &bytes };
+        let mut pieces = Vec::new();
+        let mut before = bytes.len();
+        while fields.next_field().expect("well formed").is_some() {
+            pieces.push(&bytes[bytes.len() - before..bytes.len() - fields.rest.len()]);
+            before = fields.rest.len();
+        }
+        for turn in 0..pieces.len() {
+            pieces.rotate_left(1);
+            let turned = pieces.concat();
+            assert_eq!(event(&turned), Ok(expected), "turned by {turn}");
+            let unknown = [&[0x78, 1][..], &turned, &[0x4a, 1, 7]].concat();
+            assert_eq!(event(&unknown), Ok(expected), "turned by {turn}");
+        }
+        pieces.reverse();
+        assert_eq!(event(&pieces.concat()), Ok(expected));
+        // The last one counts.
+        let twice = [&bytes[..], &[0x12, 1, b'x']].concat();
+        assert_eq!(event(&twice).map(|event| event.event_type), Ok(&b"x"[..]));
+    }
+
+    #[test]
+    fn timestamps_of_every_length_are_those_of_the_wire_format() {
+        for seconds in [0, 1, 127, 128, 1_790_000_000, i64::MAX, -1, i64::MIN] {
+            for nanos in [0, 1, 127, 128, 20_000, 250_000_000, 999_999_999, i32::MAX, -1, i32::MIN] {
+                let bytes = prost_types::Timestamp { seconds, nanos }.encode_to_vec();
+                let mut merged = Timestamp::default();
+                merge_timestamp(&mut merged, &bytes).expect("well formed");
+                assert_eq!(merged, Timestamp { seconds, nanos });
+                assert!(usual_timestamp(&bytes).is_none_or(|usual| usual == merged), "{seconds} {nanos}");
+                for end in 0..bytes.len() {
+                    let mut cut = Timestamp::default();
+                    let fine = merge_timestamp(&mut cut, &bytes[..end]).is_ok();
+                    assert!(usual_timestamp(&bytes[..end]).is_none_or(|usual| fine && usual == cut), "cut at {end}");
+                }
+                let longer = [&bytes[..], &[0x18, 1]].concat();
+                assert!(usual_timestamp(&longer).is_none(), "{seconds} {nanos}");
+            }
+        }
+        let usual = prost_types::Timestamp { seconds: 1_790_000_000, nanos: 1_000_000 }.encode_to_vec();
+        assert!(usual_timestamp(&usual).is_some());
     }
 
     #[test]
