@@ -35,6 +35,17 @@ impl CpuClock {
         Ok(Self { pid, clock })
     }
 
+    /// The process's resident memory, bytes.
+    ///
+    /// # Errors
+    /// If the process has ended.
+    pub fn resident(&self) -> Result<u64> {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid))?;
+        let pages: u64 = statm.split_ascii_whitespace().nth(1).ok_or("/proc/PID/statm has an unknown form")?.parse()?;
+        // Linux on x86-64 and most of ARM.
+        Ok(pages * 4_096)
+    }
+
     /// Reads it.
     ///
     /// # Errors

@@ -20,7 +20,12 @@ pub enum Size {
     Usual,
     /// A payload of a dozen bytes: a stream record of about 410, most of it the format's own.
     Small,
+    /// About so many bytes on the wire, 100 at least: a payload with a text as long as it takes.
+    Of(u32),
 }
+
+/// What an event of [`Size::Of`] takes beside its text.
+const BESIDE_TEXT: usize = 97;
 
 impl Sample {
     /// Events of this seed.
@@ -46,7 +51,9 @@ impl Sample {
         let (event_type, event_data) = match self.size {
             Size::Usual => (event_type, event_data),
             Size::Small => ("input", format!(r#"{{"k":{}}}"#, self.number(5))),
+            Size::Of(bytes) => ("input", self.text(usize::try_from(bytes).unwrap_or(0).saturating_sub(BESIDE_TEXT))),
         };
+        let event_name = if matches!(self.size, Size::Of(_)) { "key" } else { event_name };
         let (high, low) = (self.draw(), self.draw());
         Event {
             event_id: uuid::Builder::from_random_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
@@ -141,6 +148,12 @@ impl Sample {
         )
     }
 
+    fn text(&mut self, length: usize) -> String {
+        const LETTERS: &[u8] = b"etaoin shrdlu cmfwyp vbgkjqxz 0123456789 .,";
+        let letters = (0..length).map(|_| char::from(LETTERS[usize::try_from(self.below(43)).unwrap_or(0)]));
+        format!(r#"{{"t":"{}"}}"#, letters.collect::<String>())
+    }
+
     fn player(&mut self) -> String {
         format!("p_{}", self.number(8))
     }
@@ -181,6 +194,17 @@ mod tests {
         let sizes: Vec<usize> = (0..4_000).map(|_| sample.event().encoded_len() + 3).collect();
         let mean = sizes.iter().sum::<usize>() / sizes.len();
         assert!((332..=352).contains(&mean), "the mean is {mean} bytes");
+    }
+
+    #[test]
+    fn events_are_as_large_as_is_asked_for() {
+        for bytes in [100, 340, 1_024, 16_384] {
+            let mut sample = Sample::sized(7, Size::Of(bytes));
+            let sizes: Vec<usize> = (0..100).map(|_| sample.event().encoded_len() + 3).collect();
+            let mean = sizes.iter().sum::<usize>() / sizes.len();
+            assert!(mean.abs_diff(bytes as usize) <= 6, "{mean} bytes instead of {bytes}");
+            serde_json::from_slice::<serde_json::Value>(&sample.event().event_data).expect("JSON");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod load;
 pub mod machine;
 pub mod measurement;
 pub mod random;
+pub mod scale;
 pub mod server;
 pub mod side_by_side;
 pub mod stations;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
 use crate::cpu::{CpuClock, MachineReading};
 use crate::events::Size;
-use crate::load::{Call, Case, Load, Target};
+use crate::load::{Call, Case, Load, Protocol, Target};
 use crate::measurement::Measurement;
 use crate::{Error, Result};
 
@@ -40,7 +41,7 @@ pub struct Work {
 pub struct Subject<S> {
     name: String,
     server: S,
-    target: Target,
+    targets: Vec<Target>,
     clock: CpuClock,
     behind: Option<CpuClock>,
     works_on: bool,
@@ -55,14 +56,30 @@ impl<S> Subject<S> {
     pub fn new(name: impl Into<String>, server: S, pid: u32, target: Target) -> Result<Self> {
         let name = name.into();
         eprintln!("{name}: process {pid}, {}", target.address);
-        Ok(Self { name, server, target, clock: CpuClock::of(pid)?, behind: None, works_on: false, events: 0 })
+        Ok(Self {
+            name,
+            server,
+            targets: vec![target],
+            clock: CpuClock::of(pid)?,
+            behind: None,
+            works_on: false,
+            events: 0,
+        })
     }
 
     /// The same, with another value that keeps it running.
     #[must_use]
     pub fn map<T>(self, map: impl FnOnce(S) -> T) -> Subject<T> {
-        let Self { name, server, target, clock, behind, works_on, events } = self;
-        Subject { name, server: map(server), target, clock, behind, works_on, events }
+        let Self { name, server, targets, clock, behind, works_on, events } = self;
+        Subject { name, server: map(server), targets, clock, behind, works_on, events }
+    }
+
+    /// It is sent to with these keys, by turns.
+    #[must_use]
+    pub fn with_keys(mut self, keys: &[HeaderValue]) -> Self {
+        let first = self.targets[0].clone();
+        self.targets = keys.iter().map(|key| Target { key: key.clone(), ..first.clone() }).collect();
+        self
     }
 
     /// It delivers to another process, which is counted apart.
@@ -93,10 +110,28 @@ impl<S> Subject<S> {
         &self.server
     }
 
+    /// Its process's resident memory, bytes.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn resident(&self) -> Result<u64> {
+        self.clock.resident()
+    }
+
+    /// Where it is sent to.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.targets[0]
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.targets[0].protocol
+    }
+
     /// Whether it can be measured with this load.
     #[must_use]
     pub fn takes(&self, case: Case) -> bool {
-        self.target.protocol.has(case.call)
+        self.protocol().has(case.call)
     }
 
     /// The server, and how many events it took.
@@ -112,8 +147,8 @@ impl<S> Subject<S> {
     pub async fn warm_up(&mut self, connections: usize, size: Size) -> Result<()> {
         let call = if self.takes(Case::new(Call::Stream, 100)) { Call::Stream } else { Call::Unary };
         let warming = async {
-            let mut load = Load::sized(&self.target, Case::new(call, 100), connections, size).await?;
-            if self.target.protocol.has_window() {
+            let mut load = Load::spread(&self.targets, Case::new(call, 100), connections, size).await?;
+            if self.protocol().has_window() {
                 load.until(WARM_UP_EVENTS).await?;
             } else {
                 load.run_for(WARM_UP_TIME).await?;
@@ -145,7 +180,7 @@ impl<S> Subject<S> {
             Ok((self.clock.read()?, behind, client.read()?, MachineReading::take()?, Instant::now()))
         };
         let all_of_it = self.works_on.then(read).transpose()?;
-        let mut load = Load::sized(&self.target, work.case, work.connections, work.size).await?;
+        let mut load = Load::spread(&self.targets, work.case, work.connections, work.size).await?;
         load.run_for(work.time.mul_f64(0.3)).await?;
         let events_before = load.accepted();
         let before = read()?;

@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::TcpStream;
 
 use super::answers::check_status;
-use super::{Call, Protocol, Shared, Target};
+use super::{Call, Protocol, Target};
 use crate::Result;
 
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -56,16 +56,16 @@ pub(super) async fn drive(
 }
 
 /// The head of a call.
-pub(super) fn head(shared: &Shared) -> Result<Request<()>> {
-    let method = match (shared.target.protocol, shared.case.call) {
+pub(super) fn head(target: &Target, call: Call) -> Result<Request<()>> {
+    let method = match (target.protocol, call) {
         (Protocol::Otlp, _) => "opentelemetry.proto.collector.logs.v1.LogsService/Export",
         (_, Call::Stream) => "headgate.v1.IngestService/StreamEvents",
         (_, Call::Unary) => "headgate.v1.IngestService/PublishEvents",
     };
-    let request = Request::post(format!("http://{}/{method}", shared.target.address))
+    let request = Request::post(format!("http://{}/{method}", target.address))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        .header("x-api-key", shared.target.key.clone())
+        .header("x-api-key", target.key.clone())
         .body(())?;
     Ok(request)
 }

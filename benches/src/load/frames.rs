@@ -21,7 +21,7 @@ pub(super) async fn run(mut socket: TcpStream, mut batches: Batches, shared: Arc
     let mut answer = [0; 64 * ANSWER];
     let (mut in_flight, mut read) = (0, 0);
     loop {
-        while in_flight < shared.case.in_flight() && shared.may_send() {
+        while in_flight < shared.in_flight && shared.may_send() {
             sender.write_all(&batches.next_framed()).await?;
             in_flight += 1;
         }

@@ -8,6 +8,7 @@ mod batch;
 mod connection;
 mod frames;
 mod otlp;
+mod quiet;
 mod stream;
 mod unary;
 
@@ -21,8 +22,12 @@ use http::HeaderValue;
 use tokio::task::JoinSet;
 
 pub use self::batch::Batches;
+pub use self::quiet::Quiet;
 use crate::Result;
 use crate::events::Size;
+
+/// Connections that loads are made for.
+pub const USUAL_CONNECTIONS: usize = 8;
 
 /// Events of one load at most, whatever else goes wrong.
 const MAX_EVENTS: u64 = 1_000_000_000;
@@ -167,8 +172,9 @@ pub struct Load {
 
 /// What the connections of a load share.
 struct Shared {
-    target: Target,
     case: Case,
+    // Batches on their way on one connection.
+    in_flight: usize,
     sent: AtomicU64,
     accepted: AtomicU64,
     stopped: AtomicBool,
@@ -188,15 +194,25 @@ impl Load {
     /// # Errors
     /// If the server can't be reached.
     pub async fn sized(target: &Target, case: Case, connections: usize, size: Size) -> Result<Self> {
+        Self::spread(std::slice::from_ref(target), case, connections, size).await
+    }
+
+    /// Starts it on connections that go to these targets by turns. However many there are, no more is on its way than on
+    /// [`USUAL_CONNECTIONS`], unless that is less than a batch on each.
+    ///
+    /// # Errors
+    /// If a server can't be reached.
+    pub async fn spread(targets: &[Target], case: Case, connections: usize, size: Size) -> Result<Self> {
+        let in_flight = (case.in_flight() * USUAL_CONNECTIONS / connections.max(USUAL_CONNECTIONS)).max(1);
         let shared = Arc::new(Shared {
-            target: target.clone(),
             case,
+            in_flight,
             sent: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
-        for number in 0..connections {
+        for (number, target) in (0..connections).zip(targets.iter().cycle()) {
             let batches = match target.protocol {
                 Protocol::Otlp => Batches::otlp(case, number as u64, size)?,
                 _ => Batches::sized(case, number as u64, size)?,
@@ -206,10 +222,11 @@ impl Load {
                 tasks.spawn(frames::run(frames::open(target).await?, batches, shared));
                 continue;
             }
-            let connection = connection::open(&shared.target).await?;
+            let connection = connection::open(target).await?;
+            let target = target.clone();
             match case.call {
-                Call::Stream => tasks.spawn(stream::run(connection, batches, shared)),
-                Call::Unary => tasks.spawn(unary::run(connection, batches, shared)),
+                Call::Stream => tasks.spawn(stream::run(connection, batches, target, shared)),
+                Call::Unary => tasks.spawn(unary::run(connection, batches, target, shared)),
             };
         }
         Ok(Self { shared, tasks })

@@ -9,18 +9,18 @@ use h2::client::SendRequest;
 use super::answers::{Messages, check_stream};
 use super::batch::Batches;
 use super::connection::{self, Open};
-use super::{Protocol, Shared};
+use super::{Protocol, Shared, Target};
 use crate::Result;
 
-pub(super) async fn run(open: Open, batches: Batches, shared: Arc<Shared>) -> Result<()> {
-    connection::drive(open.connection, stream(open.calls, batches, &shared)).await
+pub(super) async fn run(open: Open, batches: Batches, target: Target, shared: Arc<Shared>) -> Result<()> {
+    connection::drive(open.connection, stream(open.calls, batches, &target, &shared)).await
 }
 
-async fn stream(calls: SendRequest<Bytes>, mut batches: Batches, shared: &Shared) -> Result<()> {
+async fn stream(calls: SendRequest<Bytes>, mut batches: Batches, target: &Target, shared: &Shared) -> Result<()> {
     let mut calls = calls.ready().await?;
-    let (response, mut sender) = calls.send_request(connection::head(shared)?, false)?;
+    let (response, mut sender) = calls.send_request(connection::head(target, shared.case.call)?, false)?;
     let batch = shared.case.batch;
-    let most = shared.case.in_flight();
+    let most = shared.in_flight;
     let mut in_flight = 0;
     let mut body = connection::body(response.await?)?;
     let mut messages = Messages::default();
@@ -40,7 +40,7 @@ async fn stream(calls: SendRequest<Bytes>, mut batches: Batches, shared: &Shared
         messages.push(chunk);
         let mut accepted = 0;
         while let Some(message) = messages.take() {
-            let events = match shared.target.protocol {
+            let events = match target.protocol {
                 Protocol::Unread => batch,
                 _ => check_stream(message, batch)?,
             };

@@ -10,23 +10,23 @@ use h2::client::{ResponseFuture, SendRequest};
 use super::answers::{Messages, check_otlp, check_unary};
 use super::batch::Batches;
 use super::connection::{self, Open};
-use super::{Protocol, Shared};
+use super::{Protocol, Shared, Target};
 use crate::Result;
 
-pub(super) async fn run(open: Open, batches: Batches, shared: Arc<Shared>) -> Result<()> {
-    connection::drive(open.connection, calls(open.calls, batches, &shared)).await
+pub(super) async fn run(open: Open, batches: Batches, target: Target, shared: Arc<Shared>) -> Result<()> {
+    connection::drive(open.connection, calls(open.calls, batches, &target, &shared)).await
 }
 
-async fn calls(mut calls: SendRequest<Bytes>, mut batches: Batches, shared: &Shared) -> Result<()> {
-    let most = shared.case.in_flight();
-    let head = connection::head(shared)?;
+async fn calls(mut calls: SendRequest<Bytes>, mut batches: Batches, target: &Target, shared: &Shared) -> Result<()> {
+    let most = shared.in_flight;
+    let head = connection::head(target, shared.case.call)?;
     let mut in_flight = FuturesUnordered::new();
     loop {
         while in_flight.len() < most && shared.may_send() {
             calls = calls.ready().await?;
             let (response, mut sender) = calls.send_request(head.clone(), false)?;
             sender.send_data(batches.next_framed(), true)?;
-            in_flight.push(finish(response, shared.target.protocol, shared.case.batch));
+            in_flight.push(finish(response, target.protocol, shared.case.batch));
         }
         let Some(ended) = in_flight.next().await else { return Ok(()) };
         shared.accepted.fetch_add(ended?.into(), Ordering::Relaxed);

@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use http::HeaderValue;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::{Process, build, wait_for};
+use super::{Process, build, pinned_command, wait_for};
 use crate::Result;
 use crate::load::{Protocol, Target};
 
@@ -19,6 +19,25 @@ const SETTINGS: [&str; 4] = [
     "admission.bytes_per_second=1TiB",
     "admission.bytes_burst=1TiB",
 ];
+
+/// Where a gateway runs.
+#[derive(Debug)]
+pub struct Ground {
+    /// Its data folder is `data` in it.
+    pub folder: TempDir,
+    /// So many cores, the first ones; `None`: all of them.
+    pub pinned: Option<u32>,
+}
+
+impl Ground {
+    /// A folder of its own and every core.
+    ///
+    /// # Errors
+    /// If there is no room for a folder.
+    pub fn new() -> Result<Self> {
+        Ok(Self { folder: tempfile::tempdir()?, pinned: None })
+    }
+}
 
 /// A gateway that runs.
 #[derive(Debug)]
@@ -44,15 +63,7 @@ impl Gateway {
         build("headgate", "headgate")
     }
 
-    /// Starts it with a destination that discards, and with these settings on top of the bench's own.
-    ///
-    /// # Errors
-    /// If it does not start.
-    pub async fn start(program: &Path, settings: &[String]) -> Result<Self> {
-        Self::start_to("discard", program, settings, &[]).await
-    }
-
-    /// Starts it with another destination, and with these variables in its environment.
+    /// Starts it with a destination, these settings on top of the bench's own, and these variables in its environment.
     ///
     /// # Errors
     /// If it does not start.
@@ -61,11 +72,12 @@ impl Gateway {
         program: &Path,
         settings: &[String],
         environment: &[(&str, String)],
+        ground: Ground,
     ) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let Ground { folder, pinned } = ground;
         let data = folder.path().join("data");
         let log = folder.path().join("log");
-        let mut command = Command::new(program);
+        let mut command = pinned_command(program, pinned);
         // Settings of whoever measures must not leak in.
         for (name, _) in std::env::vars_os() {
             if ["HEADGATE_", "AWS_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::certificate::Certificate;
-use super::{Counted, CountedService, Gateway, STREAM, StandIn};
+use super::{Counted, CountedService, Gateway, Ground, STREAM, StandIn};
 use crate::Result;
 use crate::subject::Subject;
 
@@ -71,6 +71,20 @@ impl Programs {
     }
 }
 
+impl Programs {
+    /// For houses without a stand-in.
+    ///
+    /// # Errors
+    /// If the gateway does not build, or is not there.
+    pub fn of_gateway(gateway: Option<&Path>) -> Result<Self> {
+        let gateway = match gateway {
+            Some(program) => std::fs::canonicalize(program)?,
+            None => Gateway::build()?,
+        };
+        Ok(Self { gateway, stand_in: PathBuf::new() })
+    }
+}
+
 impl Destination {
     /// Its name in reports.
     #[must_use]
@@ -105,6 +119,20 @@ impl House {
         programs: &Programs,
         settings: &[String],
     ) -> Result<Subject<Self>> {
+        Self::start_on(name, destination, programs, settings, Ground::new()?).await
+    }
+
+    /// The same, with the gateway in a place of its own.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub async fn start_on(
+        name: &str,
+        destination: Destination,
+        programs: &Programs,
+        settings: &[String],
+        ground: Ground,
+    ) -> Result<Subject<Self>> {
         let certificate = Certificate::new()?;
         let stand_in = match destination {
             Destination::Discard | Destination::Lake => None,
@@ -122,7 +150,7 @@ impl House {
         }
         own.extend(settings.iter().cloned());
         let environment = stand_in.as_ref().map(|stand_in| environment(stand_in, &certificate)).unwrap_or_default();
-        let gateway = Gateway::start_to(destination.setting(), &programs.gateway, &own, &environment).await?;
+        let gateway = Gateway::start_to(destination.setting(), &programs.gateway, &own, &environment, ground).await?;
         let (pid, target) = (gateway.pid(), gateway.target().clone());
         let behind = stand_in.as_ref().map(StandIn::pid);
         let house = Self { destination, gateway, stand_in, _certificate: certificate };

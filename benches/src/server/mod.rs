@@ -11,14 +11,14 @@ mod raw;
 mod stand_in;
 mod usual;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use self::certificate::Certificate;
-pub use self::gateway::Gateway;
+pub use self::gateway::{Gateway, Ground};
 pub use self::house::{Arrived, Destination, House, Programs, environment};
 pub use self::peer::{Kind, Peer, serve};
 pub use self::product::{Missing, Product};
@@ -52,6 +52,14 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A program on the first so many cores, or on all.
+fn pinned_command(program: &Path, cores: Option<u32>) -> Command {
+    let Some(cores) = cores else { return Command::new(program) };
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &format!("0-{}", cores.saturating_sub(1))]).arg(program);
+    command
 }
 
 /// Builds a program of the workspace with the profile of benches, into the folder that the running program was built into.

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Ipv4Addr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -19,7 +19,7 @@ use tower_service::Service;
 use super::bare::Bare;
 use super::raw::Raw;
 use super::usual::Usual;
-use super::{Process, floor};
+use super::{Process, floor, pinned_command};
 use crate::Result;
 use crate::load::{Protocol, Target};
 
@@ -60,9 +60,17 @@ impl Peer {
     /// # Errors
     /// If it does not start.
     pub fn start(kind: Kind) -> Result<Self> {
+        Self::start_pinned(kind, None)
+    }
+
+    /// Starts one on the first so many cores.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_pinned(kind: Kind, cores: Option<u32>) -> Result<Self> {
         let protocol = kind.protocol();
         let kind = kind.to_possible_value().ok_or("a kind without a name")?;
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = pinned_command(&std::env::current_exe()?, cores)
             .arg("--serve")
             .arg(kind.get_name())
             .stdin(Stdio::piped())

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use self::guard::{Guard, Judgement};
 pub use self::options::Options;
+pub use self::path::taking;
 pub use self::report::Report;
 use crate::Result;
 use crate::cpu::thread_time;

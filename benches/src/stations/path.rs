@@ -94,14 +94,19 @@ impl Reply for Accepted {
 }
 
 pub(super) fn take_batch() -> Turn {
-    take(Packing::lines(BUCKET, LINGER))
+    take(EVENTS, Packing::lines(BUCKET, LINGER))
 }
 
 pub(super) fn take_and_seal() -> Turn {
-    take(Packing { linger: LINGER, ..kinesis_packing(&KinesisSettings::default()) })
+    take(EVENTS, Packing { linger: LINGER, ..kinesis_packing(&KinesisSettings::default()) })
 }
 
-fn take(packing: Packing) -> Turn {
+/// Takes a batch of so many events each time.
+pub fn taking(events: u32) -> Box<dyn FnMut()> {
+    take(events, Packing::lines(BUCKET, LINGER))
+}
+
+fn take(events: u32, packing: Packing) -> Turn {
     let (clock, metrics) = (Clock::system(), Metrics::new());
     let sink = Arc::new(Discard::new(packing));
     let parts = LanesParts {
@@ -126,7 +131,7 @@ fn take(packing: Packing) -> Turn {
     let ingest = Ingest::new(&IngestSettings::default(), parts).expect("the system has randomness");
     let app = app(&apps);
     let reply: Arc<dyn Reply> = Arc::new(Accepted);
-    let mut batches = Batches::new(Case::new(Call::Stream, EVENTS), 1).expect("the system has randomness");
+    let mut batches = Batches::new(Case::new(Call::Stream, events), 1).expect("the system has randomness");
     let mut made: Vec<Bytes> = Vec::new();
     Box::new(move || {
         let message = made.pop().unwrap_or_else(|| {

@@ -1,0 +1,68 @@
+//! The curves as a plot: a panel for each, cost over what changes, both on logarithmic scales.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+
+use super::report::{Curve, Measured, Report};
+use crate::{Error, Result};
+
+const WIDTH: u32 = 900;
+const PANEL: u32 = 260;
+const GATEWAY: RGBColor = RGBColor(31, 111, 178);
+const BARE: RGBColor = RGBColor(150, 155, 160);
+
+/// Draws a report as an SVG file.
+///
+/// # Errors
+/// If it can't be written.
+pub fn draw(report: &Report, path: &Path) -> Result<()> {
+    let curves: Vec<&Curve> = report.curves.iter().filter(|curve| curve.points.len() > 1).collect();
+    let height = PANEL * u32::try_from(curves.len()).unwrap_or(1).max(1);
+    let area = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
+    area.fill(&WHITE).map_err(problem)?;
+    for (curve, panel) in curves.iter().zip(area.split_evenly((curves.len().max(1), 1))) {
+        panel_of(curve, &panel)?;
+    }
+    Ok(())
+}
+
+fn problem(error: impl std::fmt::Display) -> Error {
+    format!("the plot can't be drawn: {error}").into()
+}
+
+fn panel_of(curve: &Curve, panel: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<()> {
+    let at = |point: &Measured| f64::from(point.value);
+    let costs = || curve.points.iter().flat_map(|point| [point.gateway.median, point.bare.median]);
+    let (least, most) = (costs().fold(f64::MAX, f64::min), costs().fold(0.0, f64::max));
+    let first = curve.points.iter().map(at).fold(f64::MAX, f64::min);
+    let last = curve.points.iter().map(at).fold(0.0, f64::max);
+    let mut chart = ChartBuilder::on(panel)
+        .caption(format!("CPU seconds per million events over {}", curve.dimension.name()), ("sans-serif", 17))
+        .margin(12)
+        .x_label_area_size(28)
+        .y_label_area_size(52)
+        .build_cartesian_2d((first * 0.9..last * 1.1).log_scale(), (least * 0.7..most * 1.4).log_scale())
+        .map_err(problem)?;
+    chart.configure_mesh().label_style(("sans-serif", 13)).draw().map_err(problem)?;
+    let lines: [(&str, RGBColor, fn(&Measured) -> f64); 2] = [
+        ("gateway, discarding", GATEWAY, |point| point.gateway.median),
+        ("bare tonic + prost", BARE, |point| point.bare.median),
+    ];
+    for (name, color, cost) in lines {
+        let points = || curve.points.iter().map(|point| (at(point), cost(point)));
+        chart
+            .draw_series(LineSeries::new(points(), color.stroke_width(2)))
+            .map_err(problem)?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+        chart.draw_series(points().map(|point| Circle::new(point, 3, color.filled()))).map_err(problem)?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .label_font(("sans-serif", 13))
+        .background_style(WHITE.mix(0.8))
+        .draw()
+        .map_err(problem)
+}
