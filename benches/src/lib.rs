@@ -6,6 +6,7 @@
 
 pub mod cost;
 pub mod cpu;
+#[cfg(feature = "aws")]
 pub mod delivery;
 pub mod events;
 pub mod load;

@@ -45,6 +45,7 @@ pub struct Subject<S> {
     clock: CpuClock,
     behind: Option<CpuClock>,
     works_on: bool,
+    warms_by_time: bool,
     events: u64,
 }
 
@@ -63,6 +64,7 @@ impl<S> Subject<S> {
             clock: CpuClock::of(pid)?,
             behind: None,
             works_on: false,
+            warms_by_time: false,
             events: 0,
         })
     }
@@ -70,8 +72,8 @@ impl<S> Subject<S> {
     /// The same, with another value that keeps it running.
     #[must_use]
     pub fn map<T>(self, map: impl FnOnce(S) -> T) -> Subject<T> {
-        let Self { name, server, targets, clock, behind, works_on, events } = self;
-        Subject { name, server: map(server), targets, clock, behind, works_on, events }
+        let Self { name, server, targets, clock, behind, works_on, warms_by_time, events } = self;
+        Subject { name, server: map(server), targets, clock, behind, works_on, warms_by_time, events }
     }
 
     /// It is sent to with these keys, by turns.
@@ -95,6 +97,13 @@ impl<S> Subject<S> {
     #[must_use]
     pub fn works_on(mut self) -> Self {
         self.works_on = true;
+        self
+    }
+
+    /// It has no window of ids to fill and may be slow.
+    #[must_use]
+    pub fn warms_by_time(mut self) -> Self {
+        self.warms_by_time = true;
         self
     }
 
@@ -148,7 +157,7 @@ impl<S> Subject<S> {
         let call = if self.takes(Case::new(Call::Stream, 100)) { Call::Stream } else { Call::Unary };
         let warming = async {
             let mut load = Load::spread(&self.targets, Case::new(call, 100), connections, size).await?;
-            if self.protocol().has_window() {
+            if self.protocol().has_window() && !self.warms_by_time {
                 load.until(WARM_UP_EVENTS).await?;
             } else {
                 load.run_for(WARM_UP_TIME).await?;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest};
 
 use super::answers::{Messages, check_otlp, check_unary};
@@ -29,13 +31,28 @@ async fn calls(mut calls: SendRequest<Bytes>, mut batches: Batches, target: &Tar
             in_flight.push(finish(response, target.protocol, shared.case.batch));
         }
         let Some(ended) = in_flight.next().await else { return Ok(()) };
-        shared.accepted.fetch_add(ended?.into(), Ordering::Relaxed);
+        match ended? {
+            Some(accepted) => shared.accepted.fetch_add(accepted.into(), Ordering::Relaxed),
+            None => {
+                shared.sent.fetch_sub(shared.case.batch.into(), Ordering::Relaxed);
+                tokio::time::sleep(REFUSED_PAUSE).await;
+                continue;
+            }
+        };
     }
 }
 
-/// Reads a call's answer to its end. Returns how many events were accepted.
-async fn finish(response: ResponseFuture, protocol: Protocol, batch: u32) -> Result<u32> {
-    let mut body = connection::body(response.await?)?;
+/// Before another call takes the place of one that was refused.
+const REFUSED_PAUSE: Duration = Duration::from_millis(1);
+
+/// Reads a call's answer to its end. Returns how many events were accepted; `None`: the server said that it has done nothing
+/// with the call and that it may come again (RFC 9113, 8.7), as some do with many at once, and has not to.
+async fn finish(response: ResponseFuture, protocol: Protocol, batch: u32) -> Result<Option<u32>> {
+    let response = match response.await {
+        Err(error) if protocol == Protocol::Otlp && error.reason() == Some(Reason::REFUSED_STREAM) => return Ok(None),
+        response => response?,
+    };
+    let mut body = connection::body(response)?;
     let mut messages = Messages::default();
     let mut accepted = 0;
     while let Some(chunk) = connection::next_chunk(&mut body).await? {
@@ -49,5 +66,5 @@ async fn finish(response: ResponseFuture, protocol: Protocol, batch: u32) -> Res
         }
     }
     connection::end(&mut body).await?;
-    Ok(accepted)
+    Ok(Some(accepted))
 }

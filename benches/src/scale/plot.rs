@@ -12,6 +12,9 @@ const PANEL: u32 = 260;
 const GATEWAY: RGBColor = RGBColor(31, 111, 178);
 const BARE: RGBColor = RGBColor(150, 155, 160);
 
+/// Name, color, and what of a point it shows.
+type Line = (&'static str, RGBColor, fn(&Measured) -> f64);
+
 /// Draws a report as an SVG file.
 ///
 /// # Errors
@@ -45,7 +48,7 @@ fn panel_of(curve: &Curve, panel: &DrawingArea<SVGBackend<'_>, plotters::coord::
         .build_cartesian_2d((first * 0.9..last * 1.1).log_scale(), (least * 0.7..most * 1.4).log_scale())
         .map_err(problem)?;
     chart.configure_mesh().label_style(("sans-serif", 13)).draw().map_err(problem)?;
-    let lines: [(&str, RGBColor, fn(&Measured) -> f64); 2] = [
+    let lines: [Line; 2] = [
         ("gateway, discarding", GATEWAY, |point| point.gateway.median),
         ("bare tonic + prost", BARE, |point| point.bare.median),
     ];

@@ -3,6 +3,7 @@
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::Result;
 use crate::load::ANSWER;
@@ -14,11 +15,13 @@ const PREFIX: usize = 5;
 
 /// Takes connections until the process ends.
 pub(super) async fn listen(listener: TcpListener) -> Result<()> {
+    let mut clients = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
         // A client that is gone is nobody's trouble.
-        tokio::spawn(async move { drop(answer(socket).await) });
+        clients.spawn(async move { drop(answer(socket).await) });
+        while clients.try_join_next().is_some() {}
     }
 }
 

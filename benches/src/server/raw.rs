@@ -75,7 +75,8 @@ impl UnaryService<Unread> for Answer {
 
 struct Answers(Bytes);
 
-type Answered = Map<Streaming<Unread>, Box<dyn FnMut(Result<Unread, Status>) -> Result<Bytes, Status> + Send>>;
+type Answering = Box<dyn FnMut(Result<Unread, Status>) -> Result<Bytes, Status> + Send>;
+type Answered = Map<Streaming<Unread>, Answering>;
 
 impl StreamingService<Unread> for Answers {
     type Response = Bytes;
@@ -84,8 +85,7 @@ impl StreamingService<Unread> for Answers {
 
     fn call(&mut self, request: Request<Streaming<Unread>>) -> Self::Future {
         let answer = self.0.clone();
-        let answers: Box<dyn FnMut(Result<Unread, Status>) -> Result<Bytes, Status> + Send> =
-            Box::new(move |message| message.map(|Unread| answer.clone()));
+        let answers: Answering = Box::new(move |message| message.map(|Unread| answer.clone()));
         std::future::ready(Ok(Response::new(request.into_inner().map(answers))))
     }
 }

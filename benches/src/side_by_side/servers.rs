@@ -15,6 +15,11 @@ pub(super) fn names() -> Result<Vec<String>> {
     Ok(OWN.into_iter().map(str::to_owned).chain(Product::names()?).collect())
 }
 
+/// Whether a server delivers to the stand-in.
+pub(super) fn needs_stand_in(name: &str) -> bool {
+    matches!(name, "kinesis" | "kinesis-tls" | "firehose")
+}
+
 /// A server that runs, and what it does with events.
 pub(super) struct Server {
     pub(super) does: String,
@@ -78,6 +83,6 @@ impl Server {
         let does = format!("{}: {}", product.version(), product.does());
         let is_rival = product.is_rival();
         let server = Self { does, is_rival, _runs: Running::Product { _product: product } };
-        Subject::new(name, server, pid, target).map(Ok)
+        Ok(Ok(Subject::new(name, server, pid, target)?.warms_by_time()))
     }
 }

@@ -114,9 +114,9 @@ impl Guard {
 
 const HEAD: &str =
     "# Instructions of a unit of each station, as callgrind counts them (AVX2, no AVX-512). CI holds stations to them:
-#     cargo bench -p headgate-benches --bench stations -- --check
+#     cargo bench -p headgate-benches --no-default-features --profile guard --bench stations -- --check
 # and a change that pays writes them down anew, with a reason for what is higher:
-#     cargo bench -p headgate-benches --bench stations -- --update --because 'REASON'
+#     cargo bench -p headgate-benches --no-default-features --profile guard --bench stations -- --update --because 'REASON'
 
 ";
 

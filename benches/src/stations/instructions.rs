@@ -6,6 +6,10 @@ use std::process::Command;
 use super::{Station, Turn};
 use crate::Result;
 
+/// The C library has a copy and a comparison of memory for each kind of processor: here the one of all of them, so that counts
+/// are the same on every machine with AVX2.
+const SAME_LIBRARY: &str = "glibc.cpu.hwcaps=-AVX_Fast_Unaligned_Load,-AVX2,-ERMS,-FSRM";
+
 /// Turns that are counted.
 const TURNS: u32 = 20;
 
@@ -22,6 +26,7 @@ impl Counter {
     /// Instructions of a unit of a station.
     pub(super) fn count(&self, station: &Station) -> Result<f64> {
         let output = Command::new("valgrind")
+            .env("GLIBC_TUNABLES", SAME_LIBRARY)
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
             .arg(format!("--toggle-collect={COUNTED}"))
             .arg(std::env::current_exe()?)

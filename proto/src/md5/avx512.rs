@@ -16,9 +16,9 @@ const LANES: usize = 16;
 /// Takes each lane over its blocks.
 #[target_feature(enable = "avx512f")]
 pub(super) fn compress(states: &mut States<LANES>, blocks: &Blocks<'_, LANES>) {
-    let mut state = (*states).map(|words| load(&words));
+    let mut state = [load(&states[0]), load(&states[1]), load(&states[2]), load(&states[3])];
     for index in 0..blocks[0].len() {
-        state = steps!(state, words(&blocks.map(|blocks| &blocks[index])));
+        state = steps!(state, words(blocks, index));
     }
     for (words, state) in states.iter_mut().zip(state) {
         // SAFETY: it is 64 bytes long; no alignment is asked for.
@@ -26,16 +26,21 @@ pub(super) fn compress(states: &mut States<LANES>, blocks: &Blocks<'_, LANES>) {
     }
 }
 
-/// The i-th word of each lane's block, for each i: the transpose of a matrix of 16 by 16 words.
+/// The i-th word of each lane's block, for each i: the transpose of a matrix of 16 by 16 words. Loops and no closures: a
+/// function that takes a closure lacks the instructions that the closure has, so that it is called and not inlined.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn words(blocks: &[&[u8; BLOCK]; LANES]) -> [V; 16] {
-    // SAFETY: a block is 64 bytes long; no alignment is asked for.
-    let rows = blocks.map(|block| unsafe { _mm512_loadu_si512(block.as_ptr().cast()) });
+fn words(blocks: &Blocks<'_, LANES>, index: usize) -> [V; 16] {
+    let mut rows = [constant(0); LANES];
+    for (row, blocks) in rows.iter_mut().zip(blocks) {
+        let block: &[u8; BLOCK] = &blocks[index];
+        // SAFETY: a block is 64 bytes long; no alignment is asked for.
+        *row = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
+    }
     let mut words = rows;
     // Within each four rows, and each 128 bits of them, a transpose of 4 by 4.
     for four in 0..4 {
-        let [r0, r1, r2, r3] = [0, 1, 2, 3].map(|row| rows[4 * four + row]);
+        let [r0, r1, r2, r3] = [rows[4 * four], rows[4 * four + 1], rows[4 * four + 2], rows[4 * four + 3]];
         let (low, high) = (_mm512_unpacklo_epi32(r0, r1), _mm512_unpackhi_epi32(r0, r1));
         let (low2, high2) = (_mm512_unpacklo_epi32(r2, r3), _mm512_unpackhi_epi32(r2, r3));
         words[4 * four] = _mm512_unpacklo_epi64(low, low2);
@@ -46,7 +51,7 @@ fn words(blocks: &[&[u8; BLOCK]; LANES]) -> [V; 16] {
     // Then the same with 128 bits for a word.
     let quarters = words;
     for column in 0..4 {
-        let [q0, q1, q2, q3] = [0, 4, 8, 12].map(|four| quarters[four + column]);
+        let [q0, q1, q2, q3] = [quarters[column], quarters[4 + column], quarters[8 + column], quarters[12 + column]];
         let (even, odd) = (_mm512_shuffle_i32x4::<0x88>(q0, q1), _mm512_shuffle_i32x4::<0xdd>(q0, q1));
         let (even2, odd2) = (_mm512_shuffle_i32x4::<0x88>(q2, q3), _mm512_shuffle_i32x4::<0xdd>(q2, q3));
         words[column] = _mm512_shuffle_i32x4::<0x88>(even, even2);

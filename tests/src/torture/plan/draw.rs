@@ -51,6 +51,10 @@ fn calls(draw: &mut Draw, house: &HousePlan) -> Calls {
     match (house.destination, house.second_route) {
         (Destination::Kinesis { .. }, None | Some("kinesis")) => Calls::Kinesis,
         (Destination::Firehose, None | Some("firehose")) => Calls::Firehose,
+        // Nothing goes to Firehose while Kinesis takes everything.
+        (Destination::Fallback, route) if route != Some("firehose") => {
+            [Calls::Kinesis, Calls::Both][draw.within(0..=2) as usize / 2]
+        }
         _ => [Calls::Kinesis, Calls::Firehose, Calls::Both][draw.within(0..=2) as usize],
     }
 }
