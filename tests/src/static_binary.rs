@@ -19,8 +19,11 @@ pub struct Program {
 }
 
 /// The gateway.
-pub const GATEWAY: Program =
-    Program { name: "headgate", main: "gateway/src/main.rs", crates: &["headgate", "clap", "mimalloc"] };
+pub const GATEWAY: Program = Program {
+    name: "headgate",
+    main: "gateway/src/main.rs",
+    crates: &["headgate", "clap", "mimalloc", "libmimalloc_sys"],
+};
 /// The load tester.
 pub const LOAD_TESTER: Program =
     Program { name: "headgate-loadtest", main: "loadtest/src/main.rs", crates: &["headgate_loadtest"] };
