@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use headgate_benches::side_by_side::{self, Options};
-use headgate_benches::{Result, machine, server};
+use headgate_benches::{Result, machine};
 
 // The gateway's.
 #[global_allocator]
@@ -15,22 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let done = match options.serve {
-        Some(kind) => server::serve(kind),
-        None if options.bench => measure(&options),
-        None => {
-            // `cargo test --all-targets` runs benches too, built without optimisation.
-            println!("nothing is measured; run it with cargo bench");
-            Ok(())
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("side_by_side: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    headgate_benches::bench("side_by_side", options.serve, options.bench, || measure(&options))
 }
 
 fn measure(options: &Options) -> Result<()> {

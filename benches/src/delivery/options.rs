@@ -7,20 +7,14 @@ use clap::{Parser, ValueEnum};
 
 use crate::cost::Output;
 use crate::events::Size;
+use crate::timing::Timing;
 
 /// Shows what delivery to Kinesis and Firehose costs the gateway beside a destination that discards.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "delivery")]
 pub struct Options {
-    /// A short run for a first look: its figures are rough
-    #[arg(long)]
-    pub quick: bool,
-    /// How often each destination is measured [default: 5]
-    #[arg(long)]
-    rounds: Option<u32>,
-    /// Length of one measurement, in seconds [default: 3]
-    #[arg(long)]
-    seconds: Option<f64>,
+    #[command(flatten)]
+    timing: Timing,
     /// How large events are
     #[arg(long, value_enum, default_value_t = Events::Usual)]
     events: Events,
@@ -60,14 +54,13 @@ impl Options {
     /// How often each destination is measured.
     #[must_use]
     pub fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 2 } else { 5 }).max(1)
+        self.timing.rounds(5, 2)
     }
 
     /// Length of one measurement.
     #[must_use]
     pub fn time(&self) -> Duration {
-        let seconds = self.seconds.unwrap_or(if self.quick { 1.0 } else { 3.0 });
-        Duration::from_secs_f64(seconds.clamp(0.5, 60.0))
+        self.timing.time(3.0, 1.0)
     }
 
     /// How large events are.

@@ -6,19 +6,14 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
+use crate::timing::Timing;
+
 /// Shows how the gateway's cost changes with what it is sent.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "scale")]
 pub struct Options {
-    /// A short run for a first look: its figures are rough
-    #[arg(long)]
-    pub quick: bool,
-    /// How often each point is measured [default: 3]
-    #[arg(long)]
-    rounds: Option<u32>,
-    /// Length of one measurement, in seconds [default: 1.5]
-    #[arg(long)]
-    seconds: Option<f64>,
+    #[command(flatten)]
+    timing: Timing,
     /// Only these curves [default: all, and the memory of idle streams]
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Dimension>,
@@ -87,14 +82,13 @@ impl Options {
     /// How often each point is measured.
     #[must_use]
     pub fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 1 } else { 3 }).max(1)
+        self.timing.rounds(3, 1)
     }
 
     /// Length of one measurement.
     #[must_use]
     pub fn time(&self) -> Duration {
-        let seconds = self.seconds.unwrap_or(if self.quick { 0.7 } else { 1.5 });
-        Duration::from_secs_f64(seconds.clamp(0.1, 60.0))
+        self.timing.time(1.5, 0.7)
     }
 
     /// The curves.

@@ -9,6 +9,7 @@ use super::servers;
 use crate::Result;
 use crate::load::{Call, Case};
 use crate::server::Kind;
+use crate::timing::Timing;
 
 /// What is measured where nothing else is asked for.
 const CASES: [Case; 4] =
@@ -18,15 +19,8 @@ const CASES: [Case; 4] =
 #[derive(Clone, Debug, Parser)]
 #[command(name = "side_by_side")]
 pub struct Options {
-    /// A short run for a first look: its figures are rough
-    #[arg(long)]
-    pub quick: bool,
-    /// How often each server is measured with each case [default: 5]
-    #[arg(long)]
-    rounds: Option<u32>,
-    /// Length of one measurement, in seconds [default: 1.5]
-    #[arg(long)]
-    seconds: Option<f64>,
+    #[command(flatten)]
+    timing: Timing,
     /// Only this case, such as stream-100 or unary-1; may be repeated [default: those two, stream-1 and unary-100]
     #[arg(long, value_name = "CASE")]
     only: Vec<Case>,
@@ -60,14 +54,13 @@ impl Options {
     /// How often each server is measured with each case.
     #[must_use]
     pub fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 2 } else { 5 }).max(1)
+        self.timing.rounds(5, 2)
     }
 
     /// Length of one measurement.
     #[must_use]
     pub fn time(&self) -> Duration {
-        let seconds = self.seconds.unwrap_or(if self.quick { 0.6 } else { 1.5 });
-        Duration::from_secs_f64(seconds.clamp(0.1, 60.0))
+        self.timing.time(1.5, 0.6)
     }
 
     /// The cases to measure.
