@@ -94,19 +94,20 @@ impl Reply for Accepted {
 }
 
 pub(super) fn take_batch() -> Turn {
-    take(EVENTS, Packing::lines(BUCKET, LINGER))
+    take(EVENTS, Packing::lines(BUCKET, LINGER), IngestSettings::default())
 }
 
 pub(super) fn take_and_seal() -> Turn {
-    take(EVENTS, Packing { linger: LINGER, ..kinesis_packing(&KinesisSettings::default()) })
+    let packing = Packing { linger: LINGER, ..kinesis_packing(&KinesisSettings::default()) };
+    take(EVENTS, packing, IngestSettings::default())
 }
 
-/// Takes a batch of so many events each time.
-pub fn taking(events: u32) -> Box<dyn FnMut()> {
-    take(events, Packing::lines(BUCKET, LINGER))
+/// Takes a batch of so many events each time, and remembers the ids of so many events.
+pub fn taking(events: u32, dedupe_window: u32) -> Box<dyn FnMut()> {
+    take(events, Packing::lines(BUCKET, LINGER), IngestSettings { dedupe_window, ..IngestSettings::default() })
 }
 
-fn take(events: u32, packing: Packing) -> Turn {
+fn take(events: u32, packing: Packing, settings: IngestSettings) -> Turn {
     let (clock, metrics) = (Clock::system(), Metrics::new());
     let sink = Arc::new(Discard::new(packing));
     let parts = LanesParts {
@@ -128,7 +129,7 @@ fn take(events: u32, packing: Packing) -> Turn {
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),
     };
-    let ingest = Ingest::new(&IngestSettings::default(), parts).expect("the system has randomness");
+    let ingest = Ingest::new(&settings, parts).expect("the system has randomness");
     let app = app(&apps);
     let reply: Arc<dyn Reply> = Arc::new(Accepted);
     let mut batches = Batches::new(Case::new(Call::Stream, events), 1).expect("the system has randomness");
