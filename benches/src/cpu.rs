@@ -40,10 +40,10 @@ impl CpuClock {
     /// # Errors
     /// If the process has ended.
     pub fn resident(&self) -> Result<u64> {
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid))?;
-        let pages: u64 = statm.split_ascii_whitespace().nth(1).ok_or("/proc/PID/statm has an unknown form")?.parse()?;
-        // Linux on x86-64 and most of ARM.
-        Ok(pages * 4_096)
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_ascii_whitespace().next()).ok_or("/proc/PID/status has no VmRSS")?;
+        Ok(kib.parse::<u64>()? << 10)
     }
 
     /// Reads it.

@@ -50,9 +50,4 @@ impl Quiet {
         self.streams.push((sender, connection::body(response.await?)?));
         Ok(())
     }
-
-    /// Closes them.
-    pub fn close(self) {
-        drop(self);
-    }
 }

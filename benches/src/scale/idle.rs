@@ -36,7 +36,7 @@ pub(super) async fn measure(programs: &Programs) -> Result<Idle> {
     quiet.open_streams(FURTHER_STREAMS).await?;
     sleep(PAUSE).await;
     let with_streams = resident()?;
-    quiet.close();
+    drop(quiet);
     Ok(Idle {
         connection_with_a_stream: (with_connections - alone) / CONNECTIONS as f64,
         stream: (with_streams - with_connections) / FURTHER_STREAMS as f64,
