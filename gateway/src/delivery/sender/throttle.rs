@@ -263,6 +263,24 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_that_is_sent_half_of_its_limit_is_cut_from_that() {
+        let mut now = Instant::now();
+        let mut throttle = Throttle::shard(now);
+        for number in 0..80 {
+            now += Duration::from_millis(50);
+            let _ = throttle.ready_at(now);
+            throttle.spend(RECORD);
+            if number < 64 || number % 2 == 0 {
+                throttle.stored(RECORD, now, now);
+            } else {
+                throttle.throttled(now, now);
+            }
+        }
+        let fraction = throttle.fraction();
+        assert!((0.25..0.45).contains(&fraction), "{fraction}");
+    }
+
+    #[test]
     fn where_records_are_throttled_however_few_are_sent_it_sends_on() {
         let mut now = Instant::now();
         let mut throttle = Throttle::shard(now);
