@@ -179,7 +179,8 @@ async fn throttling_of_every_shard_sheds_load_and_recovers() {
     let house = Streaming::start(Settings { throttle: Some(0.2), seed, ..Settings::default() }, 2, &[]).await;
     let (demo, target) = house.gateway.demo();
     let oracle = Arc::new(Oracle::new(seed, &[demo]));
-    let load = Load::start(&oracle, &[target], &Shape::default(), seed);
+    // Of what is open at once, the shards take in several seconds what clients would wait for.
+    let load = Load::start(&oracle, &[target], &Shape { streams: 12, window: 32, ..Shape::default() }, seed);
     let start = Instant::now();
     let mut overloaded = 0.0_f64;
     while start.elapsed() < Duration::from_secs(15) {
