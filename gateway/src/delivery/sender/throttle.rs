@@ -263,10 +263,34 @@ mod tests {
     }
 
     #[test]
+    fn whenever_a_shard_begins_to_take_half_it_is_sent_about_that_soon() {
+        for onset in (0..20).map(|n| Duration::from_millis(1_000 + 40 * n)) {
+            let mut now = Instant::now();
+            let began = now;
+            let mut throttle = Throttle::shard(now);
+            let mut half = Throttle::shard(now);
+            half.bytes = 0.0;
+            let mut takes = |now: Instant| {
+                half.fraction = if now < began + onset { 1.0 } else { 0.5 };
+                let ready = half.ready_at(now) <= now;
+                if ready {
+                    half.spend(RECORD);
+                }
+                ready
+            };
+            let _ = answered_in(&mut throttle, &mut now, 5, &mut takes);
+            let fraction = throttle.fraction();
+            assert!((0.4..0.7).contains(&fraction), "{onset:?}: sent at {fraction} of what it says");
+            let stored = answered_in(&mut throttle, &mut now, 12, &mut takes);
+            assert!(stored > SHARD_BYTES / 2.0 * 0.97, "{onset:?}: {stored} bytes a second");
+        }
+    }
+
+    #[test]
     fn a_shard_that_is_sent_half_of_its_limit_is_cut_from_that() {
         let mut now = Instant::now();
         let mut throttle = Throttle::shard(now);
-        for number in 0..80 {
+        for number in 0..90 {
             now += Duration::from_millis(50);
             let _ = throttle.ready_at(now);
             throttle.spend(RECORD);

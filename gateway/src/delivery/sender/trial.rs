@@ -39,6 +39,9 @@ pub(super) struct Trial {
     records: u32,
     throttled: u32,
     stored: f64,
+    /// They are counted from a throttled one on. What came before one was stored at the rate of another time: a cut would
+    /// be blamed for the difference.
+    from_throttled: bool,
     /// Bytes a second that were stored before the first of the latest cuts: few answers say little, and a cut that was
     /// misjudged shows with the next.
     before_cuts: Option<f64>,
@@ -47,12 +50,23 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, began: None, records: 0, throttled: 0, stored: 0.0, before_cuts: None, rests_until: now }
+        Self { since: now, began: None, records: 0, throttled: 0, stored: 0.0, from_throttled: false, before_cuts: None, rests_until: now }
+    }
+
+    /// Counts anew what is sent from `now` on.
+    fn begin_anew(&mut self, now: Instant) {
+        (self.since, self.began, self.records, self.throttled, self.stored) = (now, None, 0, 0, 0.0);
+        self.from_throttled = false;
     }
 
     /// A record that was sent at `sent_at` was stored with its bytes, or throttled.
     pub(super) fn answered(&mut self, stored: Option<usize>, sent_at: Instant, now: Instant) -> Advice {
         if sent_at < self.since {
+            return Advice::Keep;
+        }
+        if stored.is_none() && !self.from_throttled && self.before_cuts.is_none() {
+            (self.began, self.records, self.throttled, self.stored) = (Some(now), 0, 0, 0.0);
+            self.from_throttled = true;
             return Advice::Keep;
         }
         self.records += 1;
@@ -68,7 +82,7 @@ impl Trial {
         let rate = self.stored / elapsed.as_secs_f64();
         let throttled = f64::from(self.throttled) / f64::from(self.records);
         let advice = self.judge(rate, throttled, now);
-        (self.since, self.began, self.records, self.throttled, self.stored) = (now, None, 0, 0, 0.0);
+        self.begin_anew(now);
         advice
     }
 
