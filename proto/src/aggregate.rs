@@ -10,7 +10,7 @@
 //! key all of them lie where the record itself went, whatever splits and merges happen on the way. It is the smallest
 //! envelope, too: 10 bytes for a user record of 300 bytes.
 
-use crate::md5::{Digest, digest, digests};
+use crate::md5::{Digest, Message, digest, digests};
 
 /// What an aggregated record begins with.
 pub const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
@@ -20,7 +20,9 @@ pub const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
 pub const PARTITION_KEY: &str = "a";
 
 /// The most that an envelope takes beside the user records: magic, both tables with a hash key of 39 digits, MD5.
-pub const ENVELOPE_MAX: usize = MAGIC.len() + 3 + 2 + MAX_DIGITS + MD5_LEN;
+pub const ENVELOPE_MAX: usize = BEFORE_MAX + MD5_LEN;
+
+const BEFORE_MAX: usize = MAGIC.len() + 3 + 2 + MAX_DIGITS;
 
 const MD5_LEN: usize = size_of::<Digest>();
 // 2^128 - 1 has 39 digits.
@@ -53,45 +55,80 @@ pub fn begin_user_record(out: &mut Vec<u8>, data: usize) {
     push_varint(out, data);
 }
 
+/// What stands around user records that [`begin_user_record`] has framed, in the record that they are sent as.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope {
+    before: [u8; BEFORE_MAX],
+    before_len: usize,
+    after: Digest,
+}
+
+impl Envelope {
+    /// Without its MD5.
+    fn open(hash_key: u128) -> Self {
+        let mut this = Self { before: [0; BEFORE_MAX], before_len: 0, after: [0; MD5_LEN] };
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(hash_key);
+        this.push(&MAGIC);
+        // Both are far shorter than what a varint of one byte can say.
+        this.push(&[PARTITION_KEY_TABLE, PARTITION_KEY.len() as u8]);
+        this.push(PARTITION_KEY.as_bytes());
+        this.push(&[HASH_KEY_TABLE, digits.len() as u8]);
+        this.push(digits.as_bytes());
+        this
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.before[self.before_len..][..bytes.len()].copy_from_slice(bytes);
+        self.before_len += bytes.len();
+    }
+
+    fn message<'a>(&'a self, user_records: &'a [u8]) -> Message<'a> {
+        (&self.before()[MAGIC.len()..], user_records)
+    }
+
+    /// What stands before the user records.
+    #[must_use]
+    pub fn before(&self) -> &[u8] {
+        &self.before[..self.before_len]
+    }
+
+    /// What stands behind them.
+    #[must_use]
+    pub fn after(&self) -> &[u8] {
+        &self.after
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn around(&self, user_records: &[u8]) -> Vec<u8> {
+        [self.before(), user_records, self.after()].concat()
+    }
+}
+
 /// Makes a record of user records that [`begin_user_record`] has framed, for the place `hash_key` in the stream's hash
 /// space.
 #[must_use]
 pub fn seal(user_records: &[u8], hash_key: u128) -> Vec<u8> {
-    let mut record = open_record(user_records, hash_key);
-    record.extend_from_slice(&digest(&record[MAGIC.len()..]));
-    record
+    let mut envelope = Envelope::open(hash_key);
+    envelope.after = digest(envelope.message(user_records));
+    envelope.around(user_records)
 }
 
-/// The same for several records, in their order. Nearly all of it is MD5, and of several records at once that costs a
-/// fraction.
+/// The envelopes of several records, in their order. Nearly all of it is MD5, and of several records at once that costs a
+/// fraction. Nothing is copied.
 #[must_use]
-pub fn seal_each(records: &[(&[u8], u128)]) -> Vec<Vec<u8>> {
-    let mut records: Vec<Vec<u8>> =
-        records.iter().map(|(user_records, hash_key)| open_record(user_records, *hash_key)).collect();
+pub fn envelopes(records: &[(&[u8], u128)]) -> Vec<Envelope> {
+    let mut envelopes: Vec<Envelope> = records.iter().map(|(_, hash_key)| Envelope::open(*hash_key)).collect();
     let digests = {
-        let messages: Vec<&[u8]> = records.iter().map(|record| &record[MAGIC.len()..]).collect();
+        let messages: Vec<Message<'_>> =
+            envelopes.iter().zip(records).map(|(envelope, (user_records, _))| envelope.message(user_records)).collect();
         digests(&messages)
     };
-    for (record, digest) in records.iter_mut().zip(digests) {
-        record.extend_from_slice(&digest);
+    for (envelope, digest) in envelopes.iter_mut().zip(digests) {
+        envelope.after = digest;
     }
-    records
-}
-
-/// A record that lacks its MD5, with room for it.
-fn open_record(user_records: &[u8], hash_key: u128) -> Vec<u8> {
-    let mut record = Vec::with_capacity(user_records.len() + ENVELOPE_MAX);
-    record.extend_from_slice(&MAGIC);
-    record.push(PARTITION_KEY_TABLE);
-    push_varint(&mut record, PARTITION_KEY.len());
-    record.extend_from_slice(PARTITION_KEY.as_bytes());
-    let mut digits = itoa::Buffer::new();
-    let digits = digits.format(hash_key);
-    record.push(HASH_KEY_TABLE);
-    push_varint(&mut record, digits.len());
-    record.extend_from_slice(digits.as_bytes());
-    record.extend_from_slice(user_records);
-    record
+    envelopes
 }
 
 /// What the envelope of a record for this hash key takes.
@@ -131,7 +168,7 @@ pub struct UserRecord<'a> {
 pub fn read_aggregate(record: &[u8]) -> Option<Vec<UserRecord<'_>>> {
     let rest = record.strip_prefix(&MAGIC)?;
     let (message, expected) = rest.split_last_chunk()?;
-    if digest(message) != *expected {
+    if digest((&[], message)) != *expected {
         return None;
     }
     let (mut partition_keys, mut hash_keys, mut records) = (Vec::new(), Vec::new(), Vec::new());

@@ -23,15 +23,22 @@ pub type Digest = [u8; 16];
 const BLOCK: usize = 64;
 const INITIAL: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
+/// A message in two pieces, of which the first is shorter than a block: what stands before bytes that lie elsewhere.
+pub type Message<'a> = (&'a [u8], &'a [u8]);
+
 /// The digest of a message.
 #[must_use]
-pub fn digest(message: &[u8]) -> Digest {
-    Md5::digest(message).into()
+pub fn digest((head, rest): Message<'_>) -> Digest {
+    Md5::new().chain_update(head).chain_update(rest).finalize().into()
 }
 
 /// The digest of each message, in their order.
+///
+/// # Panics
+/// If a message's first piece is a block or longer.
 #[must_use]
-pub fn digests(messages: &[&[u8]]) -> Vec<Digest> {
+pub fn digests(messages: &[Message<'_>]) -> Vec<Digest> {
+    assert!(messages.iter().all(|(head, _)| head.len() < BLOCK), "what stands before is shorter than a block");
     #[cfg(target_arch = "x86_64")]
     if messages.len() > 1 {
         if is_x86_feature_detected!("avx512f") {
@@ -46,8 +53,8 @@ pub fn digests(messages: &[&[u8]]) -> Vec<Digest> {
     one_by_one(messages)
 }
 
-fn one_by_one(messages: &[&[u8]]) -> Vec<Digest> {
-    messages.iter().map(|message| digest(message)).collect()
+fn one_by_one(messages: &[Message<'_>]) -> Vec<Digest> {
+    messages.iter().map(|message| digest(*message)).collect()
 }
 
 /// The four words of each lane's state.
@@ -57,35 +64,35 @@ type States<const LANES: usize> = [[u32; LANES]; 4];
 type Blocks<'a, const LANES: usize> = [&'a [[u8; BLOCK]]; LANES];
 
 fn in_lanes<const LANES: usize>(
-    messages: &[&[u8]],
+    messages: &[Message<'_>],
     compress: impl Fn(&mut States<LANES>, &Blocks<'_, LANES>),
 ) -> Vec<Digest> {
     let mut digests = vec![[0; 16]; messages.len()];
+    let pieces: Vec<Pieces<'_>> = messages.iter().map(|message| Pieces::of(*message)).collect();
     // The longest first: so the last ones end at about the same time.
-    let mut waiting: Vec<(usize, &[u8])> = messages.iter().copied().enumerate().collect();
-    waiting.sort_unstable_by_key(|(_, message)| message.len());
-    let tails: Vec<Tail> = messages.iter().map(|message| Tail::of(message)).collect();
+    let mut waiting: Vec<usize> = (0..messages.len()).collect();
+    waiting.sort_unstable_by_key(|index| messages[*index].1.len());
     let mut states: States<LANES> = INITIAL.map(|word| [word; LANES]);
     let mut lanes: [Option<Lane<'_>>; LANES] = std::array::from_fn(|_| None);
     loop {
         for (place, lane) in lanes.iter_mut().enumerate() {
             if lane.is_none()
-                && let Some((index, message)) = waiting.pop()
+                && let Some(index) = waiting.pop()
             {
-                *lane = Some(Lane { index, blocks: message.as_chunks().0, tail: tails[index].blocks() });
+                *lane = Some(Lane { index, left: pieces[index].blocks() });
                 for (words, initial) in states.iter_mut().zip(INITIAL) {
                     words[place] = initial;
                 }
             }
         }
         // As far as all of them go.
-        let Some(shortest) = lanes.iter().flatten().map(|lane| lane.blocks()).min_by_key(|blocks| blocks.len()) else {
+        let Some(shortest) = lanes.iter().flatten().map(|lane| lane.next()).min_by_key(|blocks| blocks.len()) else {
             return digests;
         };
         let count = shortest.len();
         // A lane without a message does some other one's work and nobody looks at it.
         let blocks: Blocks<'_, LANES> = std::array::from_fn(|place| match &lanes[place] {
-            Some(lane) => &lane.blocks()[..count],
+            Some(lane) => &lane.next()[..count],
             None => shortest,
         });
         compress(&mut states, &blocks);
@@ -105,21 +112,48 @@ fn in_lanes<const LANES: usize>(
 /// A message on its way.
 struct Lane<'a> {
     index: usize,
-    blocks: &'a [[u8; BLOCK]],
-    tail: &'a [[u8; BLOCK]],
+    // The first block, those that lie where the message does, and the last ones.
+    left: [&'a [[u8; BLOCK]]; 3],
 }
 
 impl<'a> Lane<'a> {
     /// What comes next; never none.
-    fn blocks(&self) -> &'a [[u8; BLOCK]] {
-        if self.blocks.is_empty() { self.tail } else { self.blocks }
+    fn next(&self) -> &'a [[u8; BLOCK]] {
+        self.left.iter().find(|blocks| !blocks.is_empty()).copied().unwrap_or_default()
     }
 
     /// `count` of them are done; whether that was all.
     fn advance(&mut self, count: usize) -> bool {
-        let next = if self.blocks.is_empty() { &mut self.tail } else { &mut self.blocks };
-        *next = &next[count..];
-        self.blocks.is_empty() && self.tail.is_empty()
+        if let Some(next) = self.left.iter_mut().find(|blocks| !blocks.is_empty()) {
+            *next = &next[count..];
+        }
+        self.left.iter().all(|blocks| blocks.is_empty())
+    }
+}
+
+/// A message in blocks. Those of its middle stay where they lie.
+struct Pieces<'a> {
+    // The message's first piece and what fills the block up; not there where all of the message fills no block.
+    first: Option<[u8; BLOCK]>,
+    middle: &'a [[u8; BLOCK]],
+    last: Tail,
+}
+
+impl<'a> Pieces<'a> {
+    fn of((head, rest): Message<'a>) -> Self {
+        let len = head.len() + rest.len();
+        let Some((filling, rest)) = rest.split_at_checked(BLOCK - head.len()) else {
+            return Self { first: None, middle: &[], last: Tail::of(&[head, rest], len) };
+        };
+        let mut first = [0; BLOCK];
+        first[..head.len()].copy_from_slice(head);
+        first[head.len()..].copy_from_slice(filling);
+        let (middle, rest) = rest.as_chunks();
+        Self { first: Some(first), middle, last: Tail::of(&[rest], len) }
+    }
+
+    fn blocks(&self) -> [&[[u8; BLOCK]]; 3] {
+        [self.first.as_slice(), self.middle, self.last.blocks()]
     }
 }
 
@@ -130,15 +164,19 @@ struct Tail {
 }
 
 impl Tail {
-    fn of(message: &[u8]) -> Self {
-        let rest = message.as_chunks::<BLOCK>().1;
-        let count = if rest.len() < BLOCK - 8 { 1 } else { 2 };
-        let mut tail = Self { bytes: [[0; BLOCK]; 2], count };
+    /// `rest`, less than a block, is the end of a message of `len` bytes.
+    fn of(rest: &[&[u8]], len: usize) -> Self {
+        let mut tail = Self { bytes: [[0; BLOCK]; 2], count: 1 };
         let bytes = tail.bytes.as_flattened_mut();
-        bytes[..rest.len()].copy_from_slice(rest);
-        bytes[rest.len()] = 0x80;
-        let bits = (message.len() as u64).wrapping_mul(8);
-        bytes[count * BLOCK - 8..count * BLOCK].copy_from_slice(&bits.to_le_bytes());
+        let mut end = 0;
+        for piece in rest {
+            bytes[end..end + piece.len()].copy_from_slice(piece);
+            end += piece.len();
+        }
+        bytes[end] = 0x80;
+        tail.count = if end < BLOCK - 8 { 1 } else { 2 };
+        let bits = (len as u64).wrapping_mul(8);
+        bytes[tail.count * BLOCK - 8..tail.count * BLOCK].copy_from_slice(&bits.to_le_bytes());
         tail
     }
 

@@ -13,7 +13,7 @@ use headgate::event::validate::{Limits, validate};
 use headgate::event::{id, json};
 use headgate::gather::BucketId;
 use headgate::ingest::dedupe::Dedupe;
-use headgate_proto::aggregate::seal_each;
+use headgate_proto::aggregate::envelopes;
 use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
 use headgate_proto::v1::{Event, StreamEventsRequest};
 use prost::Message;
@@ -143,7 +143,7 @@ fn sealed(together: usize) -> Turn {
     let user_records = vec![b'x'; UNIT_KIB as usize * 1_024];
     Box::new(move || {
         let records = vec![(&black_box(&user_records)[..], 1_u128 << 127); together];
-        spend(seal_each(&records));
+        spend(envelopes(&records));
     })
 }
 

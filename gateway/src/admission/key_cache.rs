@@ -78,6 +78,26 @@ enum Found {
     NoAnswer,
 }
 
+/// What an entry said, and when.
+struct Seen {
+    answer: Answer,
+    now: Instant,
+    wall_ms: i64,
+}
+
+impl Seen {
+    fn let_in(self, entry: &Arc<Entry>, hash: &KeyHash) -> Result<Grant, Refusal> {
+        entry.touch(self.now);
+        // The tables compare hashes in a time that may depend on them; this is the comparison that counts.
+        if !entry.hash().matches(hash) {
+            return Err(Refusal::KeyUnknown);
+        }
+        let lease = self.answer.verdict?;
+        entry.let_in(self.wall_ms);
+        Ok(Grant::new(lease, Arc::clone(entry)))
+    }
+}
+
 impl KeyCache {
     /// An empty cache over a registry.
     #[must_use]
@@ -211,7 +231,7 @@ impl KeyCache {
         let entry = self.known.revive(&hash).await;
         if let Some(entry) = &entry {
             entry.touch(self.clock.now());
-            if self.look_at(entry).age <= self.rules.max_age {
+            if self.look_at(entry).answer.age <= self.rules.max_age {
                 return Found::Key(Arc::clone(entry));
             }
         } else if self.known.is_unknown(&hash).await {
@@ -263,15 +283,15 @@ impl KeyCache {
 
     /// What the cache says, where that is enough: because it is recent, or because the registry is known to fail.
     fn answer_from_cache(&self, entry: &Arc<Entry>, hash: &KeyHash) -> Option<Result<Grant, Refusal>> {
-        let age = self.look_at(entry).age;
-        if age > self.rules.max_age {
-            if age > self.rules.stale_grace || !self.lookup.is_failing() {
+        let seen = self.look_at(entry);
+        if seen.answer.age > self.rules.max_age {
+            if seen.answer.age > self.rules.stale_grace || !self.lookup.is_failing() {
                 return None;
             }
             self.hits.stale.inc();
-            return Some(self.answer(entry, hash));
+            return Some(seen.let_in(entry, hash));
         }
-        let answer = self.answer(entry, hash);
+        let answer = seen.let_in(entry, hash);
         match &answer {
             Ok(_) => self.hits.positive.inc(),
             Err(_) => self.hits.negative.inc(),
@@ -280,31 +300,26 @@ impl KeyCache {
     }
 
     fn answer(&self, entry: &Arc<Entry>, hash: &KeyHash) -> Result<Grant, Refusal> {
-        entry.touch(self.clock.now());
-        // The tables compare hashes in a time that may depend on them; this is the comparison that counts.
-        if !entry.hash().matches(hash) {
-            return Err(Refusal::KeyUnknown);
-        }
-        let lease = self.look_at(entry).verdict?;
-        entry.let_in(self.clock.wall_ms());
-        Ok(Grant::new(lease, Arc::clone(entry)))
+        self.look_at(entry).let_in(entry, hash)
     }
 
     fn answer_without_registry(&self, hash: &KeyHash) -> Result<Grant, Refusal> {
         let Some(entry) = self.known.find(hash) else { return Err(self.unavailable()) };
-        if self.look_at(&entry).age > self.rules.stale_grace {
+        let seen = self.look_at(&entry);
+        if seen.answer.age > self.rules.stale_grace {
             return Err(self.unavailable());
         }
         self.hits.stale.inc();
-        self.answer(&entry, hash)
+        seen.let_in(&entry, hash)
     }
 
-    fn look_at(&self, entry: &Entry) -> Answer {
-        let answer = entry.answer(self.clock.now(), self.clock.wall_ms());
+    fn look_at(&self, entry: &Entry) -> Seen {
+        let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
+        let answer = entry.answer(now, wall_ms);
         if answer.revoked {
             self.keys_revoked.inc();
         }
-        answer
+        Seen { answer, now, wall_ms }
     }
 
     fn unavailable(&self) -> Refusal {

@@ -3,6 +3,7 @@
 //! A connection that reaches its age, or a gateway that drains, first tells the client (GOAWAY for new calls, a notice on
 //! open streams), then gives it a grace, then closes.
 
+mod calls;
 mod frames;
 mod socket;
 mod windows;
@@ -15,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,9 +26,9 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use self::calls::{Calls, Step, Work};
 use self::socket::{Limits, Opening, Socket};
-use self::windows::Windows;
-use super::kill::killable;
+use self::windows::{OfConnection, Windows};
 use super::open_calls::OpenCalls;
 use crate::config::units::Size;
 use crate::config::{GrpcSettings, RestSettings};
@@ -132,24 +133,11 @@ pub trait Answering:
 /// An answer to come.
 pub type Answered<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
 
-/// Runs hyper's own tasks, one for each call, under a name and with panics caught.
-#[derive(Clone, Debug)]
-struct NamedTasks(Tasks);
-
-impl<F> Executor<F> for NamedTasks
-where
-    F: Future + Send + 'static,
-    F::Output: Send,
-{
-    fn execute(&self, future: F) {
-        drop(self.0.spawn("http2", killable(future)));
-    }
-}
-
 /// The HTTP settings of every connection of a listener.
 #[derive(Clone)]
 pub struct Http {
     protocol: Protocol,
+    tasks: Tasks,
     handshake_timeout: Duration,
     limits: Limits,
     max_age: Duration,
@@ -159,9 +147,10 @@ pub struct Http {
 
 #[derive(Clone)]
 enum Protocol {
-    Http2(http2::Builder<NamedTasks>, Windows),
-    /// HTTP/1.1 or HTTP/2, as the client's first bytes say.
-    Any(auto::Builder<NamedTasks>),
+    /// For gRPC.
+    Http2(GrpcSettings, Windows),
+    /// HTTP/1.1 or HTTP/2, as the client's first bytes say. For REST.
+    Any(RestSettings),
 }
 
 /// Answers are small; what is buffered beyond them waits for a client that does not read.
@@ -171,21 +160,10 @@ impl Http {
     /// For gRPC.
     #[must_use]
     pub fn of_grpc(settings: &GrpcSettings, tasks: &Tasks) -> Self {
-        let mut builder = http2::Builder::new(NamedTasks(tasks.clone()));
-        builder
-            .timer(TokioTimer::new())
-            .max_frame_size(size(settings.max_frame))
-            .max_concurrent_streams(settings.max_concurrent_streams)
-            .max_header_list_size(size(settings.max_header_list))
-            .keep_alive_interval(settings.keepalive_interval)
-            .keep_alive_timeout(settings.keepalive_timeout)
-            .max_send_buf_size(MAX_SEND_BUFFER)
-            .auto_date_header(false);
+        let windows = Windows::new(size(settings.stream_window), size(settings.connection_window));
         Self {
-            protocol: Protocol::Http2(
-                builder,
-                Windows::new(size(settings.stream_window), size(settings.connection_window)),
-            ),
+            protocol: Protocol::Http2(settings.clone(), windows),
+            tasks: tasks.clone(),
             handshake_timeout: settings.handshake_timeout,
             // Slow readers: each call is watched by itself.
             limits: Limits { slow_reader_timeout: None, control_frames: settings.max_control_frames },
@@ -198,24 +176,9 @@ impl Http {
     /// For REST.
     #[must_use]
     pub fn of_rest(settings: &RestSettings, tasks: &Tasks) -> Self {
-        let mut builder = auto::Builder::new(NamedTasks(tasks.clone()));
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(settings.header_timeout)
-            .max_buf_size(settings.max_header_list.as_usize());
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(size(settings.stream_window))
-            .initial_connection_window_size(size(settings.connection_window))
-            .max_concurrent_streams(settings.max_concurrent_streams)
-            .max_header_list_size(size(settings.max_header_list))
-            .keep_alive_interval(settings.keepalive_interval)
-            .keep_alive_timeout(settings.keepalive_timeout)
-            .max_send_buf_size(MAX_SEND_BUFFER);
         Self {
-            protocol: Protocol::Any(builder),
+            protocol: Protocol::Any(settings.clone()),
+            tasks: tasks.clone(),
             handshake_timeout: settings.handshake_timeout,
             limits: Limits {
                 slow_reader_timeout: Some(settings.slow_reader_timeout),
@@ -244,74 +207,76 @@ impl Http {
     {
         let opening = Arc::new(Opening::default());
         let calls = service.open_calls().clone();
+        let any_yet = calls.clone();
         let io = TokioIo::new(Socket::new(io, Arc::clone(&opening), self.limits));
         // A client that connects and says nothing holds a place: hyper itself would wait for ever.
         let silent = async {
             tokio::time::sleep(self.handshake_timeout).await;
-            if opening.is_http2() || calls.any_yet() {
-                std::future::pending::<()>().await;
-            }
+            (!opening.is_http2() && !any_yet.any_yet()).then_some(Signal::Silent)
         };
+        let work = Work::new(Calls::new(&self.tasks));
+        work.wait_for(silent);
         let end = match &self.protocol {
-            Protocol::Http2(builder, windows) => {
-                let mut builder = builder.clone();
+            Protocol::Http2(settings, windows) => {
                 let windows = windows.of_next();
-                builder.initial_stream_window_size(windows.stream).initial_connection_window_size(windows.connection);
-                let connection = builder.serve_connection(io, service);
-                self.drive(connection, http2::Connection::graceful_shutdown, silent, &calls, leave, closing).await
+                let connection = grpc_builder(settings, &windows, work.calls()).serve_connection(io, service);
+                self.drive(connection, http2::Connection::graceful_shutdown, work, &calls, leave, closing).await
             }
-            Protocol::Any(builder) => {
+            Protocol::Any(settings) => {
+                let builder = rest_builder(settings, work.calls());
                 let connection = builder.serve_connection(io, service);
-                self.drive(connection, auto::Connection::graceful_shutdown, silent, &calls, leave, closing).await
+                self.drive(connection, auto::Connection::graceful_shutdown, work, &calls, leave, closing).await
             }
         };
         if opening.is_flood() { Err(ConnectionError::Flood) } else { end }
     }
 
-    async fn drive<C, E>(
-        &self,
+    async fn drive<'a, C, E>(
+        &'a self,
         connection: C,
         shut_down: impl FnOnce(Pin<&mut C>),
-        silent: impl Future<Output = ()>,
-        calls: &OpenCalls,
-        leave: &LeaveSignal,
-        closing: &CancellationToken,
+        mut work: Work<'a, Signal>,
+        calls: &'a OpenCalls,
+        leave: &'a LeaveSignal,
+        closing: &'a CancellationToken,
     ) -> Result<(), ConnectionError>
     where
         C: Future<Output = Result<(), E>>,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut connection = pin!(connection);
-        let mut silent = pin!(silent);
-        let aged = async {
-            match self.age() {
-                Some(age) => tokio::time::sleep(age).await,
-                None => std::future::pending().await,
-            }
-        };
         let ended = |ended: Result<(), E>| ended.map_err(|error| ConnectionError::Http(error.into()));
-        let grace = tokio::select! {
-            end = connection.as_mut() => return ended(end),
-            () = silent.as_mut() => return Err(ConnectionError::Silent),
-            () = closing.cancelled() => return Ok(()),
-            () = leave.draining.cancelled() => None,
-            () = aged => Some(self.age_grace),
+        work.wait_for(closing.cancelled().map(|()| Some(Signal::Close)));
+        work.wait_for(leave.draining.cancelled().map(|()| Some(Signal::Drain)));
+        if let Some(age) = self.age() {
+            work.wait_for(tokio::time::sleep(age).map(|()| Some(Signal::Aged)));
+        }
+        let aged = match work.step(connection.as_mut()).await {
+            Step::Ended(end) => return ended(end),
+            Step::Signal(Signal::Silent) => return Err(ConnectionError::Silent),
+            Step::Signal(Signal::Close) => return Ok(()),
+            Step::Signal(Signal::Drain) => false,
+            Step::Signal(Signal::Aged) => true,
         };
-        if grace.is_some() {
+        if aged {
             leave.aged.cancel();
         }
         shut_down(connection.as_mut());
-        let over = async {
-            match grace {
-                Some(grace) => tokio::time::sleep(grace).await,
-                None => without_calls(leave.drain_grace, calls).await,
+        work.wait_for(async move {
+            match aged {
+                true => tokio::time::sleep(self.age_grace).await,
+                false => without_calls(leave.drain_grace, calls).await,
             }
-        };
-        tokio::select! {
-            end = connection.as_mut() => ended(end),
-            () = silent.as_mut() => Err(ConnectionError::Silent),
-            () = closing.cancelled() => Ok(()),
-            () = over => Ok(()),
+            Some(Signal::Close)
+        });
+        loop {
+            match work.step(connection.as_mut()).await {
+                Step::Ended(end) => return ended(end),
+                Step::Signal(Signal::Silent) => return Err(ConnectionError::Silent),
+                Step::Signal(Signal::Close) => return Ok(()),
+                // It is leaving.
+                Step::Signal(Signal::Drain | Signal::Aged) => {}
+            }
         }
     }
 
@@ -324,6 +289,54 @@ impl Http {
         let drawn = f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX);
         Some(self.max_age.mul_f64(1.0 + self.age_jitter * (2.0 * drawn - 1.0)))
     }
+}
+
+/// What a connection waits for beside its calls.
+enum Signal {
+    /// Nothing was said in time.
+    Silent,
+    /// It is to be closed at once.
+    Close,
+    /// The gateway drains.
+    Drain,
+    /// It is as old as it may get.
+    Aged,
+}
+
+fn grpc_builder(settings: &GrpcSettings, windows: &OfConnection, calls: Calls) -> http2::Builder<Calls> {
+    let mut builder = http2::Builder::new(calls);
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(windows.stream)
+        .initial_connection_window_size(windows.connection)
+        .max_frame_size(size(settings.max_frame))
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .max_header_list_size(size(settings.max_header_list))
+        .keep_alive_interval(settings.keepalive_interval)
+        .keep_alive_timeout(settings.keepalive_timeout)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .auto_date_header(false);
+    builder
+}
+
+fn rest_builder(settings: &RestSettings, calls: Calls) -> auto::Builder<Calls> {
+    let mut builder = auto::Builder::new(calls);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_buf_size(settings.max_header_list.as_usize());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(size(settings.stream_window))
+        .initial_connection_window_size(size(settings.connection_window))
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .max_header_list_size(size(settings.max_header_list))
+        .keep_alive_interval(settings.keepalive_interval)
+        .keep_alive_timeout(settings.keepalive_timeout)
+        .max_send_buf_size(MAX_SEND_BUFFER);
+    builder
 }
 
 fn size(size: Size) -> u32 {

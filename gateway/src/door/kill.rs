@@ -1,64 +1,92 @@
-//! Ends one call from outside. hyper runs each call as a task of its own, and while a client takes no bytes it asks that
-//! task for nothing but room to send: the response's body is not polled and can't end itself. So the task is wrapped, and
-//! whoever holds the call's [`KillSwitch`] can drop it, which resets the stream (CANCEL) and frees what waits in it.
+//! Ends one call from outside. While a client takes no bytes, hyper asks a call for nothing but room to send: the
+//! response's body is not polled and can't end itself. So the call is wrapped, and whoever holds its [`KillSwitch`] can
+//! drop it, which resets the stream (CANCEL) and frees what waits in it.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
-tokio::task_local! {
-    static CURRENT: Arc<KillSwitch>;
+thread_local! {
+    /// The switch of the call that is being polled, if it has one; the outer `None`: none is.
+    static CURRENT: RefCell<Option<Option<Arc<KillSwitch>>>> = const { RefCell::new(None) };
 }
-
-const UNARMED: u8 = 0;
-const ARMED: u8 = 1;
-const KILLED: u8 = 2;
 
 /// Ends a call.
 #[derive(Debug, Default)]
 pub struct KillSwitch {
-    state: AtomicU8,
+    killed: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl KillSwitch {
-    /// The switch of the call that is being polled; `None` outside of one. From now on it works.
+    /// The switch of the call that is being polled; `None` outside of one. Most calls are short and nobody asks for it.
     pub fn of_this_call() -> Option<Arc<Self>> {
-        let switch = CURRENT.try_with(Arc::clone).ok()?;
-        let _ = switch.state.compare_exchange(UNARMED, ARMED, Ordering::AcqRel, Ordering::Acquire);
-        Some(switch)
+        CURRENT.with_borrow_mut(|current| Some(Arc::clone(current.as_mut()?.get_or_insert_default())))
     }
 
     /// Drops the call, wherever it stands.
     pub fn kill(&self) {
-        self.state.store(KILLED, Ordering::Release);
+        self.killed.store(true, Ordering::Release);
         self.waker.wake();
     }
 }
 
 /// Runs a call until it ends or is killed.
-pub async fn killable<F: Future>(call: F) {
-    let switch = Arc::new(KillSwitch::default());
-    let killed = Killed(Arc::clone(&switch));
-    let _ = CURRENT.scope(switch, futures_util::future::select(Box::pin(call), killed)).await;
+pub struct Killable<F> {
+    call: Option<F>,
+    switch: Option<Arc<KillSwitch>>,
 }
 
-struct Killed(Arc<KillSwitch>);
+impl<F: Future<Output = ()> + Unpin> Killable<F> {
+    /// Not polled yet.
+    pub fn new(call: F) -> Self {
+        Self { call: Some(call), switch: None }
+    }
+}
 
-impl Future for Killed {
+/// Puts the switch of a call in its place, and takes it back however the poll ends.
+struct Inside<'a> {
+    switch: &'a mut Option<Arc<KillSwitch>>,
+    outer: Option<Option<Arc<KillSwitch>>>,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(switch: &'a mut Option<Arc<KillSwitch>>) -> Self {
+        let outer = CURRENT.replace(Some(switch.take()));
+        Self { switch, outer }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        *self.switch = CURRENT.replace(self.outer.take()).flatten();
+    }
+}
+
+impl<F: Future<Output = ()> + Unpin> Future for Killable<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Most calls are short and nobody asks for their switch.
-        if self.0.state.load(Ordering::Acquire) == UNARMED {
-            return Poll::Pending;
+        let Self { call, switch } = self.get_mut();
+        let Some(running) = call else { return Poll::Ready(()) };
+        {
+            let _inside = Inside::enter(switch);
+            if Pin::new(running).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
         }
-        self.0.waker.register(cx.waker());
-        if self.0.state.load(Ordering::Acquire) == KILLED { Poll::Ready(()) } else { Poll::Pending }
+        let Some(switch) = switch else { return Poll::Pending };
+        switch.waker.register(cx.waker());
+        if switch.killed.load(Ordering::Acquire) {
+            *call = None;
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 }
 
@@ -75,7 +103,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let kill = async { receiver.await.expect("the call runs").kill() };
-        tokio::join!(killable(call), kill);
+        tokio::join!(Killable::new(Box::pin(call)), kill);
         assert!(KillSwitch::of_this_call().is_none(), "outside of a call there is none");
     }
 }

@@ -36,6 +36,13 @@ pub fn text(id: Uuid) -> IdText {
     text
 }
 
+/// The text as a string.
+#[must_use]
+pub fn as_str(text: &IdText) -> &str {
+    // It is ASCII.
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
 #[cfg(target_arch = "x86_64")]
 mod ssse3 {
     use std::arch::x86_64::{

@@ -166,6 +166,16 @@ pub fn leading_id(event: &[u8]) -> Option<&[u8]> {
 #[inline]
 pub fn event(bytes: &[u8]) -> Result<RawEvent<'_>, Malformed> {
     let mut event = RawEvent::default();
+    event_into(bytes, &mut event).map(|()| event)
+}
+
+/// The same, into a place of the caller's: an event has too many fields to be moved about.
+///
+/// # Errors
+/// As [`event`]; what was found before the fault is in its place.
+#[inline]
+pub fn event_into<'a>(bytes: &'a [u8], event: &mut RawEvent<'a>) -> Result<(), Malformed> {
+    *event = RawEvent::default();
     let mut fields = Fields { rest: bytes };
     // As every standard serializer writes them: each once, in the order of their numbers.
     for (number, slot) in [(1, &mut event.event_id), (2, &mut event.event_type), (3, &mut event.event_name)] {
@@ -186,11 +196,11 @@ pub fn event(bytes: &[u8]) -> Result<RawEvent<'_>, Malformed> {
     ] {
         fields.take_next(number, slot);
     }
-    if fields.rest.is_empty() { Ok(event) } else { rest_of(fields, event) }
+    if fields.rest.is_empty() { Ok(()) } else { rest_of(fields, event) }
 }
 
 /// Whatever else a message may hold, in whatever order.
-fn rest_of<'a>(mut fields: Fields<'a>, mut event: RawEvent<'a>) -> Result<RawEvent<'a>, Malformed> {
+fn rest_of<'a>(mut fields: Fields<'a>, event: &mut RawEvent<'a>) -> Result<(), Malformed> {
     while let Some((number, value)) = fields.next_field()? {
         let slot = match number {
             1 => &mut event.event_id,
@@ -210,7 +220,7 @@ fn rest_of<'a>(mut fields: Fields<'a>, mut event: RawEvent<'a>) -> Result<RawEve
         let Value::Bytes(bytes) = value else { return Err(Malformed::WireType) };
         *slot = bytes;
     }
-    Ok(event)
+    Ok(())
 }
 
 /// A timestamp as serializers write it: seconds, then nanoseconds, and together more than eight bytes.

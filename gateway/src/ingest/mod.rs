@@ -34,7 +34,7 @@ use crate::config::IngestSettings;
 use crate::delivery::rejects::Rejects;
 use crate::delivery::route::Routes;
 use crate::event::id;
-use crate::event::scan::{self, Envelope, Head};
+use crate::event::scan::{self, Envelope, Head, RawEvent};
 use crate::event::validate::{Field, Flaw, Invalid, Limits, Problem, validate};
 use crate::gather::InFlight;
 use crate::live::Live;
@@ -165,7 +165,7 @@ impl Ingest {
         let parts = BatchParts { app: Arc::clone(&app), live, received: head.events, permit, arrived, reply, token };
         let reading = Batch::open(parts, &self.clock, &self.metrics);
         let (request_number, request_id) = self.request_ids.next();
-        let tail = RecordTail::new(&request_id, wall_ms, app.id_text());
+        let tail = RecordTail::new(id::as_str(&request_id), wall_ms, app.id_text());
         let mut reader = BatchReader {
             ingest: self,
             waiter: reading.waiter(),
@@ -236,10 +236,11 @@ impl Ingest {
         flaws: &[Flaw],
     ) -> Result<(), (u32, Invalid)> {
         // Its length is that of every request's.
-        let request_id = Uuid::nil().hyphenated().to_string();
-        let tail = RecordTail::new(&request_id, self.clock.wall_ms(), app.id_text());
+        let request_id = id::text(Uuid::nil());
+        let tail = RecordTail::new(id::as_str(&request_id), self.clock.wall_ms(), app.id_text());
         for (index, bytes) in (0_u32..).zip(scan::events(message, envelope)) {
-            let checked = scanned(index, bytes, flaws).and_then(|event| {
+            let mut event = RawEvent::default();
+            let checked = scanned(index, bytes, flaws, &mut event).and_then(|()| {
                 let checked = validate(&event, None, &self.limits)?;
                 match policy.map_or(Standing::Good, |policy| policy.standing(&event)) {
                     Standing::Good | Standing::Warned(_) => {}

@@ -35,7 +35,7 @@ pub(super) struct BatchReader<'a, 'm> {
     pub(super) waiter: Arc<dyn Waiter>,
     pub(super) salt: u128,
     pub(super) tail: &'a RecordTail,
-    pub(super) request_id: String,
+    pub(super) request_id: IdText,
     pub(super) wall_ms: i64,
     pub(super) app: &'a App,
     pub(super) flaws: &'a [Flaw],
@@ -61,32 +61,39 @@ impl<'a, 'm> BatchReader<'a, 'm> {
 
     #[inline]
     pub(super) fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &'m [u8], peeked: Option<Peeked>) {
-        let checked = scanned(index, bytes, self.flaws).and_then(|event| {
-            // Of a field that is sent twice the last counts: then another id than the one that was looked at.
-            let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
-            let peeked = peeked.filter(|_| first);
-            let known_id = peeked.map(|peeked| peeked.event_id);
-            validate(&event, known_id, &self.ingest.limits).map(|checked| (event, checked, peeked))
-        });
-        match checked {
-            Ok((event, checked, peeked)) => {
-                if self.policy.is_some_and(|policy| policy.is_suppressed(event.event_data)) {
-                    return self.suppress(index, &checked);
-                }
-                let warning = match self.misfit(index) {
-                    Some(Standing::Unfit(violation)) => {
-                        return self.reject(index, bytes, &Invalid::unfit(violation.clone()));
-                    }
-                    Some(Standing::Warned(violation)) => Some(violation),
-                    _ => None,
-                };
-                match self.write(lane, index, &event, &checked, peeked) {
-                    Ok(()) => warning.into_iter().for_each(|violation| self.warn(index, &event, violation)),
-                    Err(invalid) => self.reject(index, bytes, &invalid),
-                }
-            }
-            Err(invalid) => self.reject(index, bytes, &invalid),
+        let mut event = RawEvent::default();
+        if let Err(invalid) = self.take(lane, index, bytes, peeked, &mut event) {
+            self.reject(index, bytes, &invalid);
         }
+    }
+
+    fn take(
+        &mut self,
+        lane: &mut LaneWriter<'_>,
+        index: u32,
+        bytes: &'m [u8],
+        peeked: Option<Peeked>,
+        event: &mut RawEvent<'m>,
+    ) -> Result<(), Invalid> {
+        scanned(index, bytes, self.flaws, event)?;
+        // Of a field that is sent twice the last counts: then another id than the one that was looked at.
+        let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
+        let peeked = peeked.filter(|_| first);
+        let checked = validate(event, peeked.map(|peeked| peeked.event_id), &self.ingest.limits)?;
+        if self.policy.is_some_and(|policy| policy.is_suppressed(event.event_data)) {
+            self.suppress(index, &checked);
+            return Ok(());
+        }
+        let warning = match self.misfit(index) {
+            Some(Standing::Unfit(violation)) => return Err(Invalid::unfit(violation.clone())),
+            Some(Standing::Warned(violation)) => Some(violation),
+            _ => None,
+        };
+        self.write(lane, index, event, &checked, peeked)?;
+        if let Some(violation) = warning {
+            self.warn(index, event, violation);
+        }
+        Ok(())
     }
 
     fn write(
@@ -200,7 +207,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         {
             rejects.submit(BadRow {
                 application_id: self.app.id(),
-                request_id: self.request_id.clone(),
+                request_id: id::as_str(&self.request_id).to_owned(),
                 index,
                 reason: reason.label(),
                 field: invalid.place().to_owned(),
@@ -214,11 +221,16 @@ impl<'a, 'm> BatchReader<'a, 'm> {
 
 /// An event's fields, unless the door has found it wrong.
 #[inline]
-pub(super) fn scanned<'a>(index: u32, bytes: &'a [u8], flaws: &[Flaw]) -> Result<RawEvent<'a>, Invalid> {
+pub(super) fn scanned<'a>(
+    index: u32,
+    bytes: &'a [u8],
+    flaws: &[Flaw],
+    event: &mut RawEvent<'a>,
+) -> Result<(), Invalid> {
     if let Ok(place) = flaws.binary_search_by_key(&index, |flaw| flaw.index) {
         return Err(flaws[place].invalid.clone());
     }
-    scan::event(bytes).map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
+    scan::event_into(bytes, event).map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
 }
 
 #[inline]

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use uuid::Uuid;
 
+use crate::event::id::{self, IdText};
+
 /// Gives out ids: random bits of this process and a count, as version 8 UUIDs. A random UUID a batch would cost a system
 /// call.
 pub(super) struct RequestIds {
@@ -17,10 +19,10 @@ impl RequestIds {
     }
 
     /// The next id, and its count.
-    pub(super) fn next(&self) -> (u64, String) {
+    pub(super) fn next(&self) -> (u64, IdText) {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
         let bits = u128::from(self.process) << 64 | u128::from(count);
-        (count, Uuid::new_v8(bits.to_be_bytes()).hyphenated().to_string())
+        (count, id::text(Uuid::new_v8(bits.to_be_bytes())))
     }
 }
 

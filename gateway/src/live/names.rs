@@ -21,14 +21,14 @@ impl<'m> Names<'m> {
     /// A name's place, a new one where it was not seen; `None` where there is none left.
     #[inline]
     pub(super) fn place(&mut self, name: &'m [u8]) -> Option<u8> {
-        if self.last < self.len && self.names[self.last] == name {
+        if self.last < self.len && same(self.names[self.last], name) {
             return Some(byte(self.last));
         }
         let mut slot = hash(name);
         loop {
             match usize::from(self.slots[slot]) {
                 0 => break,
-                place if self.names[place - 1] == name => {
+                place if same(self.names[place - 1], name) => {
                     self.last = place - 1;
                     return Some(byte(place - 1));
                 }
@@ -58,6 +58,21 @@ impl<'m> Names<'m> {
 #[allow(clippy::cast_possible_truncation, reason = "at most 32")]
 const fn byte(place: usize) -> u8 {
     place as u8
+}
+
+/// Names of up to 32 bytes are compared by two loads of each, which may overlap.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    #[inline(always)]
+    fn by_ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            8..=16 => by_ends::<8>(one, other),
+            17..=32 => by_ends::<16>(one, other),
+            _ => one == other,
+        }
 }
 
 /// By length and both ends: names that differ only in between share a slot, which costs a comparison.
@@ -95,8 +110,23 @@ mod tests {
     #[test]
     fn names_that_share_a_slot_are_still_told_apart() {
         let alike: Vec<String> = (0..20).map(|n| format!("12345678{n:02}12345678")).collect();
+        assert!(alike.iter().all(|name| name.len() == 18));
         let mut names = Names::new();
         let places: Vec<_> = alike.iter().map(|name| names.place(name.as_bytes())).collect();
         assert_eq!(places, (0..20).map(Some).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn names_are_compared_byte_by_byte() {
+        for len in 0..40 {
+            let name: Vec<u8> = (0..len).map(|n| b'a' + n).collect();
+            assert!(same(&name, &name.clone()));
+            assert!(!same(&name, &[&name[..], b"x"].concat()));
+            for place in 0..name.len() {
+                let mut other = name.clone();
+                other[place] = b'_';
+                assert!(!same(&name, &other), "{len} bytes, another one at {place}");
+            }
+        }
     }
 }

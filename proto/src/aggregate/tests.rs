@@ -46,7 +46,8 @@ fn records_that_are_sealed_together_are_as_each_by_itself() {
     let records: Vec<(&[u8], u128)> =
         framed.iter().map(Vec::as_slice).zip((0..).map(|key| u128::MAX / 40 * key)).collect();
     let each: Vec<Vec<u8>> = records.iter().map(|(record, hash_key)| seal(record, *hash_key)).collect();
-    assert_eq!(seal_each(&records), each);
+    let around = envelopes(&records).into_iter().zip(&records).map(|(envelope, (record, _))| envelope.around(record));
+    assert_eq!(around.collect::<Vec<_>>(), each);
 }
 
 #[test]

@@ -7,7 +7,7 @@ fn messages(lengths: &[usize]) -> Vec<Vec<u8>> {
 }
 
 /// With each of the ways that this machine has.
-fn every_way(messages: &[&[u8]]) -> Vec<(&'static str, Vec<Digest>)> {
+fn every_way(messages: &[Message<'_>]) -> Vec<(&'static str, Vec<Digest>)> {
     let mut ways = vec![("chosen", digests(messages))];
     #[cfg(target_arch = "x86_64")]
     {
@@ -25,10 +25,13 @@ fn every_way(messages: &[&[u8]]) -> Vec<(&'static str, Vec<Digest>)> {
 
 fn check(lengths: &[usize]) {
     let messages = messages(lengths);
-    let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-    let expected = one_by_one(&messages);
-    for (way, digests) in every_way(&messages) {
-        assert_eq!(digests, expected, "{way}: {lengths:?}");
+    let expected: Vec<Digest> = messages.iter().map(|message| Md5::digest(message).into()).collect();
+    for head in [0, 1, 47, BLOCK - 1] {
+        let pieces: Vec<Message<'_>> = messages.iter().map(|message| message.split_at(head.min(message.len()))).collect();
+        assert_eq!(one_by_one(&pieces), expected);
+        for (way, digests) in every_way(&pieces) {
+            assert_eq!(digests, expected, "{way}: {lengths:?}, {head} bytes before");
+        }
     }
 }
 
@@ -39,7 +42,7 @@ fn no_message_has_no_digest() {
 
 #[test]
 fn the_digests_of_rfc_1321() {
-    let messages: [&[u8]; 3] = [b"", b"abc", b"message digest"];
+    let messages: [Message<'_>; 3] = [(b"", b""), (b"", b"abc"), (b"message ", b"digest")];
     let expected = [
         0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e_u128,
         0x9001_5098_3cd2_4fb0_d696_3f7d_28e1_7f72,

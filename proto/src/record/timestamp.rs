@@ -45,7 +45,15 @@ impl TimestampText {
 
     #[inline]
     fn push_whole(&mut self, whole: u64) {
-        self.push(itoa::Buffer::new().format(whole).as_bytes());
+        // From 2001 to 2286.
+        if self.len == 0 && (TEN_DIGITS..10 * TEN_DIGITS).contains(&whole) {
+            let (high, low) = ((whole / 100_000_000) as u8, (whole % 100_000_000) as u32);
+            [self.text[0], self.text[1]] = [b'0' + high / 10, b'0' + high % 10];
+            self.text[2..10].copy_from_slice(&eight_digits(low).to_le_bytes());
+            self.len = 10;
+        } else {
+            self.push(itoa::Buffer::new().format(whole).as_bytes());
+        }
     }
 
     /// Without its trailing zeros.
@@ -54,25 +62,32 @@ impl TimestampText {
         if nanos == 0 {
             return;
         }
-        // Most clocks that stamp events count milliseconds or microseconds.
-        let (digits, mut len) = match nanos {
-            _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
-            _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
-            _ => (nanos, DIGITS),
-        };
-        let mut text = [b'0'; 1 + DIGITS];
-        text[0] = b'.';
-        let mut rest = digits;
-        for place in text[1..=len].iter_mut().rev() {
-            // A digit, so it fits.
-            *place = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        while text[len] == b'0' {
-            len -= 1;
-        }
-        self.push(&text[..=len]);
+        let (first, rest) = ((nanos / 100_000_000) as u8, eight_digits(nanos % 100_000_000));
+        let mut text = [b'.'; 1 + DIGITS];
+        text[1] = b'0' + first;
+        text[2..].copy_from_slice(&rest.to_le_bytes());
+        // The last digits are the highest bytes.
+        let zeros = (rest ^ ZEROS).leading_zeros() as usize / 8;
+        self.text[self.len..self.len + text.len()].copy_from_slice(&text);
+        self.len += text.len() - zeros;
     }
+}
+
+/// The least number of ten digits.
+const TEN_DIGITS: u64 = 1_000_000_000;
+/// Eight zeros, as characters.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// The digits of a number below 100,000,000, as characters, the first in the lowest byte. Halves, quarters and eighths of
+/// the number side by side.
+#[inline]
+fn eight_digits(number: u32) -> u64 {
+    let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
+    // 10,486 / 2^20 and 103 / 2^10 are close enough to a hundredth and a tenth.
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    (tens | (twos - 10 * tens) << 8) + ZEROS
 }
 
 /// Why a text is no timestamp.
@@ -266,5 +281,8 @@ mod tests {
         }
         assert_eq!(TimestampText::new(-1, 750_000_000).as_bytes(), b"-0.25");
         assert_eq!(TimestampText::new(1_790_000_000, 120_000_000).as_bytes(), b"1790000000.12");
+        for number in (0..100_000_000).step_by(997).chain([1, 9_999, 10_000, 99_999_999]) {
+            assert_eq!(eight_digits(number).to_le_bytes(), *format!("{number:08}").as_bytes());
+        }
     }
 }

@@ -48,7 +48,9 @@ impl RecordTail {
     /// `request_time_ms` counts from 1970-01-01 UTC.
     #[must_use]
     pub fn new(request_id: &str, request_time_ms: i64, application_id: &str) -> Self {
-        let mut tail = REQUEST_ID.as_bytes().to_vec();
+        const FIXED: usize = REQUEST_ID.len() + REQUEST_TIME.len() + APPLICATION_ID.len() + 2 + 2 + 20 + 2;
+        let mut tail = Vec::with_capacity(FIXED + request_id.len() + application_id.len());
+        tail.extend_from_slice(REQUEST_ID.as_bytes());
         push_json_string(&mut tail, request_id);
         tail.extend_from_slice(REQUEST_TIME.as_bytes());
         tail.extend_from_slice(itoa::Buffer::new().format(request_time_ms).as_bytes());
@@ -162,9 +164,14 @@ pub fn write_record(out: &mut Vec<u8>, event: &EventFields<'_>, tail: &RecordTai
     MeasuredRecord::new(event, tail).write(out);
 }
 
-/// Appends a JSON string. Once a batch, so it may take the long way.
+/// Appends a JSON string.
 fn push_json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    if !text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => out.extend_from_slice(br#"\""#),

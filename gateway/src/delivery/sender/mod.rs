@@ -26,7 +26,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use headgate_proto::aggregate;
 use tokio::sync::{Notify, watch};
 
@@ -270,10 +269,14 @@ fn sealed(records: Vec<CallRecord>) -> Vec<Entry> {
         .filter(|record| record.sealed)
         .map(|record| (&record.payload[..], record.hash_key.unwrap_or(0)))
         .collect();
-    let mut sealed = aggregate::seal_each(&open).into_iter();
+    let mut envelopes = aggregate::envelopes(&open).into_iter();
     let entry = |record: CallRecord| {
-        let envelope = if record.sealed { sealed.next() } else { None };
-        Entry { data: envelope.map_or(record.payload, Bytes::from), hash_key: record.hash_key }
+        let envelope = if record.sealed { envelopes.next() } else { None };
+        let data = match envelope {
+            Some(envelope) => envelope.around(&record.payload).into(),
+            None => record.payload,
+        };
+        Entry { data, hash_key: record.hash_key }
     };
     records.into_iter().map(entry).collect()
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use http_body::{Body, SizeHint};
 use prost::Message;
@@ -12,6 +12,8 @@ use tonic::Status;
 
 use super::stream::StreamBody;
 use crate::door::open_calls::OpenCall;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A response's body.
 pub enum GrpcBody {
@@ -28,7 +30,10 @@ pub enum GrpcBody {
 impl GrpcBody {
     /// One framed message and an OK.
     pub fn message(framed: Bytes, call: OpenCall) -> Self {
-        Self::Unary(Some(framed), Some(trailers(&Status::ok(""))), call)
+        // The status alone: an OK has no message and no details.
+        let mut trailers = HeaderMap::with_capacity(1);
+        trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+        Self::Unary(Some(framed), Some(trailers), call)
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming as RequestBody;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -46,6 +46,10 @@ use crate::operate::tasks::Tasks;
 use crate::registry::Purpose;
 
 const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
+// Parsed here, and not for each call.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
 
 /// What every call shares.
@@ -145,7 +149,7 @@ impl Shared {
 
 /// The key in a call's metadata: `x-api-key`, or a bearer token.
 fn presented_key(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let value = match (headers.get("x-api-key"), headers.get(header::AUTHORIZATION)) {
+    let value = match (headers.get(API_KEY), headers.get(header::AUTHORIZATION)) {
         (Some(key), _) => key,
         (None, Some(authorization)) => {
             let text = authorization.to_str().map_err(|_| Refusal::KeyMalformed)?;
@@ -214,11 +218,11 @@ impl ConnectionService {
         let refused = |refusal| (application, refusal);
         let is_stream = head.uri.path() == STREAM;
         grant.check(if is_stream { Purpose::SendStream } else { Purpose::SendBatch }).map_err(refused)?;
-        let encoding = Encoding::parse(head.headers.get("grpc-encoding")).map_err(refused)?;
+        let encoding = Encoding::parse(head.headers.get(GRPC_ENCODING)).map_err(refused)?;
         let reader = MessageReader::new(body, encoding, shared.max_message);
         let affinity = shared.intake.next_affinity();
         if is_stream {
-            let leave = Box::pin(self.leave.wait());
+            let leave = self.leave.wait();
             Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call))))
         } else {
             publish::publish(&shared, &grant, reader, affinity, call).await.map_err(refused)
@@ -296,7 +300,7 @@ fn response(body: GrpcBody) -> Response<GrpcBody> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
+    headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static(Encoding::ACCEPTED));
     response
 }
 

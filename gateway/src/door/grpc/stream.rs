@@ -13,6 +13,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use headgate_proto::v1::{StreamEventsResponse, StreamNotice, stream_events_response::Answer, stream_notice};
 use http_body::Frame;
 use hyper::body::Incoming as RequestBody;
@@ -47,8 +49,8 @@ pub struct StreamBody {
     reply: Arc<dyn Reply>,
     reader: MessageReader<RequestBody>,
     affinity: usize,
-    ended: Waiting<()>,
-    leave: Option<Waiting<Leave>>,
+    // Asked only when they are ready, and not whenever something came.
+    signals: FuturesUnordered<Waiting<Signal>>,
     // While the client has been asked to leave: when reading ends.
     leaving: Option<Pin<Box<Sleep>>>,
     // While a message has begun and is not whole: when patience ends.
@@ -64,6 +66,13 @@ enum Phase {
     Done,
 }
 
+/// What may end the reading.
+enum Signal {
+    // The key was revoked, or lost its scope.
+    KeyEnded,
+    Leave(Leave),
+}
+
 enum Turn {
     Again,
     Wait,
@@ -74,7 +83,7 @@ impl StreamBody {
         shared: &Arc<Shared>,
         grant: Grant,
         reader: MessageReader<RequestBody>,
-        leave: Waiting<Leave>,
+        leave: impl Future<Output = Leave> + Send + 'static,
         affinity: usize,
         call: OpenCall,
     ) -> Self {
@@ -83,10 +92,9 @@ impl StreamBody {
         shared.slow_readers.add(slow_reader);
         shared.metrics.streams.inc();
         shared.metrics.streams_opened.inc();
-        let ended = {
-            let grant = grant.clone();
-            Box::pin(async move { grant.ended(Purpose::SendStream).await })
-        };
+        let signals = FuturesUnordered::<Waiting<Signal>>::new();
+        signals.push(key_ended(&grant));
+        signals.push(Box::pin(leave.map(Signal::Leave)));
         Self {
             shared: Arc::clone(shared),
             reply: Arc::clone(&answers) as Arc<dyn Reply>,
@@ -94,8 +102,7 @@ impl StreamBody {
             grant,
             reader,
             affinity,
-            ended,
-            leave: Some(leave),
+            signals,
             leaving: None,
             message_due: None,
             phase: Phase::Reading,
@@ -166,22 +173,13 @@ impl StreamBody {
 
     /// Looks at what may end the reading, once each time the task is woken: the key, the connection, the client's grace.
     fn watch(&mut self, cx: &mut Context<'_>) {
-        if self.ended.as_mut().poll(cx).is_ready() {
-            match self.grant.check(Purpose::SendStream) {
-                Err(refusal) => return self.finish(refusal),
+        while let Poll::Ready(Some(signal)) = self.signals.poll_next_unpin(cx) {
+            match (signal, self.grant.check(Purpose::SendStream)) {
+                (Signal::Leave(reason), _) => self.ask_to_leave(reason),
+                (Signal::KeyEnded, Err(refusal)) => return self.finish(refusal),
                 // It was taken back at once.
-                Ok(()) => {
-                    let grant = self.grant.clone();
-                    self.ended = Box::pin(async move { grant.ended(Purpose::SendStream).await });
-                    cx.waker().wake_by_ref();
-                }
+                (Signal::KeyEnded, Ok(())) => self.signals.push(key_ended(&self.grant)),
             }
-        }
-        if let Some(leave) = &mut self.leave
-            && let Poll::Ready(reason) = leave.as_mut().poll(cx)
-        {
-            self.leave = None;
-            self.ask_to_leave(reason);
         }
         if let Some(leaving) = &mut self.leaving
             && leaving.as_mut().poll(cx).is_ready()
@@ -288,6 +286,14 @@ impl StreamBody {
     fn ended(&self, cause: &'static str) {
         self.shared.metrics.stream_ended(cause);
     }
+}
+
+fn key_ended(grant: &Grant) -> Waiting<Signal> {
+    let grant = grant.clone();
+    Box::pin(async move {
+        grant.ended(Purpose::SendStream).await;
+        Signal::KeyEnded
+    })
 }
 
 impl Drop for StreamBody {
