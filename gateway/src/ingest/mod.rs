@@ -161,7 +161,7 @@ impl Ingest {
         app.counters().bytes.inc_by(message.len() as u64);
         let live = self.live.app(app.id());
         let wall_ms = self.clock.wall_ms();
-        let tally = live.tally(wall_ms, head.events);
+        let mut tally = live.tally(wall_ms, head.events);
         let parts = BatchParts { app: Arc::clone(&app), live, received: head.events, permit, arrived, reply, token };
         let reading = Batch::open(parts, &self.clock, &self.metrics);
         let (request_number, request_id) = self.request_ids.next();
@@ -180,7 +180,7 @@ impl Ingest {
             misfits: &[],
             run: None,
             resends: None,
-            tally,
+            tally: &mut tally,
         };
         let misfits = self.misfits(policy.as_deref(), &message, envelope);
         reader.misfits = &misfits;
@@ -202,7 +202,7 @@ impl Ingest {
             reader.end_run(lane);
         });
         // Before the batch can answer: who is told that an event is stored finds it counted.
-        reader.tally.close();
+        tally.close();
         if request_number.is_multiple_of(TRIM_EVERY) {
             self.in_flight.trim_failures(|| self.dedupe.oldest());
         }

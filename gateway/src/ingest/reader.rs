@@ -46,7 +46,7 @@ pub(super) struct BatchReader<'a, 'm> {
     pub(super) run: Option<EventRange>,
     // Told in the batch's place of events that are in flight by another batch.
     pub(super) resends: Option<Arc<dyn Waiter>>,
-    pub(super) tally: Tally<'m>,
+    pub(super) tally: &'a mut Tally<'m>,
 }
 
 impl<'a, 'm> BatchReader<'a, 'm> {
@@ -230,7 +230,8 @@ pub(super) fn scanned<'a>(
     if let Ok(place) = flaws.binary_search_by_key(&index, |flaw| flaw.index) {
         return Err(flaws[place].invalid.clone());
     }
-    scan::event_into(bytes, event).map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
+    scan::event_into(bytes, event)
+        .map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
 }
 
 #[inline]

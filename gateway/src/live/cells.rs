@@ -1,55 +1,62 @@
 //! Counts of what events of a batch have in common, in a small table on the stack.
 
+use arrayvec::ArrayVec;
+
 const SLOTS: usize = 128;
 /// So many are taken at most: the search always ends, and soon.
 const MAX_CELLS: usize = 96;
-/// Keys of cells leave this bit free; it marks those that are taken.
-const TAKEN: u64 = 1 << 63;
+/// An event counts in two cells, of which the first may be the last one that is taken.
+const ROOM: usize = MAX_CELLS + 1;
 
 /// Counts by key.
 pub(super) struct Cells {
-    keys: [u64; SLOTS],
-    counts: [u32; SLOTS],
-    len: usize,
+    // 0: free; otherwise a cell's place, from 1.
+    slots: [u8; SLOTS],
+    cells: ArrayVec<(u64, u32), ROOM>,
 }
 
 impl Cells {
     pub(super) fn new() -> Self {
-        Self { keys: [0; SLOTS], counts: [0; SLOTS], len: 0 }
+        Self { slots: [0; SLOTS], cells: ArrayVec::new() }
     }
 
     /// Counts one more. Whether there is room for another new key afterwards.
     #[inline]
     pub(super) fn count(&mut self, key: u64) -> bool {
-        let key = key | TAKEN;
         #[allow(clippy::cast_possible_truncation, reason = "seven bits")]
         let mut slot = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize;
-        while self.keys[slot] != key {
-            if self.keys[slot] == 0 {
-                self.keys[slot] = key;
-                self.len += 1;
-                break;
+        loop {
+            match self.slots[slot] {
+                0 => break,
+                place => {
+                    let cell = &mut self.cells[usize::from(place - 1)];
+                    if cell.0 == key {
+                        cell.1 += 1;
+                        return self.cells.len() < MAX_CELLS;
+                    }
+                    slot = (slot + 1) % SLOTS;
+                }
             }
-            slot = (slot + 1) % SLOTS;
         }
-        self.counts[slot] += 1;
-        self.len < MAX_CELLS
+        self.cells.push((key, 1));
+        #[allow(clippy::cast_possible_truncation, reason = "at most 97")]
+        let place = self.cells.len() as u8;
+        self.slots[slot] = place;
+        self.cells.len() < MAX_CELLS
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.cells.is_empty()
     }
 
-    /// Every key with its count, in no order.
+    /// Every key with its count, in the order in which they came.
     pub(super) fn to_vec(&self) -> Vec<(u64, u32)> {
-        let taken = self.keys.iter().zip(&self.counts).filter(|(key, _)| **key != 0);
-        let mut counts = Vec::with_capacity(self.len);
-        counts.extend(taken.map(|(key, count)| (key & !TAKEN, *count)));
-        counts
+        self.cells.to_vec()
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::new();
+        self.slots = [0; SLOTS];
+        self.cells.clear();
     }
 }
 

@@ -1,5 +1,7 @@
 //! The few names that a batch holds, told apart without copying one: a table on the stack, asked once for each event.
 
+use arrayvec::ArrayVec;
+
 /// Names that one table tells apart. A batch with more is taken in several pieces.
 pub(super) const MAX_NAMES: usize = 32;
 const SLOTS: usize = 64;
@@ -8,20 +10,19 @@ const SLOTS: usize = 64;
 pub(super) struct Names<'m> {
     // 0: free; otherwise a name's place, from 1.
     slots: [u8; SLOTS],
-    names: [&'m [u8]; MAX_NAMES],
-    len: usize,
+    names: ArrayVec<&'m [u8], MAX_NAMES>,
     last: usize,
 }
 
 impl<'m> Names<'m> {
     pub(super) fn new() -> Self {
-        Self { slots: [0; SLOTS], names: [&[]; MAX_NAMES], len: 0, last: 0 }
+        Self { slots: [0; SLOTS], names: ArrayVec::new(), last: 0 }
     }
 
     /// A name's place, a new one where it was not seen; `None` where there is none left.
     #[inline]
     pub(super) fn place(&mut self, name: &'m [u8]) -> Option<u8> {
-        if self.last < self.len && same(self.names[self.last], name) {
+        if self.names.get(self.last).is_some_and(|last| same(last, name)) {
             return Some(byte(self.last));
         }
         let mut slot = hash(name);
@@ -35,23 +36,23 @@ impl<'m> Names<'m> {
                 _ => slot = (slot + 1) % SLOTS,
             }
         }
-        if self.len == MAX_NAMES {
+        if self.names.is_full() {
             return None;
         }
-        self.names[self.len] = name;
-        self.last = self.len;
-        self.len += 1;
+        self.last = self.names.len();
+        self.names.push(name);
         // At most half of the slots are taken: the search above always ends.
-        self.slots[slot] = byte(self.len);
+        self.slots[slot] = byte(self.last + 1);
         Some(byte(self.last))
     }
 
     pub(super) fn as_slice(&self) -> &[&'m [u8]] {
-        &self.names[..self.len]
+        &self.names
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::new();
+        self.slots = [0; SLOTS];
+        self.names.clear();
     }
 }
 

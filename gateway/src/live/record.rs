@@ -1,7 +1,7 @@
 //! The counts of a batch on their way: they wait here for the outcome of each segment that the batch was written into.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::app::AppLive;
 use super::names::Names;
@@ -89,22 +89,24 @@ pub(super) struct Record {
     app: Arc<AppLive>,
     wall_ms: i64,
     first_minute: i64,
-    state: Mutex<State>,
+    // Parts of the batch that were stored while it was being read.
+    early: Mutex<Vec<u32>>,
+    // There once the batch is through.
+    pages: OnceLock<Vec<Page>>,
     // Taken of the memory for counts that wait.
     bytes: AtomicUsize,
 }
 
-enum State {
-    /// The batch is being read; these parts of it are stored already.
-    Reading(Vec<u32>),
-    /// It is through.
-    Complete(Arc<[Page]>),
-}
-
 impl Record {
     pub(super) fn new(app: &Arc<AppLive>, wall_ms: i64, first_minute: i64) -> Arc<Self> {
-        let (app, state) = (Arc::clone(app), Mutex::new(State::Reading(Vec::new())));
-        Arc::new(Self { app, wall_ms, first_minute, state, bytes: AtomicUsize::new(0) })
+        Arc::new(Self {
+            app: Arc::clone(app),
+            wall_ms,
+            first_minute,
+            early: Mutex::default(),
+            pages: OnceLock::new(),
+            bytes: AtomicUsize::new(0),
+        })
     }
 
     /// The batch is through, and these are its counts.
@@ -117,16 +119,26 @@ impl Record {
             self.app.drop_for_memory(pages.iter().map(Page::events).sum());
             pages.clear();
         }
-        let pages: Arc<[Page]> = pages.into();
-        let stored = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            match std::mem::replace(&mut *state, State::Complete(Arc::clone(&pages))) {
-                State::Reading(stored) => stored,
-                State::Complete(_) => return,
+        let early = {
+            // Who settles a part looks for the pages under this lock, too.
+            let mut early = self.early();
+            if self.pages.set(pages).is_err() {
+                return;
             }
+            std::mem::take(&mut *early)
         };
-        for part in stored {
-            self.app.count_stored(self.wall_ms, self.first_minute, &pages, part);
+        for part in early {
+            self.count(part);
+        }
+    }
+
+    fn early(&self) -> MutexGuard<'_, Vec<u32>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, part: u32) {
+        if let Some(pages) = self.pages.get() {
+            self.app.count_stored(self.wall_ms, self.first_minute, pages, part);
         }
     }
 }
@@ -143,16 +155,13 @@ impl Witness for Record {
             Outcome::Stored => {}
             Outcome::NotStored { .. } | Outcome::Unknown { .. } => return,
         }
-        let pages = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            match &mut *state {
-                State::Reading(stored) => {
-                    stored.push(part);
-                    return;
-                }
-                State::Complete(pages) => Arc::clone(pages),
+        if self.pages.get().is_none() {
+            let mut early = self.early();
+            if self.pages.get().is_none() {
+                early.push(part);
+                return;
             }
-        };
-        self.app.count_stored(self.wall_ms, self.first_minute, &pages, part);
+        }
+        self.count(part);
     }
 }

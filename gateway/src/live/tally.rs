@@ -195,7 +195,7 @@ impl<'m> Tally<'m> {
     }
 
     /// The batch is through: what is stored counts from now on, and what is stored later counts then.
-    pub fn close(mut self) {
+    pub fn close(&mut self) {
         self.write_page();
         if let Some(record) = &self.record {
             record.publish(std::mem::take(&mut self.pages));

@@ -27,7 +27,8 @@ fn check(lengths: &[usize]) {
     let messages = messages(lengths);
     let expected: Vec<Digest> = messages.iter().map(|message| Md5::digest(message).into()).collect();
     for head in [0, 1, 47, BLOCK - 1] {
-        let pieces: Vec<Message<'_>> = messages.iter().map(|message| message.split_at(head.min(message.len()))).collect();
+        let pieces: Vec<Message<'_>> =
+            messages.iter().map(|message| message.split_at(head.min(message.len()))).collect();
         assert_eq!(one_by_one(&pieces), expected);
         for (way, digests) in every_way(&pieces) {
             assert_eq!(digests, expected, "{way}: {lengths:?}, {head} bytes before");

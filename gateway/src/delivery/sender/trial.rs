@@ -50,7 +50,16 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, began: None, records: 0, throttled: 0, stored: 0.0, from_throttled: false, before_cuts: None, rests_until: now }
+        Self {
+            since: now,
+            began: None,
+            records: 0,
+            throttled: 0,
+            stored: 0.0,
+            from_throttled: false,
+            before_cuts: None,
+            rests_until: now,
+        }
     }
 
     /// Counts anew what is sent from `now` on.
