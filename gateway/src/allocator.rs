@@ -14,8 +14,26 @@ const PURGE_DELAY: c_int = 15;
 /// what the process takes.
 const DELAY_MS: c_long = 20;
 
-/// To be called before anything else. `MIMALLOC_PURGE_DELAY` in the environment wins.
+/// What sets another time.
+const VARIABLE: &str = "MIMALLOC_PURGE_DELAY";
+
+/// To be called before anything else. The variable in the environment wins; the allocator has read it by now.
 pub(crate) fn configure() {
-    // SAFETY: the option is a number, kept in a variable of the allocator's that it reads whenever it frees.
-    unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, DELAY_MS) }
+    if std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: the option is a number, kept in a variable of the allocator's that it reads whenever it frees.
+        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, DELAY_MS) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freed_memory_is_held_for_as_long_as_is_said() {
+        configure();
+        let said = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
+        // SAFETY: it reads a number.
+        assert_eq!(unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) }, said.unwrap_or(DELAY_MS));
+    }
 }
