@@ -207,12 +207,11 @@ impl Http {
     {
         let opening = Arc::new(Opening::default());
         let calls = service.open_calls().clone();
-        let any_yet = calls.clone();
         let io = TokioIo::new(Socket::new(io, Arc::clone(&opening), self.limits));
         // A client that connects and says nothing holds a place: hyper itself would wait for ever.
         let silent = async {
             tokio::time::sleep(self.handshake_timeout).await;
-            (!opening.is_http2() && !any_yet.any_yet()).then_some(Signal::Silent)
+            (!opening.is_http2() && !calls.any_yet()).then_some(Signal::Silent)
         };
         let work = Work::new(Calls::new(&self.tasks));
         work.wait_for(silent);

@@ -46,11 +46,11 @@ use crate::operate::tasks::Tasks;
 use crate::registry::Purpose;
 
 const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
+const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
 // Parsed here, and not for each call.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
 
 /// What every call shares.
 pub struct Shared {
