@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::backoff::full_jitter;
 use super::breaker::{Breaker, Leave};
+use super::flow::Flow;
 use super::parcel::{Parcel, ParcelId, Piece};
 use super::shards::{ShardLimits, Shards};
 use super::wire::{CallError, CallFailure, EntryResult, StreamDescription};
@@ -156,6 +157,7 @@ pub(super) struct Dispatcher {
     next_call: u64,
     breaker: Breaker,
     queued_bytes: usize,
+    stored: Flow,
     // Parcels that have somewhere else to go.
     may_overflow: usize,
     // What expires is offered to a keeper.
@@ -184,6 +186,7 @@ impl Dispatcher {
             next_call: 0,
             breaker: Breaker::new(),
             queued_bytes: 0,
+            stored: Flow::new(now),
             may_overflow: 0,
             keeps: false,
             closing: false,
@@ -266,6 +269,9 @@ impl Dispatcher {
             }
         }
         step.wake_at = self.pack_calls(now, &mut step);
+        if self.ready.is_empty() && self.lanes.is_empty() {
+            self.shards.idle(now);
+        }
         for at in [half_time, self.next_expiry(now), self.delayed.keys().next().map(|(at, _)| *at)] {
             step.wake_at = earlier(step.wake_at, at);
         }

@@ -10,6 +10,7 @@ mod breaker;
 mod cost;
 mod counts;
 mod dispatch;
+mod flow;
 mod parcel;
 mod parts;
 mod refresh;

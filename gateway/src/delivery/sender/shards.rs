@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::throttle::Throttle;
+use super::trial::Evidence;
 use crate::gather::ShardRange;
 
 /// Evenly spaced hash keys of a shard that records are sent to in turn: after a split that nobody has noticed, both
@@ -34,6 +35,7 @@ pub(super) struct Shards {
     shards: Vec<Shard>,
     by_id: HashMap<Arc<str>, usize>,
     cursor: usize,
+    evidence: Evidence,
 }
 
 /// What a shard may hold at once.
@@ -47,7 +49,7 @@ impl Shards {
     /// One place without hash keys.
     pub(super) fn one(now: Instant) -> Self {
         let shard = Shard::new(None, Throttle::unbounded(now), now);
-        Self { shards: vec![shard], by_id: HashMap::new(), cursor: 0 }
+        Self { shards: vec![shard], by_id: HashMap::new(), cursor: 0, evidence: Evidence::new(now) }
     }
 
     /// The shards of a stream; those that were there before keep their state.
@@ -115,6 +117,26 @@ impl Shards {
         Err(soonest)
     }
 
+    /// One of them stored a record of so many bytes that was sent at `sent_at`.
+    pub(super) fn stored(&mut self, index: usize, bytes: usize, sent_at: Instant, now: Instant) {
+        if let Some(shard) = self.shards.get_mut(index) {
+            shard.throttle.stored(bytes, sent_at, now, &mut self.evidence);
+        }
+    }
+
+    /// One of them throttled a record that was sent at `sent_at`. Whether it did so often enough to look at the shard map
+    /// again.
+    pub(super) fn throttled(&mut self, index: usize, sent_at: Instant, now: Instant) -> bool {
+        let Some(shard) = self.shards.get_mut(index) else { return false };
+        shard.throttle.throttled(sent_at, now, &mut self.evidence);
+        shard.count_throttle(now)
+    }
+
+    /// There is nothing to send.
+    pub(super) fn idle(&mut self, now: Instant) {
+        self.evidence.idle(now);
+    }
+
     /// A call was packed.
     pub(super) fn end_call(&mut self) {
         self.shards.iter_mut().for_each(|shard| shard.in_call = 0);
@@ -167,14 +189,7 @@ impl Shard {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// It stored a record of so many bytes that was sent at `sent_at`.
-    pub(super) fn stored(&mut self, bytes: usize, sent_at: Instant, now: Instant) {
-        self.throttle.stored(bytes, sent_at, now);
-    }
-
-    /// It throttled a record that was sent at `sent_at`. Whether it did so often enough to look at the shard map again.
-    pub(super) fn throttled(&mut self, sent_at: Instant, now: Instant) -> bool {
-        self.throttle.throttled(sent_at, now);
+    fn count_throttle(&mut self, now: Instant) -> bool {
         let (since, count) = &mut self.throttles;
         if now.saturating_duration_since(*since) > LOOK_AGAIN_WINDOW {
             (*since, *count) = (now, 0);

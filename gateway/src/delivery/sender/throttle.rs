@@ -7,7 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::trial::{Advice, LARGEST_CUT, Trial};
+use super::flow::Flow;
+use super::trial::{Advice, Evidence, LARGEST_CUT, Trial};
 
 /// Of a shard of Kinesis, a second.
 const SHARD_BYTES: f64 = 1_048_576.0;
@@ -34,8 +35,7 @@ pub(super) struct Throttle {
     trial: Trial,
     // The fraction before the cuts that are on trial.
     before_cuts: f64,
-    // Bytes sent in the last second, decaying.
-    sent: f64,
+    sent: Flow,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ impl Throttle {
             throttled_at: None,
             trial: Trial::new(now),
             before_cuts: 1.0,
-            sent: 0.0,
+            sent: Flow::new(now),
         }
     }
 
@@ -88,24 +88,25 @@ impl Throttle {
 
     /// One record goes out.
     pub(super) fn spend(&mut self, bytes: usize) {
-        #[allow(clippy::cast_precision_loss)]
-        let bytes = bytes as f64;
-        self.sent += bytes;
+        self.sent.add(bytes, self.at);
         if self.limit.is_some() {
-            self.bytes -= bytes;
+            #[allow(clippy::cast_precision_loss)]
+            {
+                self.bytes -= bytes as f64;
+            }
             self.records -= 1.0;
         }
     }
 
     /// The service throttled a record that was sent at `sent_at`.
-    pub(super) fn throttled(&mut self, sent_at: Instant, now: Instant) {
+    pub(super) fn throttled(&mut self, sent_at: Instant, now: Instant, evidence: &mut Evidence) {
         self.refill(now);
         self.throttled_at = Some(now);
         if self.limit.is_some() {
-            let advice = self.trial.answered(None, sent_at, now);
+            let advice = self.trial.answered(None, sent_at, now, evidence);
             self.follow(advice);
         } else {
-            let bytes = self.sent.max(LEAST_UNBOUNDED_RATE);
+            let bytes = self.sent.per_second(now).max(LEAST_UNBOUNDED_RATE);
             self.limit = Some(Limit { bytes, records: f64::INFINITY, estimated: true });
             self.records = f64::INFINITY;
             self.fraction = 1.0;
@@ -115,10 +116,10 @@ impl Throttle {
     }
 
     /// The service stored a record of so many bytes that was sent at `sent_at`.
-    pub(super) fn stored(&mut self, bytes: usize, sent_at: Instant, now: Instant) {
+    pub(super) fn stored(&mut self, bytes: usize, sent_at: Instant, now: Instant, evidence: &mut Evidence) {
         if self.limit.is_some() {
             self.refill(now);
-            let advice = self.trial.answered(Some(bytes), sent_at, now);
+            let advice = self.trial.answered(Some(bytes), sent_at, now, evidence);
             self.follow(advice);
         }
     }
@@ -131,7 +132,7 @@ impl Throttle {
                     self.before_cuts = self.fraction;
                 }
                 // Less than it might be sent is no less than it was sent.
-                let was_sent = self.limit.map_or(1.0, |limit| self.sent / limit.bytes);
+                let was_sent = self.limit.map_or(1.0, |limit| self.sent.per_second(self.at) / limit.bytes);
                 self.fraction = (self.fraction.min(was_sent) * part).max(FLOOR);
                 self.bytes = self.bytes.min(0.0);
             }
@@ -159,7 +160,6 @@ impl Throttle {
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = self.at.max(now);
-        self.sent *= (-elapsed).exp();
         let Some(limit) = self.limit else { return };
         let calm = self.throttled_at.is_none_or(|last| now.saturating_duration_since(last) >= UNBOUNDED_AFTER);
         if limit.estimated && calm {
@@ -211,7 +211,7 @@ mod tests {
 
     /// Sends as much as it may for so long to a service that answers 20 ms later, by this rule; bytes stored a second.
     fn answered_in(
-        throttle: &mut Throttle,
+        (throttle, evidence): (&mut Throttle, &mut Evidence),
         now: &mut Instant,
         seconds: u32,
         mut takes: impl FnMut(Instant) -> bool,
@@ -222,9 +222,9 @@ mod tests {
             while let Some((sent_at, taken)) = out.pop_front_if(|(sent_at, _)| *sent_at + ROUND_TRIP <= *now) {
                 if taken {
                     stored += RECORD;
-                    throttle.stored(RECORD, sent_at, *now);
+                    throttle.stored(RECORD, sent_at, *now, evidence);
                 } else {
-                    throttle.throttled(sent_at, *now);
+                    throttle.throttled(sent_at, *now, evidence);
                 }
             }
             if throttle.ready_at(*now) <= *now {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_shard_that_takes_half_of_its_limit_is_sent_about_that() {
         let mut now = Instant::now();
-        let mut throttle = Throttle::shard(now);
+        let (mut throttle, mut evidence) = (Throttle::shard(now), Evidence::new(now));
         let mut half = Throttle::shard(now);
         half.fraction = 0.5;
         half.bytes = 0.0;
@@ -254,8 +254,8 @@ mod tests {
             }
             ready
         };
-        let _ = answered_in(&mut throttle, &mut now, 3, &mut takes);
-        let stored = answered_in(&mut throttle, &mut now, 60, &mut takes);
+        let _ = answered_in((&mut throttle, &mut evidence), &mut now, 3, &mut takes);
+        let stored = answered_in((&mut throttle, &mut evidence), &mut now, 60, &mut takes);
         let used = stored / (SHARD_BYTES / 2.0);
         assert!(used > 0.97, "{used} of what it takes");
         let wasted = f64::from(sent) * RECORD as f64 / 63.0 / (SHARD_BYTES / 2.0) - used;
@@ -267,7 +267,7 @@ mod tests {
         for onset in (0..20).map(|n| Duration::from_millis(1_000 + 40 * n)) {
             let mut now = Instant::now();
             let began = now;
-            let mut throttle = Throttle::shard(now);
+            let (mut throttle, mut evidence) = (Throttle::shard(now), Evidence::new(now));
             let mut half = Throttle::shard(now);
             half.bytes = 0.0;
             let mut takes = |now: Instant| {
@@ -278,10 +278,10 @@ mod tests {
                 }
                 ready
             };
-            let _ = answered_in(&mut throttle, &mut now, 5, &mut takes);
+            let _ = answered_in((&mut throttle, &mut evidence), &mut now, 5, &mut takes);
             let fraction = throttle.fraction();
             assert!((0.4..0.7).contains(&fraction), "{onset:?}: sent at {fraction} of what it says");
-            let stored = answered_in(&mut throttle, &mut now, 12, &mut takes);
+            let stored = answered_in((&mut throttle, &mut evidence), &mut now, 12, &mut takes);
             assert!(stored > SHARD_BYTES / 2.0 * 0.97, "{onset:?}: {stored} bytes a second");
         }
     }
@@ -289,15 +289,15 @@ mod tests {
     #[test]
     fn a_shard_that_is_sent_half_of_its_limit_is_cut_from_that() {
         let mut now = Instant::now();
-        let mut throttle = Throttle::shard(now);
+        let (mut throttle, mut evidence) = (Throttle::shard(now), Evidence::new(now));
         for number in 0..90 {
             now += Duration::from_millis(50);
             let _ = throttle.ready_at(now);
             throttle.spend(RECORD);
             if number < 64 || number % 2 == 0 {
-                throttle.stored(RECORD, now, now);
+                throttle.stored(RECORD, now, now, &mut evidence);
             } else {
-                throttle.throttled(now, now);
+                throttle.throttled(now, now, &mut evidence);
             }
         }
         let fraction = throttle.fraction();
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn where_records_are_throttled_however_few_are_sent_it_sends_on() {
         let mut now = Instant::now();
-        let mut throttle = Throttle::shard(now);
+        let (mut throttle, mut evidence) = (Throttle::shard(now), Evidence::new(now));
         let mut coin = 0x9e37_79b9_7f4a_7c15_u64;
         let mut toss = |_: Instant| {
             coin ^= coin << 13;
@@ -315,18 +315,18 @@ mod tests {
             coin ^= coin << 17;
             coin >> 63 == 0
         };
-        let stored = answered_in(&mut throttle, &mut now, 60, &mut toss);
+        let stored = answered_in((&mut throttle, &mut evidence), &mut now, 60, &mut toss);
         assert!(stored > SHARD_BYTES * 0.45, "{stored} bytes a second");
         // It is well again, and the rate with it.
-        let stored = answered_in(&mut throttle, &mut now, 10, |_| true);
+        let stored = answered_in((&mut throttle, &mut evidence), &mut now, 10, |_| true);
         assert!(stored > SHARD_BYTES * 0.9, "{stored} bytes a second");
     }
 
     #[test]
     fn it_never_falls_below_its_floor() {
         let mut now = Instant::now();
-        let mut throttle = Throttle::shard(now);
-        let stored = answered_in(&mut throttle, &mut now, 60, |_| false);
+        let (mut throttle, mut evidence) = (Throttle::shard(now), Evidence::new(now));
+        let stored = answered_in((&mut throttle, &mut evidence), &mut now, 60, |_| false);
         assert!(stored.abs() < 1.0);
         assert!((throttle.fraction() - FLOOR).abs() < 1e-9);
         assert!(throttle.ready_at(now) < now + Duration::from_secs(1));
@@ -340,7 +340,7 @@ mod tests {
             assert!(throttle.ready_at(start) <= start);
             throttle.spend(RECORD);
         }
-        throttle.throttled(start, start);
+        throttle.throttled(start, start, &mut Evidence::new(start));
         assert!(throttle.ready_at(start) > start);
         let calm = start + UNBOUNDED_AFTER;
         for _ in 0..4_000 {

@@ -1,6 +1,9 @@
 //! Whether sending less helps, and how much less. A shard that throttles takes no more than its limit, so a lower rate costs
 //! nothing of what is stored as long as it is no lower than that: the rate falls by the part that was throttled, with a bound.
 //! Where records are throttled however few are sent, each cut costs as much of it as was cut, and is taken back.
+//!
+//! Each shard is cut by what it throttled itself. Whether cuts help is judged by all shards on trial together: of one shard
+//! that takes a few large records a second, it would take long to tell.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +18,9 @@ pub(super) const LARGEST_CUT: f64 = 0.7;
 /// Cuts are taken back if they leave less than this part of what was stored before them. Of the largest one that helps
 /// nothing seven tenths are left, of two half.
 const KEPT: f64 = 0.85;
-/// How long nothing is tried after a cut that was taken back.
+/// ... of so many records together.
+const ENOUGH: u32 = 32;
+/// How long nothing is tried after cuts that were taken back; and how old may be what the shards say together.
 const REST: Duration = Duration::from_secs(10);
 
 /// What the rate should do.
@@ -42,24 +47,69 @@ pub(super) struct Trial {
     /// They are counted from a throttled one on. What came before one was stored at the rate of another time: a cut would
     /// be blamed for the difference.
     from_throttled: bool,
-    /// Bytes a second that were stored before the first of the latest cuts: few answers say little, and a cut that was
-    /// misjudged shows with the next.
-    before_cuts: Option<f64>,
+    /// While cuts are on trial.
+    cuts: Option<Cuts>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cuts {
+    /// Bytes a second that were stored before the first of them.
+    before: f64,
+    /// How often cuts had been of no use by then.
+    refuted: u32,
+}
+
+/// What the shards on trial say together.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    records: u32,
+    /// Bytes that would have been stored without cuts.
+    expected: f64,
+    stored: f64,
+    at: Instant,
+    /// When there was last nothing to send: until then no shard's rate was what bounded what is stored.
+    idle_at: Instant,
+    /// How often cuts were of no use.
+    refuted: u32,
     rests_until: Instant,
+}
+
+impl Evidence {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { records: 0, expected: 0.0, stored: 0.0, at: now, idle_at: now, refuted: 0, rests_until: now }
+    }
+
+    /// There is nothing to send.
+    pub(super) fn idle(&mut self, now: Instant) {
+        self.idle_at = now;
+    }
+
+    fn add(&mut self, records: u32, expected: f64, stored: f64, now: Instant) {
+        if now.saturating_duration_since(self.at) > REST {
+            self.forget();
+        }
+        self.at = now;
+        self.records += records;
+        self.expected += expected;
+        self.stored += stored;
+        if self.records < ENOUGH {
+            return;
+        }
+        if self.stored < KEPT * self.expected {
+            self.refuted += 1;
+            self.rests_until = now + REST;
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        (self.records, self.expected, self.stored) = (0, 0.0, 0.0);
+    }
 }
 
 impl Trial {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            since: now,
-            began: None,
-            records: 0,
-            throttled: 0,
-            stored: 0.0,
-            from_throttled: false,
-            before_cuts: None,
-            rests_until: now,
-        }
+        Self { since: now, began: None, records: 0, throttled: 0, stored: 0.0, from_throttled: false, cuts: None }
     }
 
     /// Counts anew what is sent from `now` on.
@@ -69,11 +119,25 @@ impl Trial {
     }
 
     /// A record that was sent at `sent_at` was stored with its bytes, or throttled.
-    pub(super) fn answered(&mut self, stored: Option<usize>, sent_at: Instant, now: Instant) -> Advice {
+    pub(super) fn answered(
+        &mut self,
+        stored: Option<usize>,
+        sent_at: Instant,
+        now: Instant,
+        evidence: &mut Evidence,
+    ) -> Advice {
+        if self.cuts.is_some_and(|cuts| cuts.refuted != evidence.refuted) {
+            self.cuts = None;
+            self.begin_anew(now);
+            return Advice::TakeBack;
+        }
+        if self.cuts.is_some() && self.since < evidence.idle_at {
+            self.begin_anew(evidence.idle_at);
+        }
         if sent_at < self.since {
             return Advice::Keep;
         }
-        if stored.is_none() && !self.from_throttled && self.before_cuts.is_none() {
+        if stored.is_none() && !self.from_throttled && self.cuts.is_none() {
             (self.began, self.records, self.throttled, self.stored) = (Some(now), 0, 0, 0.0);
             self.from_throttled = true;
             return Advice::Keep;
@@ -88,27 +152,30 @@ impl Trial {
         if elapsed < LEAST || self.records < LEAST_RECORDS {
             return Advice::Keep;
         }
-        let rate = self.stored / elapsed.as_secs_f64();
-        let throttled = f64::from(self.throttled) / f64::from(self.records);
-        let advice = self.judge(rate, throttled, now);
+        let advice = self.judge(elapsed.as_secs_f64(), now, evidence);
         self.begin_anew(now);
         advice
     }
 
-    fn judge(&mut self, rate: f64, throttled: f64, now: Instant) -> Advice {
-        let before = self.before_cuts.take();
+    fn judge(&mut self, seconds: f64, now: Instant, evidence: &mut Evidence) -> Advice {
+        let throttled = f64::from(self.throttled) / f64::from(self.records);
+        let cuts = self.cuts.take();
         if throttled < TOLERATED {
+            // Cuts that end it are of use, whatever was stored before.
             return Advice::Keep;
         }
-        if before.is_some_and(|before| rate < KEPT * before) {
-            self.rests_until = now + REST;
-            return Advice::TakeBack;
+        if let Some(cuts) = cuts {
+            evidence.add(self.records, cuts.before * seconds, self.stored, now);
+            if cuts.refuted != evidence.refuted {
+                return Advice::TakeBack;
+            }
         }
-        if now < self.rests_until {
+        if now < evidence.rests_until {
             return Advice::Keep;
         }
-        self.before_cuts = Some(before.unwrap_or(rate));
-        Advice::Cut { part: (1.0 - throttled).max(LARGEST_CUT), first: before.is_none() }
+        let first = Cuts { before: self.stored / seconds, refuted: evidence.refuted };
+        self.cuts = Some(cuts.unwrap_or(first));
+        Advice::Cut { part: (1.0 - throttled).max(LARGEST_CUT), first: cuts.is_none() }
     }
 }
 
@@ -121,7 +188,13 @@ mod tests {
     const ANOTHER: Advice = Advice::Cut { part: LARGEST_CUT, first: false };
 
     /// One record of 25 kB every `every`, of which each `nth` is stored, for so long; the advices that were given.
-    fn over(trial: &mut Trial, now: &mut Instant, time: Duration, every: Duration, nth: u32) -> Vec<Advice> {
+    fn over(
+        (trial, evidence): &mut (Trial, Evidence),
+        now: &mut Instant,
+        time: Duration,
+        every: Duration,
+        nth: u32,
+    ) -> Vec<Advice> {
         let until = *now + time;
         let mut advices = Vec::new();
         let mut number = 0;
@@ -129,7 +202,7 @@ mod tests {
             *now += every;
             number += 1;
             let stored = (number % nth == 0).then_some(25_000);
-            advices.push(trial.answered(stored, *now, *now));
+            advices.push(trial.answered(stored, *now, *now, evidence));
         }
         advices.retain(|advice| *advice != Advice::Keep);
         advices
@@ -138,7 +211,7 @@ mod tests {
     #[test]
     fn a_cut_that_costs_nothing_stays_and_is_followed_by_another_while_records_are_throttled() {
         let mut now = Instant::now();
-        let mut trial = Trial::new(now);
+        let mut trial = (Trial::new(now), Evidence::new(now));
         let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
         // The same is stored each time: half of what is sent, two of three, everything.
         assert_eq!(over(&mut trial, &mut now, second * 51 / 100, period, 2), [FIRST]);
@@ -149,7 +222,7 @@ mod tests {
     #[test]
     fn a_cut_that_costs_as_much_as_it_cuts_is_taken_back_and_not_tried_again_soon() {
         let mut now = Instant::now();
-        let mut trial = Trial::new(now);
+        let mut trial = (Trial::new(now), Evidence::new(now));
         let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
         assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [FIRST]);
         assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 10 / 7, 2), [Advice::TakeBack]);
@@ -160,11 +233,11 @@ mod tests {
     #[test]
     fn a_rate_falls_by_the_part_that_was_throttled() {
         let mut now = Instant::now();
-        let mut trial = Trial::new(now);
+        let (mut trial, mut evidence) = (Trial::new(now), Evidence::new(now));
         let mut advice = Advice::Keep;
         for number in 0..52 {
             now += Duration::from_millis(10);
-            advice = trial.answered((number % 10 != 0).then_some(25_000), now, now);
+            advice = trial.answered((number % 10 != 0).then_some(25_000), now, now, &mut evidence);
             if advice != Advice::Keep {
                 break;
             }
@@ -174,28 +247,65 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_that_was_misjudged_is_taken_back_with_the_next() {
+    fn a_cut_that_was_misjudged_is_taken_back_once_there_are_answers_enough() {
         let mut now = Instant::now();
-        let mut trial = Trial::new(now);
+        let mut trial = (Trial::new(now), Evidence::new(now));
         let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
         assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [FIRST]);
         assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [ANOTHER]);
-        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 2, 2), [Advice::TakeBack]);
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 10, period * 2, 2), [ANOTHER, Advice::TakeBack]);
+    }
+
+    #[test]
+    fn shards_that_take_few_records_are_judged_together() {
+        let mut now = Instant::now();
+        let mut evidence = Evidence::new(now);
+        let mut trials: Vec<Trial> = (0..4).map(|_| Trial::new(now)).collect();
+        // Nine records a second each, of which every second one is stored; after the cuts seven tenths of that.
+        let (mut cuts, mut taken_back) = (0, 0);
+        for number in 0..60_u32 {
+            now += Duration::from_millis(if cuts < 4 { 110 } else { 157 });
+            for trial in &mut trials {
+                match trial.answered((number % 2 == 0).then_some(42_000), now, now, &mut evidence) {
+                    Advice::Keep => {}
+                    Advice::Cut { .. } => cuts += 1,
+                    Advice::TakeBack => taken_back += 1,
+                }
+            }
+            if taken_back == 4 {
+                break;
+            }
+        }
+        // The second shard's answers are enough; one more round and the other two have it back as well.
+        assert_eq!((cuts, taken_back), (5, 4));
+    }
+
+    #[test]
+    fn cuts_are_not_blamed_for_what_there_was_nothing_to_send_of() {
+        let mut now = Instant::now();
+        let mut trial = (Trial::new(now), Evidence::new(now));
+        let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [FIRST]);
+        for _ in 0..10 {
+            assert_eq!(over(&mut trial, &mut now, second * 2 / 5, period * 2, 2), []);
+            trial.1.idle(now);
+        }
+        assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [ANOTHER]);
     }
 
     #[test]
     fn what_was_sent_before_and_a_few_throttled_records_say_nothing() {
         let mut now = Instant::now();
-        let mut trial = Trial::new(now);
+        let (mut trial, mut evidence) = (Trial::new(now), Evidence::new(now));
         let long_ago = now.checked_sub(Duration::from_secs(1)).expect("the machine runs for longer");
         for _ in 0..1_000 {
             now += Duration::from_millis(5);
-            assert_eq!(trial.answered(None, long_ago, now), Advice::Keep);
+            assert_eq!(trial.answered(None, long_ago, now, &mut evidence), Advice::Keep);
         }
         for number in 0..10_000 {
             now += Duration::from_millis(5);
             let stored = (number % 40 != 0).then_some(1_000);
-            assert_eq!(trial.answered(stored, now, now), Advice::Keep);
+            assert_eq!(trial.answered(stored, now, now, &mut evidence), Advice::Keep);
         }
     }
 }

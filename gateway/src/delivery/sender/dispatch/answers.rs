@@ -7,7 +7,6 @@ use super::{
     CallError, CallFailure, DRAIN_BASE, Dispatcher, EntryResult, Note, OutCall, RETRY_BASE, RETRY_CAP, Sent, Step,
     THROTTLED_BASE, full_jitter,
 };
-use crate::delivery::sender::shards::Shard;
 use crate::gather::Outcome;
 
 impl Dispatcher {
@@ -21,7 +20,7 @@ impl Dispatcher {
         let mut step = Step::default();
         let Some(OutCall { sent, sent_at }) = self.calls.remove(&id) else { return step };
         for record in &sent {
-            if let Some(shard) = self.current_shard(record) {
+            if let Some(shard) = self.current_shard(record).and_then(|shard| self.shards.get_mut(shard)) {
                 shard.answered();
             }
             if let Some(parcel) = self.parcels.get_mut(&record.piece.parcel) {
@@ -44,12 +43,11 @@ impl Dispatcher {
     }
 
     // A shard that was split or merged since has its successor in its place, or nothing.
-    fn current_shard(&mut self, record: &Sent) -> Option<&mut Shard> {
-        let index = match &record.shard_id {
-            Some(id) => self.shards.index_of(id)?,
-            None => record.shard,
-        };
-        self.shards.get_mut(index)
+    fn current_shard(&self, record: &Sent) -> Option<usize> {
+        match &record.shard_id {
+            Some(id) => self.shards.index_of(id),
+            None => Some(record.shard),
+        }
     }
 
     fn take_results(
@@ -78,12 +76,13 @@ impl Dispatcher {
                         look_again |= self.shards.index_of(actual).is_none();
                     }
                     if let Some(shard) = self.current_shard(&record) {
-                        shard.stored(record.wire, sent_at, now);
+                        self.shards.stored(shard, record.wire, sent_at, now);
                     }
                     self.stored(&record, now, step);
                 }
                 EntryResult::Throttled => {
-                    look_again |= self.current_shard(&record).is_some_and(|shard| shard.throttled(sent_at, now));
+                    look_again |=
+                        self.current_shard(&record).is_some_and(|shard| self.shards.throttled(shard, sent_at, now));
                     step.notes.push(Note::Failed { code: "throttled".into() });
                     // Another shard may well have room: its first other try is at once.
                     let base = if self.shards.len() > 1 && record.piece.tries == 1 && !self.keyed {
@@ -110,11 +109,9 @@ impl Dispatcher {
             step.notes.push(Note::Opened(error.to_string()));
         }
         // Where there is one place, the call's throttling is that place's.
-        if error.failure == CallFailure::Throttled
-            && let Some(shard) = self.shards.get_mut(0).filter(|shard| shard.id().is_none())
-        {
+        if error.failure == CallFailure::Throttled && self.shards.is_one() {
             for _ in &sent {
-                let _ = shard.throttled(sent_at, now);
+                let _ = self.shards.throttled(0, sent_at, now);
             }
         }
         for record in sent.into_iter().rev() {
@@ -141,6 +138,7 @@ impl Dispatcher {
     fn stored(&mut self, record: &Sent, now: Instant, step: &mut Step) {
         let id = record.piece.parcel;
         let Some(parcel) = self.parcels.get_mut(&id) else { return };
+        self.stored.add(record.piece.range.len(), now);
         let all_stored = parcel.piece_stored(&record.piece);
         let whole = record.piece.range.len() == parcel.payload.len();
         step.notes.push(Note::Stored {

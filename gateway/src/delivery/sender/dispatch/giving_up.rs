@@ -37,9 +37,10 @@ impl Dispatcher {
         self.overload(now)
     }
 
-    /// No more can go out, to any shard, and half of the buckets have waited for a quarter of their time: what comes now
-    /// would find no time left when its turn comes. Of the oldest nothing can be told: where records fail by chance, a few
-    /// have no luck again and again.
+    /// No more can go out, to any shard, half of the buckets have waited for a quarter of their time, and at the rate at
+    /// which they are stored the queue takes as long: what comes now would find little time left when its turn comes. Of
+    /// the oldest bucket nothing can be told: where records fail by chance, a few have no luck again and again. And those
+    /// that have waited are still there when the queue is short; refusing for longer would leave the shards idle.
     fn overload(&self, now: Instant) -> Option<NotNow> {
         let window = Duration::from_secs(2);
         let limits = self.shard_limits();
@@ -58,7 +59,9 @@ impl Dispatcher {
         let parcel = self.parcels.get(median)?;
         let waited = now.saturating_duration_since(parcel.bucket.opened_at);
         let left = parcel.deadline().saturating_duration_since(now);
-        (waited * 3 > left).then(|| NotNow { reason: reason.to_owned(), retry_after: OVERLOAD_PAUSE, overload: true })
+        let quarter = (waited + left) / 4;
+        let takes_long = waited > quarter && self.stored.time_for(self.queued_bytes, now) > quarter;
+        takes_long.then(|| NotNow { reason: reason.to_owned(), retry_after: OVERLOAD_PAUSE, overload: true })
     }
 
     pub(super) fn expire(&mut self, now: Instant, step: &mut Step) {
