@@ -21,6 +21,7 @@ use crate::{http as operators, poll};
 
 /// How long dropping a gateway may take: its tasks end at their next step.
 const DROP_PATIENCE: Duration = Duration::from_secs(10);
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A gateway in this process.
 pub struct InProcess {
@@ -68,7 +69,9 @@ impl InProcess {
             }
         })
         .await;
-        let applications = gateway.registry().list_applications().await.expect("the registry answers");
+        // It may be out of reach at the moment: faults go on while a gateway starts.
+        let listed = async || gateway.registry().list_applications().await.ok();
+        let applications = poll::until("the registry", REGISTRY_PATIENCE, listed).await;
         let demo = applications.first().expect("the first start makes the demo application");
         let key = fs::read_to_string(data_dir.join("demo-api-key")).expect("and its key");
         Self { application: demo.application_id, key: key.trim().to_owned(), gateway, runtime }

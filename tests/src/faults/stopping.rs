@@ -66,8 +66,8 @@ async fn torn_tails(run: Run, figures: &mut Figures) {
     for (round, tear) in (0..).zip(TEARS) {
         let load = Load::start(&oracle, std::slice::from_ref(&target), &Shape::default(), run.seed.wrapping_add(round));
         load.acknowledge(1_000, PATIENCE).await;
-        oracle.stopped();
         gateway.kill();
+        oracle.stopped();
         let _ = load.abandon().await;
         let torn = torn_tail::leave(&gateway.lake(), tear);
         gateway.start_again().await;

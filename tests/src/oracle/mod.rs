@@ -114,7 +114,8 @@ impl Oracle {
         self.books().refused(batch);
     }
 
-    /// The gateway is stopped now, however, and another process takes its place.
+    /// The gateway is gone, however it was stopped, and another one takes its place. To be told between the two: while a
+    /// gateway drains it still stores what was sent before.
     pub fn stopped(&self) {
         self.books().stops += 1;
     }

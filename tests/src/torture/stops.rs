@@ -131,7 +131,6 @@ async fn in_house(sum: &mut Stops, stops: u32, seed: u64, progress: &mut Progres
         // Not to wait for anything: the stop must not be tied to an acknowledgement.
         tokio::time::sleep(Duration::from_micros(draw.within(0..=30_000))).await;
         let began = Instant::now();
-        oracle.stopped();
         match sum.stop {
             Stop::Kill => gateway.kill(),
             Stop::Terminate => {
@@ -140,6 +139,7 @@ async fn in_house(sum: &mut Stops, stops: u32, seed: u64, progress: &mut Progres
                 sum.worst_drain_ms = sum.worst_drain_ms.max(ms(began.elapsed()));
             }
         }
+        oracle.stopped();
         let began = Instant::now();
         gateway.start_again().await;
         sum.worst_ready_ms = sum.worst_ready_ms.max(ms(began.elapsed()));

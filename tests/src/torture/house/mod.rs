@@ -233,7 +233,6 @@ impl House {
     /// started again on what is left.
     pub(crate) async fn cut_power(&self, oracle: &Oracle, nth: u64, some_survives: Option<u64>) {
         let mut gateway = self.gateway.lock().await;
-        oracle.stopped();
         self.note_unanswered().await;
         let files = self.files();
         files.disk.set_survival(some_survives.map_or(Survival::Nothing, Survival::Some));
@@ -251,6 +250,7 @@ impl House {
         if let Some(panicky) = panicky {
             panicky.close().await;
         }
+        oracle.stopped();
         self.note_spilled();
         *gateway = self.started(Survival::Everything).await;
         self.panics_before.fetch_add(panics, Ordering::Relaxed);
@@ -259,9 +259,9 @@ impl House {
     /// SIGKILL, and a start on what is left.
     pub(crate) async fn kill(&self, oracle: &Oracle) {
         if let Running::Process(process) = &mut *self.gateway.lock().await {
-            oracle.stopped();
             self.note_unanswered().await;
             process.kill();
+            oracle.stopped();
             self.note_spilled();
             process.start_again().await;
         }
@@ -271,10 +271,10 @@ impl House {
     pub(crate) async fn terminate(&self, oracle: &Oracle) -> Option<i32> {
         let mut gateway = self.gateway.lock().await;
         let Running::Process(process) = &mut *gateway else { return None };
-        oracle.stopped();
         self.note_unanswered().await;
         let began = Instant::now();
         let status = process.terminate(END_PATIENCE).await;
+        oracle.stopped();
         lock(&self.stops).push(began.elapsed());
         self.note_spilled();
         process.start_again().await;
