@@ -94,6 +94,14 @@ impl App {
         self.budget.take(&self.share, len)
     }
 
+    /// Takes a permit for a call that carries one message, before that has come.
+    ///
+    /// # Errors
+    /// As [`Budget::take_call`].
+    pub fn take_call(&self) -> Result<Permit, Refusal> {
+        self.budget.take_call(&self.share)
+    }
+
     /// Charges a batch to its rates.
     ///
     /// # Errors

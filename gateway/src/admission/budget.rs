@@ -14,8 +14,8 @@ use crate::metrics::GaugeHandle;
 /// What a message costs beyond its bytes: the batch's own bookkeeping and its place in queues.
 const BATCH_OVERHEAD: u64 = 1_024;
 
-/// What a call that carries one batch costs beside it, until it is answered: its task, its headers, its stream of HTTP/2
-/// or its connection's buffers. Measured with calls of one event that wait: 11 KiB each, all told.
+/// What a call that carries one batch costs beside it, from its headers until it is answered: its future, its headers, its
+/// stream of HTTP/2 or its connection's buffers. Measured with calls of one event that wait: 11 KiB each, all told.
 const CALL_COST: u64 = 12 << 10;
 
 /// A message lives as received bytes for a moment and as stream records (about 1.5 times its size) until delivered, with
@@ -92,6 +92,16 @@ impl Budget {
         Ok(permit)
     }
 
+    /// Takes a permit for a call that carries one message, before that has come.
+    ///
+    /// # Errors
+    /// As [`Budget::take`].
+    pub fn take_call(self: &Arc<Self>, share: &Arc<Share>) -> Result<Permit, Refusal> {
+        let mut permit = Permit { budget: Arc::clone(self), share: Arc::clone(share), bytes: 0, call: CALL_COST };
+        permit.add(CALL_COST)?;
+        Ok(permit)
+    }
+
     /// Bytes held now.
     #[must_use]
     pub fn held(&self) -> u64 {
@@ -108,14 +118,10 @@ impl Permit {
         self.add(RESIDENT_FACTOR * len as u64)
     }
 
-    /// Charges the call that carries the message, where it carries no other.
-    ///
-    /// # Errors
-    /// As [`Budget::take`]; what was held stays held.
-    pub fn cover_call(&mut self) -> Result<(), Refusal> {
-        self.add(CALL_COST)?;
-        self.call = CALL_COST;
-        Ok(())
+    /// Takes in what the call is charged that carries the message.
+    pub fn join_call(&mut self, mut call: Self) {
+        self.bytes += std::mem::take(&mut call.bytes);
+        self.call += call.call;
     }
 
     /// Charges what a batch of so many events costs at least, now that they are counted.
@@ -142,6 +148,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
         self.share.held.fetch_sub(self.bytes, Ordering::AcqRel);
         self.budget.held.fetch_sub(self.bytes, Ordering::AcqRel);
         self.budget.gauge.dec_by(self.bytes.cast_signed());
@@ -190,7 +199,7 @@ mod tests {
         let budget = budget(1 << 30, 1.0);
         let share = Arc::new(Share::default());
         let mut permit = budget.take(&share, 400).expect("fits");
-        permit.cover_call().expect("fits");
+        permit.join_call(budget.take_call(&share).expect("fits"));
         assert_eq!(budget.held(), Budget::cost_of_call(400));
         permit.cover_events(1_000, 2_000).expect("fits");
         assert_eq!(budget.held(), CALL_COST + Budget::cost_of_events(1_000, 2_000));

@@ -33,11 +33,13 @@ pub(super) async fn publish(
     let arrived = shared.clock.now();
     let app = grant.app();
     let due = arrived + shared.message_timeout;
+    // Of many calls at once most wait for a place in their connection's window, and cost memory meanwhile.
+    let charged = app.take_call()?;
     let read = async {
         let first = std::future::poll_fn(|cx| reader.poll_next(cx, app)).await;
         let (bytes, permit) = match first.map_err(refusal)? {
             Next::Message { bytes, mut permit } => {
-                permit.cover_call()?;
+                permit.join_call(charged);
                 (bytes, permit)
             }
             Next::Refused { refusal, .. } => return Err(refusal),
