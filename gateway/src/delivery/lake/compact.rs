@@ -26,7 +26,7 @@ use super::{ApplicationNames, LakeError};
 
 /// Bytes of records after which every partition's rows are written as a row group. Until then the frames that they point
 /// into, their values' places, and the pages that they become are all in memory, beside the budget.
-const ROW_GROUP_BYTES: usize = 16 << 20;
+const ROW_GROUP_BYTES: usize = 8 << 20;
 
 /// A log segment that gets no more events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

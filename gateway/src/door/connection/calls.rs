@@ -140,3 +140,113 @@ impl<'a, S> Work<'a, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::Notify;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::metrics::{Counter, Metrics};
+
+    struct Rig {
+        metrics: Arc<Metrics>,
+        calls: Calls,
+        done: Arc<AtomicU32>,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let metrics = Metrics::new();
+            let calls = Calls::new(&Tasks::new(&metrics));
+            Self { metrics, calls, done: Arc::default() }
+        }
+
+        fn begin(&self, call: impl Future<Output = ()> + Send + 'static) {
+            let done = Arc::clone(&self.done);
+            self.calls.execute(async move {
+                call.await;
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+
+        fn done(&self) -> u32 {
+            self.done.load(Ordering::Relaxed)
+        }
+
+        fn panics(&self) -> u64 {
+            self.metrics.counter(Counter::Panics, &["http2"]).get()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_counted_and_ends_neither_the_connection_nor_the_other_calls() {
+        let rig = Rig::new();
+        let mut work = Work::<()>::new(rig.calls.clone());
+        let done = Arc::clone(&rig.done);
+        let connection = async {
+            rig.begin(async { panic!("as a bug would") });
+            rig.begin(yield_now());
+            while done.load(Ordering::Relaxed) < 2 {
+                yield_now().await;
+                if done.load(Ordering::Relaxed) == 1 {
+                    rig.begin(async {});
+                }
+            }
+            "ended"
+        };
+        let step = work.step(std::pin::pin!(connection)).await;
+        assert!(matches!(step, Step::Ended("ended")));
+        assert_eq!(rig.panics(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_call_goes_on_while_the_connection_waits_for_its_client() {
+        let rig = Rig::new();
+        let settled = Arc::new(Notify::new());
+        let mut work = Work::new(rig.calls.clone());
+        let waits = Arc::clone(&settled);
+        rig.begin(async move { waits.notified().await });
+        work.wait_for(async {
+            settled.notify_one();
+            None
+        });
+        let done = Arc::clone(&rig.done);
+        work.wait_for(async move {
+            while done.load(Ordering::Relaxed) == 0 {
+                yield_now().await;
+            }
+            Some("settled")
+        });
+        let step = work.step(std::pin::pin!(std::future::pending::<()>())).await;
+        assert!(matches!(step, Step::Signal("settled")));
+    }
+
+    #[tokio::test]
+    async fn calls_end_with_their_connection() {
+        struct Guard(Arc<AtomicU32>);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let rig = Rig::new();
+        let dropped = Arc::new(AtomicU32::new(0));
+        let mut work = Work::<()>::new(rig.calls.clone());
+        for _ in 0..3 {
+            let guard = Guard(Arc::clone(&dropped));
+            rig.begin(async move {
+                std::future::pending::<()>().await;
+                drop(guard);
+            });
+        }
+        // Ends after a turn in which the calls began.
+        let connection = yield_now();
+        assert!(matches!(work.step(std::pin::pin!(connection)).await, Step::Ended(())));
+        assert_eq!((rig.done(), dropped.load(Ordering::Relaxed)), (0, 0));
+        drop(work);
+        assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    }
+}
