@@ -14,9 +14,13 @@ use crate::metrics::GaugeHandle;
 /// What a message costs beyond its bytes: the batch's own bookkeeping and its place in queues.
 const BATCH_OVERHEAD: u64 = 1_024;
 
-/// What a call that carries one batch costs beside it, from its headers until it is answered: its future, its headers, its
-/// stream of HTTP/2 or its connection's buffers. Measured with calls of one event that wait: 11 KiB each, all told.
+/// What a call that carries one batch costs beside it, until it is answered: its future, its headers, its stream of HTTP/2
+/// or its connection's buffers. Measured with calls of one event that wait: 11 KiB each, all told.
 const CALL_COST: u64 = 12 << 10;
+
+/// Of that, what it costs before its message has come: measured with calls of which nothing but the headers is there, 5 KiB
+/// each. Where the CPU is busy there are thousands of them.
+const WAITING_CALL_COST: u64 = 5 << 10;
 
 /// A message lives as received bytes for a moment and as stream records (about 1.5 times its size) until delivered, with
 /// the destination's copy beside it at worst.
@@ -97,8 +101,8 @@ impl Budget {
     /// # Errors
     /// As [`Budget::take`].
     pub fn take_call(self: &Arc<Self>, share: &Arc<Share>) -> Result<Permit, Refusal> {
-        let mut permit = Permit { budget: Arc::clone(self), share: Arc::clone(share), bytes: 0, call: CALL_COST };
-        permit.add(CALL_COST)?;
+        let mut permit = Permit { budget: Arc::clone(self), share: Arc::clone(share), bytes: 0, call: 0 };
+        permit.add(WAITING_CALL_COST)?;
         Ok(permit)
     }
 
@@ -118,10 +122,15 @@ impl Permit {
         self.add(RESIDENT_FACTOR * len as u64)
     }
 
-    /// Takes in what the call is charged that carries the message.
-    pub fn join_call(&mut self, mut call: Self) {
+    /// Takes in what the call is charged that carries the message, and charges the rest of what it costs.
+    ///
+    /// # Errors
+    /// As [`Budget::take`]; what was held of both stays held.
+    pub fn join_call(&mut self, mut call: Self) -> Result<(), Refusal> {
         self.bytes += std::mem::take(&mut call.bytes);
-        self.call += call.call;
+        self.add(CALL_COST - WAITING_CALL_COST)?;
+        self.call = CALL_COST;
+        Ok(())
     }
 
     /// Charges what a batch of so many events costs at least, now that they are counted.
@@ -199,7 +208,7 @@ mod tests {
         let budget = budget(1 << 30, 1.0);
         let share = Arc::new(Share::default());
         let mut permit = budget.take(&share, 400).expect("fits");
-        permit.join_call(budget.take_call(&share).expect("fits"));
+        permit.join_call(budget.take_call(&share).expect("fits")).expect("fits");
         assert_eq!(budget.held(), Budget::cost_of_call(400));
         permit.cover_events(1_000, 2_000).expect("fits");
         assert_eq!(budget.held(), CALL_COST + Budget::cost_of_events(1_000, 2_000));

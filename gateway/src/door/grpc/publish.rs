@@ -39,7 +39,7 @@ pub(super) async fn publish(
         let first = std::future::poll_fn(|cx| reader.poll_next(cx, app)).await;
         let (bytes, permit) = match first.map_err(refusal)? {
             Next::Message { bytes, mut permit } => {
-                permit.join_call(charged);
+                permit.join_call(charged)?;
                 (bytes, permit)
             }
             Next::Refused { refusal, .. } => return Err(refusal),

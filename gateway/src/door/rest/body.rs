@@ -35,7 +35,7 @@ impl Reading {
         let encoding = Encoding::parse(headers.get(header::CONTENT_ENCODING))?;
         let declared = self.declared(&body)?;
         let mut permit = app.take_permit(declared.unwrap_or(0))?;
-        permit.join_call(app.take_call()?);
+        permit.join_call(app.take_call()?)?;
         let charge = |permit: &mut Permit, len| if declared.is_none() { permit.grow(len) } else { Ok(()) };
         let bytes = self.whole(body, |len| charge(&mut permit, len)).await?;
         if encoding == Encoding::Identity {
