@@ -9,9 +9,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `mi_option_purge_delay`, which the bindings have no name for.
 const PURGE_DELAY: c_int = 15;
 
-/// Milliseconds after which freed memory goes back to the system; for large pieces it is ten times as long. By default it is a
-/// second and so ten: under load, what was freed meanwhile would count as much as what is held, and the budget is one of
-/// what the process takes.
+/// Milliseconds after which freed memory goes back to the system. By default it is a second: under load, what was freed
+/// meanwhile would count as much as what is held, and the budget is one of what the process takes.
 const DELAY_MS: c_long = 20;
 
 /// What sets another time.

@@ -74,9 +74,11 @@ impl Lane {
         self.last_len.store(len, Ordering::Relaxed);
     }
 
-    /// How much room to give to a new bucket that may grow to `target`.
+    /// How much room to give to a new bucket that may grow to `target`. In powers of two: of a few sizes the allocator
+    /// finds one again that was freed, and of many it keeps each for later.
     pub(super) fn room(&self, target: usize) -> usize {
         let last = self.last_len.load(Ordering::Relaxed);
-        (last + last / 4).clamp(LEAST_ROOM.min(target), target.max(LEAST_ROOM.min(target)))
+        let room = (last + last / 8).next_power_of_two();
+        room.clamp(LEAST_ROOM.min(target), target.max(LEAST_ROOM.min(target)))
     }
 }
