@@ -70,7 +70,13 @@ impl InProcess {
         })
         .await;
         // It may be out of reach at the moment: faults go on while a gateway starts.
-        let listed = async || gateway.registry().list_applications().await.ok();
+        let listed = async || match gateway.registry().list_applications().await {
+            Ok(applications) => Some(applications),
+            Err(error) => {
+                eprintln!("the registry does not answer yet: {error}");
+                None
+            }
+        };
         let applications = poll::until("the registry", REGISTRY_PATIENCE, listed).await;
         let demo = applications.first().expect("the first start makes the demo application");
         let key = fs::read_to_string(data_dir.join("demo-api-key")).expect("and its key");

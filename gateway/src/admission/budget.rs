@@ -1,7 +1,7 @@
 //! Bytes in flight: one budget for the gateway and a share of it for each application, so that memory is bounded and one
 //! application can't take all of it.
 //!
-//! A permit is taken for a message's declared length before its bytes are read and comes back when the permit drops,
+//! A permit is taken for a message's declared length before its bytes are read, for a call once its headers are there, and comes back when the permit drops,
 //! which is when the verdict of its batch is on its way.
 
 use std::sync::Arc;
@@ -122,11 +122,12 @@ impl Permit {
         self.add(RESIDENT_FACTOR * len as u64)
     }
 
-    /// Takes in what the call is charged that carries the message, and charges the rest of what it costs.
+    /// Takes over the permit of the call that carries the message, and charges the rest of the call's cost.
     ///
     /// # Errors
     /// As [`Budget::take`]; what was held of both stays held.
     pub fn join_call(&mut self, mut call: Self) -> Result<(), Refusal> {
+        debug_assert!(Arc::ptr_eq(&self.share, &call.share), "a call and its message are one application's");
         self.bytes += std::mem::take(&mut call.bytes);
         self.add(CALL_COST - WAITING_CALL_COST)?;
         self.call = CALL_COST;

@@ -7,6 +7,8 @@ use super::{Settings, check};
 
 /// A secret in every file: nothing that is said of the file may hold it.
 const SECRET: &str = "sesame-sesame-sesame-sesame";
+/// Nor half of it, unless the text has that by itself.
+const HALF: &str = "sesame-sesame";
 
 /// Any text is taken or refused, and a secret beside it, in a good line or in a broken one, is never shown.
 pub fn settings(data: &[u8]) {
@@ -22,6 +24,6 @@ pub fn settings(data: &[u8]) {
             Ok(settings) => format!("{settings:?} {:?}", check::problems(&settings)),
             Err(error) => super::load::unreadable(error).to_string(),
         };
-        assert!(text.contains(SECRET) || !shown.contains("sesame-sesame"), "{shown}");
+        assert!(text.contains(HALF) || !shown.contains(HALF), "{shown}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use super::bucket::{BucketSink, ClosedBucket, OpenBucket};
 use super::order::LaneHold;
 
-/// A bucket that is opened has room for a quarter more than its predecessor came to hold, and for at least this much:
+/// A bucket that is opened has room for an eighth more than its predecessor came to hold, and for at least this much:
 /// buckets that close for their linger are mostly far from their target.
 const LEAST_ROOM: usize = 4 << 10;
 
@@ -74,7 +74,7 @@ impl Lane {
         self.last_len.store(len, Ordering::Relaxed);
     }
 
-    /// How much room to give to a new bucket that may grow to `target`. In powers of two: of a few sizes the allocator
+    /// How much room to give to a new bucket that may grow to `target`. In powers of two, or the target: of a few sizes the allocator
     /// finds one again that was freed, and of many it keeps each for later.
     pub(super) fn room(&self, target: usize) -> usize {
         let last = self.last_len.load(Ordering::Relaxed);

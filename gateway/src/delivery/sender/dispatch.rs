@@ -34,6 +34,9 @@ const DRAIN_BASE: Duration = Duration::from_millis(20);
 const CALL_LINGER: Duration = Duration::from_millis(10);
 const EAGER_CALLS: usize = 2;
 
+/// At what rate records are stored is told over about this time: answers may be seconds apart.
+const STORED_OVER: Duration = Duration::from_secs(3);
+
 /// How often a lane that waits for another lane is looked at.
 const ORDER_PAUSE: Duration = Duration::from_millis(5);
 
@@ -186,7 +189,7 @@ impl Dispatcher {
             next_call: 0,
             breaker: Breaker::new(),
             queued_bytes: 0,
-            stored: Flow::new(now),
+            stored: Flow::new(now, STORED_OVER),
             may_overflow: 0,
             keeps: false,
             closing: false,
@@ -269,7 +272,7 @@ impl Dispatcher {
             }
         }
         step.wake_at = self.pack_calls(now, &mut step);
-        if self.ready.is_empty() && self.lanes.is_empty() {
+        if self.ready.is_empty() && self.lanes.values().all(|lane| lane.waiting.is_empty()) {
             self.shards.idle(now);
         }
         for at in [half_time, self.next_expiry(now), self.delayed.keys().next().map(|(at, _)| *at)] {
@@ -301,7 +304,7 @@ impl Dispatcher {
         self.parcels.is_empty()
     }
 
-    /// Payload bytes that wait or are on their way.
+    /// Payload bytes that are not stored.
     pub(super) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
@@ -323,7 +326,7 @@ impl Dispatcher {
     fn remove(&mut self, id: ParcelId) -> Option<Parcel> {
         let parcel = self.parcels.remove(&id)?;
         self.deadlines.remove(&(parcel.deadline(), id));
-        self.queued_bytes -= parcel.payload.len();
+        self.queued_bytes -= parcel.missing_bytes;
         self.may_overflow -= usize::from(parcel.bucket.overflow.is_some());
         Some(parcel)
     }

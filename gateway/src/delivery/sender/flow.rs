@@ -2,32 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-/// Bytes a second, about those of the last second: what is older counts ever less.
+/// Bytes a second, over about a given time: what is older counts ever less.
 #[derive(Debug)]
 pub(super) struct Flow {
-    bytes: f64,
+    rate: f64,
     at: Instant,
+    over: Duration,
 }
 
 impl Flow {
     /// Nothing passed yet.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { bytes: 0.0, at: now }
+    pub(super) fn new(now: Instant, over: Duration) -> Self {
+        Self { rate: 0.0, at: now, over }
     }
 
     /// So many bytes passed.
     pub(super) fn add(&mut self, bytes: usize, now: Instant) {
-        self.bytes = self.per_second(now);
+        self.rate = self.per_second(now);
         self.at = self.at.max(now);
         #[allow(clippy::cast_precision_loss)]
         {
-            self.bytes += bytes as f64;
+            self.rate += bytes as f64 / self.over.as_secs_f64();
         }
     }
 
     /// Bytes a second.
     pub(super) fn per_second(&self, now: Instant) -> f64 {
-        self.bytes * (-now.saturating_duration_since(self.at).as_secs_f64()).exp()
+        let elapsed = now.saturating_duration_since(self.at);
+        self.rate * (-elapsed.as_secs_f64() / self.over.as_secs_f64()).exp()
     }
 
     /// How long so many bytes take to pass at this rate.
@@ -46,7 +48,7 @@ mod tests {
     #[test]
     fn a_steady_flow_is_told_within_seconds_and_forgotten_as_soon() {
         let mut now = Instant::now();
-        let mut flow = Flow::new(now);
+        let mut flow = Flow::new(now, Duration::from_secs(1));
         for _ in 0..400 {
             now += Duration::from_millis(10);
             flow.add(1_000, now);
@@ -61,7 +63,7 @@ mod tests {
     #[test]
     fn without_any_flow_nothing_passes_in_time() {
         let now = Instant::now();
-        let flow = Flow::new(now);
+        let flow = Flow::new(now, Duration::from_secs(1));
         assert!(flow.time_for(1_000_000, now) > Duration::from_secs(3_600));
         assert_eq!(flow.time_for(0, now), Duration::ZERO);
     }

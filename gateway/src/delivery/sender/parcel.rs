@@ -19,6 +19,8 @@ pub(super) struct Parcel {
     pub(super) payload: Bytes,
     /// Bytes of its stream records, without any envelope.
     pub(super) record_bytes: usize,
+    /// Bytes of its payload that are not stored.
+    pub(super) missing_bytes: usize,
     /// Records that it is sent as and that are not stored.
     pub(super) open: usize,
     /// Where the records begin that were stored.
@@ -86,13 +88,14 @@ impl Parcel {
             ranges.into_iter().map(|range| piece(range, false)).collect()
         };
         let open = pieces.len();
-        let ambiguous = bucket.maybe_stored;
-        (Self { bucket, payload, record_bytes, open, stored: BTreeSet::new(), in_flight: 0, ambiguous }, pieces)
+        let (ambiguous, missing_bytes, stored) = (bucket.maybe_stored, payload.len(), BTreeSet::new());
+        (Self { bucket, payload, record_bytes, missing_bytes, open, stored, in_flight: 0, ambiguous }, pieces)
     }
 
     /// A record of it was stored; whether that was the last one.
     pub(super) fn piece_stored(&mut self, piece: &Piece) -> bool {
         self.stored.insert(piece.range.start);
+        self.missing_bytes -= piece.range.len();
         self.open -= 1;
         self.open == 0
     }

@@ -137,6 +137,11 @@ impl Shards {
         self.evidence.idle(now);
     }
 
+    /// The service was out of reach until now.
+    pub(super) fn back(&mut self, now: Instant) {
+        self.evidence.back(now);
+    }
+
     /// A call was packed.
     pub(super) fn end_call(&mut self) {
         self.shards.iter_mut().for_each(|shard| shard.in_call = 0);

@@ -20,6 +20,8 @@ const FLOOR: f64 = 0.05;
 const RISES_AFTER: Duration = Duration::from_secs(1);
 /// A delivery stream that did not throttle for this long has no limit again.
 const UNBOUNDED_AFTER: Duration = Duration::from_secs(60);
+/// What was sent is told over about this time.
+const SENT_OVER: Duration = Duration::from_secs(1);
 const LEAST_UNBOUNDED_RATE: f64 = 256.0 * 1_024.0;
 
 /// One shard's rate.
@@ -68,7 +70,7 @@ impl Throttle {
             throttled_at: None,
             trial: Trial::new(now),
             before_cuts: 1.0,
-            sent: Flow::new(now),
+            sent: Flow::new(now, SENT_OVER),
         }
     }
 
@@ -136,7 +138,8 @@ impl Throttle {
                 self.fraction = (self.fraction.min(was_sent) * part).max(FLOOR);
                 self.bytes = self.bytes.min(0.0);
             }
-            Advice::TakeBack => self.fraction = self.before_cuts,
+            // It may have risen by itself meanwhile.
+            Advice::TakeBack => self.fraction = self.fraction.max(self.before_cuts),
         }
     }
 

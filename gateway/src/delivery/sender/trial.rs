@@ -18,9 +18,9 @@ pub(super) const LARGEST_CUT: f64 = 0.7;
 /// Cuts are taken back if they leave less than this part of what was stored before them. Of the largest one that helps
 /// nothing seven tenths are left, of two half.
 const KEPT: f64 = 0.85;
-/// ... of so many records together.
+/// That is judged by at least so many records.
 const ENOUGH: u32 = 32;
-/// How long nothing is tried after cuts that were taken back; and how old may be what the shards say together.
+/// How long nothing is tried after cuts that were taken back; and how old what is compared may be.
 const REST: Duration = Duration::from_secs(10);
 
 /// What the rate should do.
@@ -53,6 +53,8 @@ pub(super) struct Trial {
 
 #[derive(Clone, Copy, Debug)]
 struct Cuts {
+    /// When the last of them was.
+    at: Instant,
     /// Bytes a second that were stored before the first of them.
     before: f64,
     /// How often cuts had been of no use by then.
@@ -69,6 +71,8 @@ pub(super) struct Evidence {
     at: Instant,
     /// When there was last nothing to send: until then no shard's rate was what bounded what is stored.
     idle_at: Instant,
+    /// When the service was last out of reach: no answers of before are compared with those that come after.
+    away_at: Instant,
     /// How often cuts were of no use.
     refuted: u32,
     rests_until: Instant,
@@ -76,12 +80,27 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn new(now: Instant) -> Self {
-        Self { records: 0, expected: 0.0, stored: 0.0, at: now, idle_at: now, refuted: 0, rests_until: now }
+        Self {
+            records: 0,
+            expected: 0.0,
+            stored: 0.0,
+            at: now,
+            idle_at: now,
+            away_at: now,
+            refuted: 0,
+            rests_until: now,
+        }
     }
 
     /// There is nothing to send.
     pub(super) fn idle(&mut self, now: Instant) {
         self.idle_at = now;
+    }
+
+    /// The service was out of reach until now.
+    pub(super) fn back(&mut self, now: Instant) {
+        self.away_at = now;
+        self.forget();
     }
 
     fn add(&mut self, records: u32, expected: f64, stored: f64, now: Instant) {
@@ -131,8 +150,13 @@ impl Trial {
             self.begin_anew(now);
             return Advice::TakeBack;
         }
-        if self.cuts.is_some() && self.since < evidence.idle_at {
-            self.begin_anew(evidence.idle_at);
+        if self.cuts.is_some_and(|cuts| now.saturating_duration_since(cuts.at) > REST) {
+            self.cuts = None;
+            self.begin_anew(now);
+        }
+        let counts_from = if self.cuts.is_some() { evidence.idle_at.max(evidence.away_at) } else { evidence.away_at };
+        if self.since < counts_from {
+            self.begin_anew(counts_from);
         }
         if sent_at < self.since {
             return Advice::Keep;
@@ -160,21 +184,22 @@ impl Trial {
     fn judge(&mut self, seconds: f64, now: Instant, evidence: &mut Evidence) -> Advice {
         let throttled = f64::from(self.throttled) / f64::from(self.records);
         let cuts = self.cuts.take();
-        if throttled < TOLERATED {
+        if let Some(cuts) = cuts {
             // Cuts that end it are of use, whatever was stored before.
+            let expected = if throttled < TOLERATED { self.stored } else { cuts.before * seconds };
+            evidence.add(self.records, expected, self.stored, now);
+        }
+        if throttled < TOLERATED {
             return Advice::Keep;
         }
-        if let Some(cuts) = cuts {
-            evidence.add(self.records, cuts.before * seconds, self.stored, now);
-            if cuts.refuted != evidence.refuted {
-                return Advice::TakeBack;
-            }
+        if cuts.is_some_and(|cuts| cuts.refuted != evidence.refuted) {
+            return Advice::TakeBack;
         }
         if now < evidence.rests_until {
             return Advice::Keep;
         }
-        let first = Cuts { before: self.stored / seconds, refuted: evidence.refuted };
-        self.cuts = Some(cuts.unwrap_or(first));
+        let first = Cuts { at: now, before: self.stored / seconds, refuted: evidence.refuted };
+        self.cuts = Some(Cuts { at: now, ..cuts.unwrap_or(first) });
         Advice::Cut { part: (1.0 - throttled).max(LARGEST_CUT), first: cuts.is_none() }
     }
 }
@@ -276,21 +301,40 @@ mod tests {
                 break;
             }
         }
-        // The second shard's answers are enough; one more round and the other two have it back as well.
+        // The second shard's answers are enough: the third and the fourth have their rates back in the same round, the first
+        // in the next.
         assert_eq!((cuts, taken_back), (5, 4));
     }
 
     #[test]
-    fn cuts_are_not_blamed_for_what_there_was_nothing_to_send_of() {
+    fn cuts_are_not_blamed_for_a_lack_of_records() {
         let mut now = Instant::now();
         let mut trial = (Trial::new(now), Evidence::new(now));
         let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
         assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [FIRST]);
-        for _ in 0..10 {
+        for _ in 0..5 {
             assert_eq!(over(&mut trial, &mut now, second * 2 / 5, period * 2, 2), []);
             trial.1.idle(now);
         }
         assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [ANOTHER]);
+    }
+
+    #[test]
+    fn what_was_stored_before_an_outage_or_long_ago_is_compared_with_nothing() {
+        let (second, period) = (Duration::from_secs(1), Duration::from_millis(10));
+        for outage in [true, false] {
+            let mut now = Instant::now();
+            let mut trial = (Trial::new(now), Evidence::new(now));
+            assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [FIRST]);
+            if outage {
+                now += second * 5;
+                trial.1.back(now);
+                assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [ANOTHER]);
+            } else {
+                now += second * 11;
+                assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 2, 2), [FIRST]);
+            }
+        }
     }
 
     #[test]

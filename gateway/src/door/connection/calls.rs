@@ -144,12 +144,16 @@ impl<'a, S> Work<'a, S> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use tokio::sync::Notify;
     use tokio::task::yield_now;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::metrics::{Counter, Metrics};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     struct Rig {
         metrics: Arc<Metrics>,
@@ -197,8 +201,8 @@ mod tests {
             }
             "ended"
         };
-        let step = work.step(std::pin::pin!(connection)).await;
-        assert!(matches!(step, Step::Ended("ended")));
+        let step = timeout(PATIENCE, work.step(std::pin::pin!(connection))).await;
+        assert!(matches!(step, Ok(Step::Ended("ended"))));
         assert_eq!(rig.panics(), 1);
     }
 
@@ -220,8 +224,8 @@ mod tests {
             }
             Some("settled")
         });
-        let step = work.step(std::pin::pin!(std::future::pending::<()>())).await;
-        assert!(matches!(step, Step::Signal("settled")));
+        let step = timeout(PATIENCE, work.step(std::pin::pin!(std::future::pending::<()>()))).await;
+        assert!(matches!(step, Ok(Step::Signal("settled"))));
     }
 
     #[tokio::test]

@@ -61,6 +61,7 @@ impl Dispatcher {
         // Records that fail in a call that is answered say nothing of the service as a whole.
         if self.breaker.succeeded() {
             step.notes.push(Note::Closed);
+            self.shards.back(now);
             // Pauses were for a service that failed.
             self.stop_waiting(now);
         }
@@ -139,6 +140,7 @@ impl Dispatcher {
         let id = record.piece.parcel;
         let Some(parcel) = self.parcels.get_mut(&id) else { return };
         self.stored.add(record.piece.range.len(), now);
+        self.queued_bytes -= record.piece.range.len();
         let all_stored = parcel.piece_stored(&record.piece);
         let whole = record.piece.range.len() == parcel.payload.len();
         step.notes.push(Note::Stored {

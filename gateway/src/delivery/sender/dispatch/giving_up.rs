@@ -39,8 +39,8 @@ impl Dispatcher {
 
     /// No more can go out, to any shard, half of the buckets have waited for a quarter of their time, and at the rate at
     /// which they are stored the queue takes as long: what comes now would find little time left when its turn comes. Of
-    /// the oldest bucket nothing can be told: where records fail by chance, a few have no luck again and again. And those
-    /// that have waited are still there when the queue is short; refusing for longer would leave the shards idle.
+    /// the oldest bucket nothing can be told: where records fail by chance, a few have no luck again and again. Nor are old
+    /// buckets alone a reason: they may be the last of a short queue, and refusing would leave the shards idle.
     fn overload(&self, now: Instant) -> Option<NotNow> {
         let window = Duration::from_secs(2);
         let limits = self.shard_limits();

@@ -121,6 +121,29 @@ fn when_the_rate_of_every_shard_is_spent_and_buckets_wait_long_new_batches_are_r
     assert!(reason.contains("keep up") && retry_after > Duration::ZERO, "{reason}");
 }
 
+/// All that still waits is old, and refusing until it is gone would leave the shards with nothing to do.
+#[test]
+fn batches_are_taken_again_while_the_shards_have_something_to_do() {
+    let mut house = House::new(2, false);
+    let start = house.now;
+    // Whether batches are refused once as much is sent as may be.
+    let after = |house: &mut House, buckets: u32| {
+        (0..buckets).for_each(|_| drop(house.submit(2_500)));
+        for call in house.step() {
+            house.answer(&call, vec![stored(); call.records.len()]);
+        }
+        let refused = house.books.not_now(house.now).is_some();
+        house.now += PERIOD;
+        refused
+    };
+    while !after(&mut house, 5) {
+        assert!(house.now < start + DEADLINE, "it goes on taking what it can't deliver in time");
+    }
+    while after(&mut house, 0) {}
+    let left = house.books.queued_bytes() as f64 / (2.0 * SHARD_BYTES);
+    assert!((2.0..4.5).contains(&left), "what waits takes {left} s, of a quarter of the time: 3.75 s");
+}
+
 /// Of records that fail by chance a few have no luck again and again; that is no reason to refuse everything.
 #[test]
 fn where_records_are_throttled_by_chance_batches_are_taken() {
