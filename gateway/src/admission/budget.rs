@@ -1,7 +1,8 @@
 //! Bytes in flight: one budget for the gateway and a share of it for each application, so that memory is bounded and one
 //! application can't take all of it.
 //!
-//! A permit is taken for a message's declared length before its bytes are read, for a call once its headers are there, and comes back when the permit drops,
+//! A permit is taken for a message's declared length before its bytes are read, and for a call once its headers are there.
+//! It comes back when the permit drops,
 //! which is when the verdict of its batch is on its way.
 
 use std::sync::Arc;

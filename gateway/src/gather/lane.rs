@@ -74,8 +74,8 @@ impl Lane {
         self.last_len.store(len, Ordering::Relaxed);
     }
 
-    /// How much room to give to a new bucket that may grow to `target`. In powers of two, or the target: of a few sizes the allocator
-    /// finds one again that was freed, and of many it keeps each for later.
+    /// How much room to give to a new bucket that may grow to `target`. In powers of two, or the
+    /// target: of a few sizes the allocator finds one again that was freed, and of many it keeps each for later.
     pub(super) fn room(&self, target: usize) -> usize {
         let last = self.last_len.load(Ordering::Relaxed);
         let room = (last + last / 8).next_power_of_two();

@@ -20,8 +20,10 @@ pub(super) const LARGEST_CUT: f64 = 0.7;
 const KEPT: f64 = 0.85;
 /// That is judged by at least so many records.
 const ENOUGH: u32 = 32;
-/// How long nothing is tried after cuts that were taken back; and how old what is compared may be.
+/// How long nothing is tried after cuts that were taken back.
 const REST: Duration = Duration::from_secs(10);
+/// How old what is compared may be: longer than the slowest shard takes for its answers, shorter than demand stays the same.
+const STALE: Duration = Duration::from_secs(60);
 
 /// What the rate should do.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,7 +106,7 @@ impl Evidence {
     }
 
     fn add(&mut self, records: u32, expected: f64, stored: f64, now: Instant) {
-        if now.saturating_duration_since(self.at) > REST {
+        if now.saturating_duration_since(self.at) > STALE {
             self.forget();
         }
         self.at = now;
@@ -150,7 +152,7 @@ impl Trial {
             self.begin_anew(now);
             return Advice::TakeBack;
         }
-        if self.cuts.is_some_and(|cuts| now.saturating_duration_since(cuts.at) > REST) {
+        if self.cuts.is_some_and(|cuts| now.saturating_duration_since(cuts.at) > STALE) {
             self.cuts = None;
             self.begin_anew(now);
         }
@@ -331,7 +333,7 @@ mod tests {
                 trial.1.back(now);
                 assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period, 2), [ANOTHER]);
             } else {
-                now += second * 11;
+                now += second * 61;
                 assert_eq!(over(&mut trial, &mut now, second * 11 / 20, period * 2, 2), [FIRST]);
             }
         }
