@@ -54,8 +54,7 @@ impl Template {
     /// The next batch as a gRPC message with its prefix; `sequence`: of a batch of a stream.
     pub(super) fn next(&mut self, sequence: Option<u64>) -> Bytes {
         for id in &self.ids {
-            let text = format!("{:012x}", self.next_event);
-            self.events[*id..][COUNT].copy_from_slice(text.as_bytes());
+            write_hex(self.next_event, &mut self.events[*id..][COUNT]);
             self.next_event += 1;
         }
         // Fields may come in any order; the sequence comes first, where a gateway that reads no more looks for it.
@@ -68,6 +67,13 @@ impl Template {
         framed.extend_from_slice(&head);
         framed.extend_from_slice(&self.events);
         framed.into()
+    }
+}
+
+/// In lower case, as many digits as there is room for.
+fn write_hex(number: u64, text: &mut [u8]) {
+    for (digit, shift) in text.iter_mut().rev().zip((0..64).step_by(4)) {
+        *digit = b"0123456789abcdef"[(number >> shift) as usize & 15];
     }
 }
 

@@ -1,6 +1,7 @@
 //! A game server that makes a unary call for each batch.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -18,12 +19,19 @@ use crate::raw;
 
 pub(super) async fn run(mut server: Server) {
     let mut calls = JoinSet::new();
+    let template = Arc::new(Mutex::new(server.template));
     while let Some(due) = server.clock.next().await {
         while calls.try_join_next().is_some() {}
-        let message = server.template.next(None);
-        let (connection, target) = (server.connection.clone(), server.target.clone());
-        let (samples, broken) = (server.samples.clone(), server.broken.clone());
+        let (connection, target, template) = (server.connection.clone(), server.target.clone(), Arc::clone(&template));
+        let (samples, broken, room) = (server.samples.clone(), server.broken.clone(), Arc::clone(&server.room));
+        let changed = server.clock.changed();
         calls.spawn(async move {
+            // What can't leave yet waits here, where it is not written yet: at twice the capacity that is ever more.
+            let Ok(_room) = room.acquire().await else { return };
+            if changed() {
+                return;
+            }
+            let message = template.lock().unwrap_or_else(PoisonError::into_inner).next(None);
             match call(connection, &target, message).await {
                 Some(answer) => samples.push(Sample { due, answered: Instant::now(), answer }),
                 None => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::batch::Template;
@@ -42,6 +42,8 @@ pub enum Manner {
     Calls,
 }
 
+/// Calls on a connection at a time: what the gateway allows, unless it is told otherwise (`grpc.max_concurrent_streams`).
+const CALLS_AT_ONCE: usize = 1_000;
 const SLOW_WINDOW: u32 = 4 << 10;
 const WINDOW: u32 = 1 << 20;
 
@@ -69,6 +71,8 @@ pub(super) enum Pace {
 /// One game server.
 pub(super) struct Server {
     pub(super) connection: SendRequest<Bytes>,
+    /// For calls on this connection.
+    pub(super) room: Arc<Semaphore>,
     pub(super) target: Target,
     pub(super) manner: Manner,
     pub(super) template: Template,
@@ -122,6 +126,12 @@ impl Departures {
         }
     }
 
+    /// Tells whether the pace has changed since now: what was due then and has not left is not to leave any more.
+    pub(super) fn changed(&self) -> impl Fn() -> bool + Send + use<> {
+        let pace = self.pace.clone();
+        move || pace.has_changed().unwrap_or(true)
+    }
+
     /// Whether nothing is to leave any more.
     pub(super) fn is_stopped(&self) -> bool {
         *self.pace.borrow() == Pace::Stop
@@ -146,14 +156,17 @@ impl Fleet {
         let (mut servers, mut connections) = (JoinSet::new(), JoinSet::new());
         let mut open = Vec::new();
         for _ in 0..shape.connections.max(1) {
-            open.push(connect(target, shape.manner, &mut connections).await);
+            let connection = connect(target, shape.manner, &mut connections).await;
+            open.push((connection, Arc::new(Semaphore::new(CALLS_AT_ONCE))));
         }
         for server in 0..shape.servers {
             let sender = (u32::from(number) << 16) | u32::try_from(server).expect("few servers");
             let in_stream = shape.manner != Manner::Calls;
             let clock = Departures { pace: pace.subscribe(), draw: Draw::new(sender.into(), 0), next: None };
+            let (connection, room) = &open[server % open.len()];
             let server = Server {
-                connection: open[server % open.len()].clone(),
+                connection: connection.clone(),
+                room: Arc::clone(room),
                 target: target.clone(),
                 manner: shape.manner,
                 template: Template::new(sender, shape.batch, in_stream),
