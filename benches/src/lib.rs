@@ -9,6 +9,7 @@ pub mod cpu;
 #[cfg(feature = "aws")]
 pub mod delivery;
 pub mod events;
+pub mod latency;
 pub mod load;
 pub mod machine;
 pub mod measurement;

@@ -12,7 +12,7 @@ mod timestamp;
 mod write;
 
 pub use read::{Record, RecordError, RecordEvent, read_record};
-pub use split::{SplitRecord, split_record};
+pub use split::{SplitRecord, Splitter, split_record};
 pub use timestamp::{TimestampError, parse_timestamp};
 pub use write::{EventFields, MeasuredRecord, RecordTail, record_len, write_record};
 

@@ -46,9 +46,15 @@ impl Messages {
 
 /// Checks an answer on a stream; notices are no answers and count nothing.
 pub(super) fn check_stream(message: Bytes, batch: u32) -> Result<u32> {
-    match StreamEventsResponse::decode(message)?.answer {
-        Some(Answer::Verdict(verdict)) => check(&verdict, batch),
-        Some(Answer::Notice(_)) => Ok(0),
+    Ok(accepted_sequence(message, batch)?.map_or(0, |_| batch))
+}
+
+/// The sequence of the batch that an answer on a stream accepts; `None`: it is a notice.
+pub(super) fn accepted_sequence(message: Bytes, batch: u32) -> Result<Option<u64>> {
+    let StreamEventsResponse { sequence, answer } = StreamEventsResponse::decode(message)?;
+    match answer {
+        Some(Answer::Verdict(verdict)) => check(&verdict, batch).map(|_| Some(sequence)),
+        Some(Answer::Notice(_)) => Ok(None),
         Some(Answer::Refusal(status)) => {
             Err(format!("a batch was refused: {} ({})", status.message, status.code).into())
         }

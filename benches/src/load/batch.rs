@@ -71,6 +71,11 @@ impl Batches {
         Ok(Self { templates, next: 0, sequence: FIRST_SEQUENCE, event: 0 })
     }
 
+    /// The sequence of the next batch, on a stream.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// The next batch, as a gRPC message with its prefix. Its events' ids were never sent before.
     pub fn next_framed(&mut self) -> Bytes {
         let template = &self.templates[self.next];

@@ -8,6 +8,7 @@ mod batch;
 mod connection;
 mod frames;
 mod otlp;
+mod paced;
 mod quiet;
 mod stream;
 mod unary;
@@ -22,6 +23,7 @@ use http::HeaderValue;
 use tokio::task::JoinSet;
 
 pub use self::batch::Batches;
+pub use self::paced::{Pace, paced};
 pub use self::quiet::Quiet;
 use crate::Result;
 use crate::events::Size;

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+mod buffers;
 mod discard;
 pub mod erase;
 pub mod lake;

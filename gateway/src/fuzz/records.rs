@@ -3,7 +3,7 @@
 use headgate_proto::aggregate::{MAGIC, PARTITION_KEY, envelope_len};
 use headgate_proto::aggregate::{begin_user_record, framed_data, read_aggregate, seal, user_record_len};
 use headgate_proto::record::{EventFields, RecordTail, SplitRecord, parse_timestamp, read_record};
-use headgate_proto::record::{record_len, split_record, write_record};
+use headgate_proto::record::{Splitter, record_len, split_record, write_record};
 use md5::{Digest, Md5};
 use prost::Message;
 
@@ -72,8 +72,14 @@ pub fn aggregated_record(data: &[u8]) {
 pub fn stream_record(data: &[u8]) {
     let read = read_record(data);
     let line = std::str::from_utf8(data).ok().map(|line| line.strip_suffix('\n').unwrap_or(line));
-    if let (Ok(read), Some(split)) = (&read, line.and_then(split_record)) {
-        assert_eq!(SplitRecord::from(read), split);
+    if let Some(line) = line {
+        let split = split_record(line);
+        if let (Ok(read), Some(split)) = (&read, split) {
+            assert_eq!(SplitRecord::from(read), split);
+        }
+        // The second line of a request is taken apart by another way.
+        let mut splitter = Splitter::default();
+        assert_eq!((splitter.split(line), splitter.split(line)), (split, split));
     }
     if let Some(Ok((seconds, nanos))) = line.map(parse_timestamp) {
         time_comes_back(seconds, nanos);

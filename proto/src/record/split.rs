@@ -37,14 +37,55 @@ pub struct SplitRecord<'a> {
 /// or a value has an escape; it may still be a stream record, which [`read_record`](super::read_record) tells.
 #[must_use]
 pub fn split_record(line: &str) -> Option<SplitRecord<'_>> {
-    // From the end, because event_data may hold anything: an application id holds no quote, so the last quote but one
-    // begins it, and so on.
-    let (rest, application_id) = last_string(line.strip_suffix('}')?)?;
-    let rest = rest.strip_suffix(APPLICATION_ID)?;
-    let (rest, request_time_ms) = last_integer(rest)?;
-    let (rest, request_id) = last_string(rest.strip_suffix(REQUEST_TIME)?)?;
-    let event = rest.strip_suffix(REQUEST_ID)?;
+    Splitter::default().split(line)
+}
 
+/// Takes the lines of one text apart, as [`split_record`] does. Those of one request end alike, and follow each other:
+/// that end is taken apart once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Splitter<'a> {
+    last: Option<Tail<'a>>,
+}
+
+/// What a line says behind its event.
+#[derive(Clone, Copy, Debug)]
+struct Tail<'a> {
+    text: &'a str,
+    request_id: &'a str,
+    request_time_ms: i64,
+    application_id: &'a str,
+}
+
+impl<'a> Splitter<'a> {
+    /// Takes the next line, without its newline, apart.
+    #[must_use]
+    pub fn split(&mut self, line: &'a str) -> Option<SplitRecord<'a>> {
+        // What ends alike is taken apart alike, since that begins at the end.
+        let known = self.last.and_then(|last| Some((line.strip_suffix(last.text)?, last)));
+        let (event, tail) = match known {
+            Some(known) => known,
+            None => Tail::split(line)?,
+        };
+        self.last = Some(tail);
+        split_event(event, &tail)
+    }
+}
+
+impl<'a> Tail<'a> {
+    /// What stands before the tail, and the tail.
+    fn split(line: &'a str) -> Option<(&'a str, Self)> {
+        // From the end, because event_data may hold anything: an application id holds no quote, so the last quote but one
+        // begins it, and so on.
+        let (rest, application_id) = last_string(line.strip_suffix('}')?)?;
+        let rest = rest.strip_suffix(APPLICATION_ID)?;
+        let (rest, request_time_ms) = last_integer(rest)?;
+        let (rest, request_id) = last_string(rest.strip_suffix(REQUEST_TIME)?)?;
+        let event = rest.strip_suffix(REQUEST_ID)?;
+        Some((event, Self { text: &line[event.len()..], request_id, request_time_ms, application_id }))
+    }
+}
+
+fn split_event<'a>(event: &'a str, tail: &Tail<'a>) -> Option<SplitRecord<'a>> {
     let (event_id, event) = value(event.strip_prefix(EVENT_ID)?)?;
     let (event_type, event) = value(event.strip_prefix(EVENT_TYPE)?)?;
     let (event_name, event) = value(event.strip_prefix(EVENT_NAME)?)?;
@@ -66,16 +107,34 @@ pub fn split_record(line: &str) -> Option<SplitRecord<'_>> {
         event_version,
         app_version,
         event_data,
-        request_id,
-        request_time_ms,
-        application_id,
+        request_id: tail.request_id,
+        request_time_ms: tail.request_time_ms,
+        application_id: tail.application_id,
     })
 }
 
 /// A string's value, and what follows it, from its closing quote on.
 fn value(text: &str) -> Option<(&str, &str)> {
-    let end = text.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
-    Some(text.split_at(end)).filter(|(_, rest)| rest.starts_with('"'))
+    Some(text.split_at(end_of_plain(text.as_bytes())?)).filter(|(_, rest)| rest.starts_with('"'))
+}
+
+/// Where the first byte is that may not stand in a JSON string as it is, or ends it.
+fn end_of_plain(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x80 * ONES;
+    // The top bit of each byte that is less than `n`, which is at most 128; of others only above one that is.
+    let less = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & TOPS;
+    let (words, rest) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found =
+            less(word, 0x20) | less(word ^ (ONES * u64::from(b'"')), 1) | less(word ^ (ONES * u64::from(b'\\')), 1);
+        if found != 0 {
+            return Some(8 * index + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let in_rest = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+    Some(8 * words.len() + in_rest)
 }
 
 fn optional_string<'a>(text: &'a str, key: &str) -> Option<(Option<&'a str>, &'a str)> {
@@ -100,4 +159,26 @@ fn last_integer(text: &str) -> Option<(&str, i64)> {
     // As JSON writes it, and no other way.
     let value: i64 = integer.parse().ok()?;
     (itoa::Buffer::new().format(value) == integer).then_some((rest, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_is_plain_is_found_wherever_it_is_and_whatever_stands_around_it() {
+        for byte in 0..=255_u8 {
+            let ends = matches!(byte, b'"' | b'\\' | ..b' ');
+            for at in 0..20 {
+                for around in [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+                    let mut text = [around; 20];
+                    text[at] = byte;
+                    assert_eq!(end_of_plain(&text), ends.then_some(at), "{byte:#x} at {at} in {around:#x}");
+                    // Behind the first, others change nothing.
+                    text[19] = b'"';
+                    assert_eq!(end_of_plain(&text), Some(if ends { at } else { 19 }));
+                }
+            }
+        }
+    }
 }

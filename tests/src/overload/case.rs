@@ -18,6 +18,8 @@ const STEP: f64 = 1.4;
 const SATURATED: f64 = 0.85;
 /// Saturated steps before the search ends.
 const SATURATED_STEPS: usize = 3;
+/// How often capacity and overload take turns.
+const ROUNDS: usize = 3;
 /// Of each step, how much is waited before it counts: batches have to come back, and buffers to fill.
 const SETTLING: f64 = 0.4;
 
@@ -37,7 +39,7 @@ pub struct Overload {
     pub name: &'static str,
     /// Events a second offered.
     pub offered: f64,
-    /// The most events a second that were stored, whatever was offered.
+    /// The most events a second that were stored before and after.
     pub peak: f64,
     /// Events a second stored.
     pub goodput: f64,
@@ -124,6 +126,32 @@ pub async fn find_capacity(fleets: &[Fleet], first: f64, times: &Times) -> f64 {
     let at_capacity = step(fleets, peak, times).await;
     set_rate(fleets, 0.0);
     peak.max(at_capacity)
+}
+
+/// Offers twice the capacity several times, and as much as was stored at most after each: a machine whose speed changes by
+/// itself changes for both. Returns the round in the middle, by its share of the peak around it, with the most memory of any.
+pub async fn overload_by_turns(
+    name: &'static str,
+    house: &House,
+    fleets: &[Fleet],
+    peak: f64,
+    times: &Times,
+) -> Overload {
+    let times = Times { overload: times.overload / ROUNDS as u32, ..*times };
+    let (mut rounds, mut before) = (Vec::new(), peak);
+    for _ in 0..ROUNDS {
+        let found = overload(name, house, fleets, &[], peak, 2.0 * peak, &times).await;
+        let after = step(fleets, peak, &times).await;
+        set_rate(fleets, 0.0);
+        house.settle().await;
+        rounds.push(Overload { peak: f64::midpoint(before, after), ..found });
+        before = after;
+    }
+    rounds.sort_by(|one, other| (one.goodput / one.peak).total_cmp(&(other.goodput / other.peak)));
+    let of_all = |most: fn(&Overload) -> u64| rounds.iter().map(most).max().unwrap_or(0);
+    let (grown, broken) = (of_all(|round| round.grown), of_all(|round| round.broken));
+    let held = rounds.iter().map(|round| round.held).fold(0.0, f64::max);
+    Overload { grown, broken, held, ..rounds.swap_remove(ROUNDS / 2) }
 }
 
 /// What is stored, events a second, while so much is offered.

@@ -7,11 +7,10 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_firehose::Client;
 use aws_sdk_firehose::config::Config;
-use aws_sdk_firehose::error::BuildError;
 use aws_sdk_firehose::operation::put_record_batch::PutRecordBatchOutput;
-use aws_sdk_firehose::primitives::Blob;
-use aws_sdk_firehose::types::{DeliveryStreamStatus, DeliveryStreamType, Record};
+use aws_sdk_firehose::types::{DeliveryStreamStatus, DeliveryStreamType};
 
+use super::body::Bodies;
 use super::{errors, put};
 use crate::aws::{DropSilentConnections, Signer};
 use crate::config::FirehoseSettings;
@@ -25,6 +24,7 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct FirehoseStream {
     client: Client,
     signer: Signer,
+    bodies: Bodies,
     name: Arc<str>,
 }
 
@@ -35,7 +35,7 @@ impl FirehoseStream {
         let config = Config::from(&put::config(shared)).to_builder().interceptor(DropSilentConnections).build();
         // The API takes names only; an ARN ends in one.
         let name = settings.delivery_stream.rsplit('/').next().unwrap_or_default().into();
-        Self { client: Client::from_conf(config), signer: Signer::new(shared), name }
+        Self { client: Client::from_conf(config), signer: Signer::new(shared), bodies: Bodies::default(), name }
     }
 
     /// Checks that records can be put: the delivery stream is there, is active, and takes them from us.
@@ -101,23 +101,21 @@ impl FirehoseStream {
 impl Wire for FirehoseStream {
     async fn put(&self, entries: Vec<Entry>, timeout: Duration) -> Result<Vec<EntryResult>, CallError> {
         let sent = entries.len();
-        let records = entries.into_iter().map(record).collect::<Result<_, _>>().map_err(errors::unbuildable)?;
+        let body = self.bodies.write("DeliveryStreamName", &self.name, &entries);
+        drop(entries);
         let output = put::signed(&self.signer, timeout, |timeout| {
             self.client
                 .put_record_batch()
                 .delivery_stream_name(&*self.name)
-                .set_records(Some(records))
+                .set_records(Some(Vec::new()))
                 .customize()
+                .mutate_request(move |request| body.replace(request))
                 .config_override(Config::builder().timeout_config(put::limits(timeout)))
                 .send()
         })
         .await?;
         results(&output, sent)
     }
-}
-
-fn record(entry: Entry) -> Result<Record, BuildError> {
-    Record::builder().data(Blob::new(entry.data)).build()
 }
 
 /// One result for each record sent, by index. A record counts as stored only if the service gave it an id.

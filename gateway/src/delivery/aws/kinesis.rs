@@ -7,14 +7,13 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::Config;
-use aws_sdk_kinesis::error::BuildError;
 use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
-use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{
-    PutRecordsRequestEntry, RecordDistributionStrategy, Shard, ShardFilter, ShardFilterType, StreamDescriptionSummary,
+    RecordDistributionStrategy, Shard, ShardFilter, ShardFilterType, StreamDescriptionSummary,
     StreamMode as AwsStreamMode, StreamStatus,
 };
 
+use super::body::Bodies;
 use super::{errors, put};
 use crate::aws::{DropSilentConnections, Signer};
 use crate::config::KinesisSettings;
@@ -23,8 +22,6 @@ use crate::delivery::sender::wire::{
 };
 use crate::gather::ShardRange;
 
-/// The partition key of every record: the explicit hash key decides, and a record pays for its key's length.
-const PARTITION_KEY: &str = "a";
 /// A record's largest size where the stream does not say.
 const DEFAULT_MAX_RECORD: usize = 1 << 20;
 /// A record's largest size that the service can be set to.
@@ -39,6 +36,7 @@ const MOST_PAGES: usize = 1_000;
 pub struct KinesisStream {
     client: Client,
     signer: Signer,
+    bodies: Bodies,
     name: Option<Arc<str>>,
     /// Known from the start where the setting is an ARN, else since the first description. Calls that carry it need no
     /// look-up of the account, and can't hit another account's stream of the same name.
@@ -57,7 +55,13 @@ impl KinesisStream {
         } else {
             Some(settings.stream.as_str().into())
         };
-        Self { client: Client::from_conf(config), signer: Signer::new(shared), name, arn: Arc::new(arn) }
+        Self {
+            client: Client::from_conf(config),
+            signer: Signer::new(shared),
+            bodies: Bodies::default(),
+            name,
+            arn: Arc::new(arn),
+        }
     }
 
     /// The stream's ARN, or its name where that is all that is known.
@@ -140,32 +144,24 @@ fn open_range(shard: &Shard) -> Result<Option<ShardRange>, CallError> {
 impl Wire for KinesisStream {
     async fn put(&self, entries: Vec<Entry>, timeout: Duration) -> Result<Vec<EntryResult>, CallError> {
         let sent = entries.len();
-        let records = entries.into_iter().map(record).collect::<Result<_, _>>().map_err(errors::unbuildable)?;
         let (arn, name) = self.target();
+        let (member, stream) = if arn.is_some() { ("StreamARN", &arn) } else { ("StreamName", &name) };
+        let body = self.bodies.write(member, stream.as_deref().unwrap_or_default(), &entries);
+        drop(entries);
         let output = put::signed(&self.signer, timeout, |timeout| {
             self.client
                 .put_records()
                 .set_stream_arn(arn)
                 .set_stream_name(name)
-                .set_records(Some(records))
+                .set_records(Some(Vec::new()))
                 .customize()
+                .mutate_request(move |request| body.replace(request))
                 .config_override(Config::builder().timeout_config(put::limits(timeout)))
                 .send()
         })
         .await?;
         results(&output, sent)
     }
-}
-
-fn record(entry: Entry) -> Result<PutRecordsRequestEntry, BuildError> {
-    // Neither key where the service distributes records itself.
-    let hash_key = entry.hash_key.map(|key| key.to_string());
-    let partition_key = hash_key.as_ref().map(|_| PARTITION_KEY.to_owned());
-    PutRecordsRequestEntry::builder()
-        .data(Blob::new(entry.data))
-        .set_partition_key(partition_key)
-        .set_explicit_hash_key(hash_key)
-        .build()
 }
 
 /// One result for each record sent, by index. A record counts as stored only if the service gave it a sequence number.

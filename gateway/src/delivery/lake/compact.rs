@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use headgate_proto::record::{RecordError, SplitRecord, read_record, split_record};
+use headgate_proto::record::{RecordError, SplitRecord, Splitter, read_record};
 use tracing::warn;
 
 use super::files::{self, FileLayer, parent_of, temporary_name};
@@ -132,7 +132,7 @@ impl Compaction {
                 Next::Bad { offset } => return Err(LakeError::Damaged { path, offset }),
                 Next::Frame(frame) => {
                     let before = lines.lines;
-                    open.add_frame(Bytes::from(frame.payload), &mut requests, &mut lines)?;
+                    open.add_frame(frame.payload, &mut requests, &mut lines)?;
                     if lines.lines - before != u64::from(frame.events) {
                         warn!(
                             segment = segment.number.0,
@@ -187,13 +187,13 @@ impl<'a> OpenPartitions<'a> {
 
     fn add_frame(&mut self, frame: Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
         let text = simdutf8::basic::from_utf8(&frame).ok();
-        let mut start = 0;
+        let (mut start, mut splitter) = (0, Splitter::default());
         for end in memchr::memchr_iter(b'\n', &frame).chain([frame.len()]) {
             if start < end {
                 lines.lines += 1;
                 // The log's own lines can be taken apart as they were put together; whatever else a line may be, the
                 // strict reader tells.
-                match text.and_then(|text| split_record(text.get(start..end)?)) {
+                match text.and_then(|text| splitter.split(text.get(start..end)?)) {
                     Some(record) => self.add_row(&record, &frame, requests),
                     None => match read_record(&frame[start..end]) {
                         Ok(record) => self.add_row(&SplitRecord::from(&record), &frame, requests),

@@ -7,6 +7,7 @@ use std::io::Cursor;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::files::OsFiles;
@@ -132,7 +133,11 @@ impl Log {
         for _ in 0..input.below(5) {
             let (payload, start) = (input.piece(), bytes.len() as u64);
             bytes.extend(framed(NUMBER, payload));
-            frames.push(Frame { payload: payload.to_vec(), events: 1, place: start..bytes.len() as u64 });
+            frames.push(Frame {
+                payload: Bytes::copy_from_slice(payload),
+                events: 1,
+                place: start..bytes.len() as u64,
+            });
         }
         // Behind the header: without it the same frames are found, which the tests beside the reader hold it to.
         let start = SEGMENT_HEADER + input.below(bytes.len() - SEGMENT_HEADER + 1);

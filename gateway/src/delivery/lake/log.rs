@@ -7,11 +7,14 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use super::layout::SegmentNumber;
 use super::partition::EventWindow;
+use crate::delivery::buffers::BufferPool;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"HGLAKE\xf7\x01";
 /// Its first byte occurs nowhere in UTF-8, so no record holds it.
@@ -20,6 +23,8 @@ pub(super) const FRAME_MAGIC: [u8; 4] = *b"\xf7HGF";
 pub(super) const SEGMENT_HEADER: usize = 8 + 8 + 8 + 8 + 8 + 8 + 4;
 /// Magic, length, events, checksum.
 pub(super) const FRAME_HEADER: usize = 4 + 4 + 4 + 4;
+/// Bytes of frames read before that a reader keeps the memory of: a little more than a row group is made of.
+const KEPT: usize = 10 << 20;
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +98,7 @@ fn frame_checksum(number: SegmentNumber, len: u32, events: u32, payload: &[u8]) 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     /// Records, each ended by a newline.
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Bytes,
     /// How many.
     pub(super) events: u32,
     /// Where the whole frame stands in the segment.
@@ -119,13 +124,14 @@ pub(super) struct SegmentReader<R = File> {
     pub(super) header: Option<SegmentHeader>,
     offset: u64,
     end: u64,
+    buffers: Arc<BufferPool>,
 }
 
 impl<R: Read + Seek> SegmentReader<R> {
     /// Reads the header. `end` is at most the file's length.
     pub(super) fn open(source: R, number: SegmentNumber, end: u64) -> io::Result<Self> {
-        let mut reader =
-            Self { source: BufReader::with_capacity(64 << 10, source), number, header: None, offset: 0, end };
+        let (source, buffers) = (BufReader::with_capacity(64 << 10, source), BufferPool::new(KEPT));
+        let mut reader = Self { source, number, header: None, offset: 0, end, buffers };
         let mut bytes = [0; SEGMENT_HEADER];
         if reader.end >= SEGMENT_HEADER as u64 {
             reader.source.read_exact(&mut bytes)?;
@@ -184,13 +190,13 @@ impl<R: Read + Seek> SegmentReader<R> {
         if header[..4] != FRAME_MAGIC || u64::from(len) > left - FRAME_HEADER as u64 {
             return Ok(None);
         }
-        let mut payload = Vec::with_capacity(len as usize);
+        let mut payload = self.buffers.take(len as usize);
         (&mut self.source).take(u64::from(len)).read_to_end(&mut payload)?;
         if payload.len() != len as usize || frame_checksum(self.number, len, events, &payload) != checksum {
             return Ok(None);
         }
         let end = self.offset + FRAME_HEADER as u64 + u64::from(len);
-        Ok(Some(Frame { payload, events, place: self.offset..end }))
+        Ok(Some(Frame { payload: self.buffers.share(payload), events, place: self.offset..end }))
     }
 
     fn find_magic(&mut self, from: u64) -> io::Result<Option<u64>> {
@@ -250,7 +256,7 @@ mod tests {
         let mut payloads = Vec::new();
         loop {
             match reader.read().expect("reads") {
-                Next::Frame(frame) => payloads.push(frame.payload),
+                Next::Frame(frame) => payloads.push(frame.payload.to_vec()),
                 Next::Bad { .. } => drop(reader.resume().expect("reads")),
                 Next::End => return payloads,
             }
@@ -263,7 +269,7 @@ mod tests {
         let mut reader = reader(&bytes);
         assert_eq!(reader.header, Some(header()));
         let Next::Frame(first) = reader.read().expect("reads") else { panic!("no frame") };
-        assert_eq!((first.payload.as_slice(), first.events), (&b"one\n"[..], 1));
+        assert_eq!((&first.payload[..], first.events), (&b"one\n"[..], 1));
         assert_eq!(first.place, SEGMENT_HEADER as u64..(SEGMENT_HEADER + FRAME_HEADER + 4) as u64);
         assert_eq!(good_payloads(&bytes), [&b"one\n"[..], b"", b"three\nlines\nmore\n"]);
     }

@@ -16,8 +16,12 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::files::{FileLayer, WriteFile, temporary_name};
 use super::manifest::{Checksum, ManifestFile};
-use super::rows::{COLUMNS_WITHOUT_STATISTICS, Column, Rows, SCHEMA, UNIQUE_COLUMNS};
+use super::rows::{COLUMNS_WITHOUT_STATISTICS, Column, Rows, SCHEMA, UNCOMPRESSED_COLUMNS, UNIQUE_COLUMNS};
 use super::{LakeError, layout::Layout};
+
+/// Bytes of a column's page, before compression: small enough that a page stays in the processor's cache until it is
+/// written, and that the allocator keeps its memory.
+const PAGE_BYTES: usize = 256 << 10;
 
 static TABLE: LazyLock<TypePtr> =
     LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the table's schema is valid")));
@@ -27,10 +31,14 @@ static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
         // Read by everything: Athena, DuckDB, Spark of any age.
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::SNAPPY)
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("headgate ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in UNIQUE_COLUMNS {
         properties = properties.set_column_dictionary_enabled(column.into(), false);
+    }
+    for column in UNCOMPRESSED_COLUMNS {
+        properties = properties.set_column_compression(column.into(), Compression::UNCOMPRESSED);
     }
     for column in COLUMNS_WITHOUT_STATISTICS {
         properties = properties.set_column_statistics_enabled(column.into(), EnabledStatistics::None);

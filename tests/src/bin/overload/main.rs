@@ -132,7 +132,7 @@ async fn overload(arguments: &Arguments) -> ExitCode {
         let fleets = case::well_behaved(&house, 16).await;
         let peak = case::find_capacity(&fleets, 20_000.0, &times).await;
         house.settle().await;
-        let found = case::overload(name, &house, &fleets, &[], peak, 2.0 * peak, &times).await;
+        let found = case::overload_by_turns(name, &house, &fleets, peak, &times).await;
         print(&found);
         breaches.extend(found.breaches());
         // A core that is busy refuses nothing: clients' windows fill up. How much a disk takes changes by itself.
