@@ -2,12 +2,13 @@
 //! when its batch was due. A server that stalls is not waited for, so its stall shows in every batch that was due meanwhile.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
+use tokio::time::Instant;
 
 use super::answers::{Messages, accepted_sequence};
 use super::batch::Batches;
