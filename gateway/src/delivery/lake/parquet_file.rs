@@ -16,7 +16,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::files::{FileLayer, WriteFile, temporary_name};
 use super::manifest::{Checksum, ManifestFile};
-use super::rows::{COLUMNS_WITHOUT_STATISTICS, Column, Rows, SCHEMA, UNCOMPRESSED_COLUMNS, UNIQUE_COLUMNS};
+use super::rows::{COLUMNS_WITHOUT_STATISTICS, Column, Rows, SCHEMA, UNIQUE_COLUMNS};
 use super::{LakeError, layout::Layout};
 
 /// Bytes of a column's page, before compression: small enough that a page stays in the processor's cache until it is
@@ -36,9 +36,6 @@ static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
         .set_created_by(concat!("headgate ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in UNIQUE_COLUMNS {
         properties = properties.set_column_dictionary_enabled(column.into(), false);
-    }
-    for column in UNCOMPRESSED_COLUMNS {
-        properties = properties.set_column_compression(column.into(), Compression::UNCOMPRESSED);
     }
     for column in COLUMNS_WITHOUT_STATISTICS {
         properties = properties.set_column_statistics_enabled(column.into(), EnabledStatistics::None);

@@ -30,8 +30,6 @@ pub(super) const SCHEMA: &str = "message raw_events {
 
 /// Columns whose values hardly ever repeat: a dictionary would cost time and save nothing.
 pub(super) const UNIQUE_COLUMNS: [&str; 4] = ["event_id", "event_timestamp", "event_data", "event_time_ms"];
-/// Columns whose values are too much at random to be made smaller.
-pub(super) const UNCOMPRESSED_COLUMNS: [&str; 1] = ["event_id"];
 /// Columns of which a smallest and a largest value lets no query skip anything, or no other than another column's does.
 pub(super) const COLUMNS_WITHOUT_STATISTICS: [&str; 6] =
     ["event_id", "event_data", "metadata", "event_version", "app_version", "application_name"];
