@@ -13,6 +13,7 @@ pub mod latency;
 pub mod load;
 pub mod machine;
 pub mod measurement;
+mod plot;
 pub mod random;
 pub mod scale;
 pub mod server;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
-use crate::cpu::{CpuClock, MachineReading};
+use crate::cpu::{CpuClock, CpuReading, MachineReading};
 use crate::events::Size;
 use crate::load::{Call, Case, Load, Protocol, Target};
 use crate::measurement::Measurement;
@@ -117,6 +117,14 @@ impl<S> Subject<S> {
     #[must_use]
     pub fn server(&self) -> &S {
         &self.server
+    }
+
+    /// Its process's CPU time so far.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn cpu(&self) -> Result<CpuReading> {
+        self.clock.read()
     }
 
     /// Its process's resident memory, bytes.

@@ -1,5 +1,9 @@
-//! What the gateway adds to latency: an open-loop load at shares of its capacity, and the same load, as many events a
-//! second, on a bare tonic + prost server beside it, by turns. Each server has one core to itself, the load another.
+//! What the gateway adds to latency: an open-loop load that keeps its core busy for a share of the time, and the same load,
+//! as many events a second, on a bare tonic + prost server beside it, by turns. Each server has one core to itself, the
+//! load another.
+//!
+//! The share is of the core, not of the most events that it takes: where more is under way, more buckets are sealed together
+//! and an event costs less, so that half of the most events is much more than half of the work.
 //!
 //! The gateway discards and does not linger: what a destination takes is its own, and lingering is a setting.
 
@@ -12,6 +16,7 @@ use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use tokio::time::Instant;
 
 pub use self::options::Options;
 pub use self::plot::draw;
@@ -21,15 +26,20 @@ use crate::Result;
 use crate::events::Size;
 use crate::load::{Call, Case, Pace, Target, paced};
 use crate::machine::Machine;
-use crate::measurement::{Measurement, Spread};
 use crate::server::{Destination, Ground, House, Kind, Peer, Programs};
 use crate::subject::{Subject, Work};
 
 /// Before latencies count.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// How often and how long the gateway's capacity is measured.
-const CAPACITY_ROUNDS: u32 = 3;
-const CAPACITY_TIME: Duration = Duration::from_secs(2);
+/// How long the most that the gateway takes is measured, from where the search for a load begins.
+const MOST_TIME: Duration = Duration::from_secs(2);
+/// Steps of the search for the events a second that keep the core busy as asked. Each is as long as a measurement.
+const STEPS: u32 = 5;
+/// The search's first step, as a share of the most.
+const FIRST: f64 = 0.2;
+/// A step offers at most so many times what the one before did: a server that is behind seems no busier than one that is
+/// not.
+const LARGEST_STEP: f64 = 1.6;
 
 /// Measures and reports.
 ///
@@ -48,11 +58,12 @@ pub async fn run(options: &Options, source: &Path) -> Result<Report> {
     gateway.warm_up(options.connections, Size::Usual).await?;
     bare.warm_up(options.connections, Size::Usual).await?;
 
-    let capacity = capacity(&mut gateway, options).await?;
-    let mut report = Report::new(Machine::look(source), options, capacity);
+    let most = most(&mut gateway, options).await?;
+    let mut report = Report::new(Machine::look(source), options, most);
+    let mut events_per_second = most * FIRST;
     for load in options.loads() {
         eprintln!("{load} % load");
-        let events_per_second = capacity * f64::from(load) / 100.0;
+        events_per_second = rate_at(&gateway, options, f64::from(load) / 100.0, events_per_second).await?;
         let mut at = AtLoad::new(load, events_per_second);
         for _ in 0..options.rounds() {
             let bare = measure(bare.target(), options, events_per_second).await?;
@@ -77,15 +88,23 @@ fn leave_the_first_core() -> Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &others)?)
 }
 
-/// Events a second that the gateway takes at most.
-async fn capacity(gateway: &mut Subject<House>, options: &Options) -> Result<f64> {
+/// Events a second that the gateway takes at most, in a closed loop.
+async fn most(gateway: &mut Subject<House>, options: &Options) -> Result<f64> {
     let case = Case::new(Call::Stream, options.batch);
-    let work = Work { case, size: Size::Usual, connections: options.connections, time: CAPACITY_TIME };
-    let mut measured = Vec::new();
-    for _ in 0..CAPACITY_ROUNDS {
-        measured.push(gateway.measure(work).await?);
+    let work = Work { case, size: Size::Usual, connections: options.connections, time: MOST_TIME };
+    Ok(gateway.measure(work).await?.rate())
+}
+
+/// Events a second at which the gateway's core is busy for this share of the time.
+async fn rate_at(gateway: &Subject<House>, options: &Options, busy: f64, from: f64) -> Result<f64> {
+    let mut rate = from;
+    for _ in 0..STEPS {
+        let (before, began) = (gateway.cpu()?, Instant::now());
+        measure(gateway.target(), options, rate).await?;
+        let was_busy = gateway.cpu()?.seconds_since(&before) / began.elapsed().as_secs_f64();
+        rate *= (busy / was_busy).clamp(1.0 / LARGEST_STEP, LARGEST_STEP);
     }
-    Ok(Spread::over(&measured, Measurement::rate).median)
+    Ok(rate)
 }
 
 async fn measure(target: &Target, options: &Options, events_per_second: f64) -> Result<Vec<Duration>> {

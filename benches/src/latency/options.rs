@@ -14,7 +14,7 @@ use crate::timing::Timing;
 pub struct Options {
     #[command(flatten)]
     timing: Timing,
-    /// Loads, in per cent of the gateway's capacity
+    /// Loads, in per cent of the gateway's core
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=95), default_values_t = [30, 70, 90])]
     loads: Vec<u32>,
     /// Events in a batch, 1 to 1000

@@ -6,12 +6,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::report::{AtLoad, QUANTILES, Report};
-use crate::{Error, Result};
-
-const WIDTH: u32 = 900;
-const PANEL: u32 = 260;
-const GATEWAY: RGBColor = RGBColor(31, 111, 178);
-const BARE: RGBColor = RGBColor(150, 155, 160);
+use crate::Result;
+use crate::plot::{BARE, GATEWAY, PANEL, WIDTH, legend, line, problem};
 
 /// Draws a report as an SVG file.
 ///
@@ -25,10 +21,6 @@ pub fn draw(report: &Report, path: &Path) -> Result<()> {
         panel_of(at, &panel)?;
     }
     Ok(())
-}
-
-fn problem(error: impl std::fmt::Display) -> Error {
-    format!("the plot can't be drawn: {error}").into()
 }
 
 /// Nines are as far from each other as they are from 0.
@@ -56,19 +48,8 @@ fn panel_of(at: &AtLoad, panel: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(
         .draw()
         .map_err(problem)?;
     for (name, color, latencies) in [("gateway", GATEWAY, &at.gateway), ("bare tonic + prost", BARE, &at.bare)] {
-        let points = || QUANTILES.iter().zip(latencies).map(|(share, latency)| (place(*share), *latency));
-        chart
-            .draw_series(LineSeries::new(points(), color.stroke_width(2)))
-            .map_err(problem)?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-        chart.draw_series(points().map(|point| Circle::new(point, 3, color.filled()))).map_err(problem)?;
+        let points = QUANTILES.iter().zip(latencies).map(|(share, latency)| (place(*share), *latency));
+        line(&mut chart, (name, color), &points.collect::<Vec<_>>())?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .label_font(("sans-serif", 13))
-        .background_style(WHITE.mix(0.8))
-        .draw()
-        .map_err(problem)
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }

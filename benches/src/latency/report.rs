@@ -27,8 +27,8 @@ pub struct Report {
     pub batch: u32,
     /// Connections.
     pub connections: usize,
-    /// Events a second that the gateway takes at most on its core.
-    pub capacity: f64,
+    /// Events a second that the gateway takes at most on its core, with as much under way as it can use.
+    pub most: f64,
     /// The loads.
     pub loads: Vec<AtLoad>,
 }
@@ -36,11 +36,11 @@ pub struct Report {
 /// One load.
 #[derive(Clone, Debug, Serialize)]
 pub struct AtLoad {
-    /// Per cent of the gateway's capacity.
+    /// Per cent of the time for which the gateway's core is busy.
     pub load: u32,
     /// Events a second that both servers were offered.
     pub events_per_second: f64,
-    /// The bare server's latencies at [`QUANTILES`], of all rounds, milliseconds.
+    /// The bare server's latencies at 10, 25, 50, 75, 90, 95, 99, 99.5 and 99.9 %, of all rounds, milliseconds.
     pub bare: Vec<f64>,
     /// The gateway's.
     pub gateway: Vec<f64>,
@@ -99,9 +99,9 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 impl Report {
-    pub(super) fn new(machine: Machine, options: &Options, capacity: f64) -> Self {
+    pub(super) fn new(machine: Machine, options: &Options, most: f64) -> Self {
         let Options { batch, connections, .. } = *options;
-        Self { machine, seconds: options.time().as_secs_f64(), batch, connections, capacity, loads: Vec::new() }
+        Self { machine, seconds: options.time().as_secs_f64(), batch, connections, most, loads: Vec::new() }
     }
 
     /// For programs.
@@ -121,7 +121,7 @@ impl fmt::Display for Report {
             "load       {} connections with a stream each, batches of {}, {:.1} s a measurement; a core for the server",
             self.connections, self.batch, self.seconds
         )?;
-        writeln!(f, "capacity   {:.0} events a second through the gateway on its core\n", self.capacity)?;
+        writeln!(f, "most       {:.0} events a second through the gateway on its core, in a closed loop\n", self.most)?;
         writeln!(f, "{:<8}{:>12}   {:<26}{:<26}added by the gateway", "load", "events/s", "bare", "gateway")?;
         writeln!(
             f,

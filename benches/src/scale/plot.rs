@@ -5,12 +5,8 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use super::report::{Curve, Measured, Report};
-use crate::{Error, Result};
-
-const WIDTH: u32 = 900;
-const PANEL: u32 = 260;
-const GATEWAY: RGBColor = RGBColor(31, 111, 178);
-const BARE: RGBColor = RGBColor(150, 155, 160);
+use crate::Result;
+use crate::plot::{BARE, GATEWAY, PANEL, WIDTH, legend, line, problem};
 
 /// Name, color, and what of a point it shows.
 type Line = (&'static str, RGBColor, fn(&Measured) -> f64);
@@ -28,10 +24,6 @@ pub fn draw(report: &Report, path: &Path) -> Result<()> {
         panel_of(curve, &panel)?;
     }
     Ok(())
-}
-
-fn problem(error: impl std::fmt::Display) -> Error {
-    format!("the plot can't be drawn: {error}").into()
 }
 
 fn panel_of(curve: &Curve, panel: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<()> {
@@ -53,19 +45,8 @@ fn panel_of(curve: &Curve, panel: &DrawingArea<SVGBackend<'_>, plotters::coord::
         ("bare tonic + prost", BARE, |point| point.bare.median),
     ];
     for (name, color, cost) in lines {
-        let points = || curve.points.iter().map(|point| (at(point), cost(point)));
-        chart
-            .draw_series(LineSeries::new(points(), color.stroke_width(2)))
-            .map_err(problem)?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-        chart.draw_series(points().map(|point| Circle::new(point, 3, color.filled()))).map_err(problem)?;
+        let points: Vec<_> = curve.points.iter().map(|point| (at(point), cost(point))).collect();
+        line(&mut chart, (name, color), &points)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(("sans-serif", 13))
-        .background_style(WHITE.mix(0.8))
-        .draw()
-        .map_err(problem)
+    legend(&mut chart, SeriesLabelPosition::UpperRight)
 }
