@@ -47,6 +47,7 @@ const LARGEST_STEP: f64 = 1.6;
 /// If a server does not start, or does not accept every event, or there is but one core.
 pub async fn run(options: &Options, source: &Path) -> Result<Report> {
     let programs = Programs::of_gateway(options.gateway.as_deref())?;
+    let machine = Machine::look(source);
     leave_the_first_core()?;
     let ground = Ground { pinned: Some(1), ..Ground::new()? };
     let mut settings = vec!["gather.linger=0s".to_owned()];
@@ -59,7 +60,7 @@ pub async fn run(options: &Options, source: &Path) -> Result<Report> {
     bare.warm_up(options.connections, Size::Usual).await?;
 
     let most = most(&mut gateway, options).await?;
-    let mut report = Report::new(Machine::look(source), options, most);
+    let mut report = Report::new(machine, options, most);
     let mut events_per_second = most * FIRST;
     for load in options.loads() {
         eprintln!("{load} % load");

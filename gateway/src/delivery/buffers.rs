@@ -18,6 +18,7 @@ pub(crate) struct BufferPool {
 
 #[derive(Default)]
 struct Free {
+    // The one that was given back last is the last.
     buffers: Vec<Vec<u8>>,
     bytes: usize,
 }
@@ -36,7 +37,7 @@ impl BufferPool {
         let mut free = self.lock();
         // From the end: what was given back last is still in the processor's cache.
         if let Some(fits) = free.buffers.iter().rposition(|buffer| (len..=2 * len).contains(&buffer.capacity())) {
-            let buffer = free.buffers.swap_remove(fits);
+            let buffer = free.buffers.remove(fits);
             free.bytes -= buffer.capacity();
             return buffer;
         }
@@ -54,11 +55,16 @@ impl BufferPool {
     }
 
     fn give(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > self.most {
+            return;
+        }
+        buffer.clear();
         let mut free = self.lock();
-        if free.bytes + buffer.capacity() <= self.most {
-            buffer.clear();
-            free.bytes += buffer.capacity();
-            free.buffers.push(buffer);
+        free.bytes += buffer.capacity();
+        free.buffers.push(buffer);
+        // Those that nobody has wanted for longest go: lengths change with the load.
+        while free.bytes > self.most {
+            free.bytes -= free.buffers.remove(0).capacity();
         }
     }
 
@@ -125,6 +131,20 @@ mod tests {
         let small = pool.take(MIB / 4);
         assert!((MIB / 4..MIB / 2).contains(&small.capacity()), "{}", small.capacity());
         assert!(pool.take(MIB).capacity() < 2 * MIB);
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_makes_room() {
+        let pool = BufferPool::new(2 * MIB);
+        let small: Vec<Bytes> = (0..16).map(|_| pool.share(filled(&pool, MIB / 8))).collect();
+        drop(small);
+        let large = filled(&pool, MIB);
+        let place = large.as_ptr();
+        drop(pool.share(large));
+        let again = pool.take(MIB);
+        assert_eq!(again.as_ptr(), place);
+        drop(pool.share(filled(&pool, 3 * MIB)));
+        assert!(pool.lock().bytes <= 2 * MIB);
     }
 
     #[test]

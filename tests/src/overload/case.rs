@@ -129,7 +129,8 @@ pub async fn find_capacity(fleets: &[Fleet], first: f64, times: &Times) -> f64 {
 }
 
 /// Offers twice the capacity several times, and as much as was stored at most after each: a machine whose speed changes by
-/// itself changes for both. Returns the round in the middle, by its share of the peak around it, with the most memory of any.
+/// itself changes for both. Returns the round in the middle, by its share of the peak around it, with the most memory of any and
+/// the refusals without a hint of all.
 pub async fn overload_by_turns(
     name: &'static str,
     house: &House,
@@ -140,7 +141,7 @@ pub async fn overload_by_turns(
     let times = Times { overload: times.overload / ROUNDS as u32, ..*times };
     let (mut rounds, mut before) = (Vec::new(), peak);
     for _ in 0..ROUNDS {
-        let found = overload(name, house, fleets, &[], peak, 2.0 * peak, &times).await;
+        let found = overload(name, house, fleets, &[], before, 2.0 * before, &times).await;
         let after = step(fleets, peak, &times).await;
         set_rate(fleets, 0.0);
         house.settle().await;
@@ -150,8 +151,9 @@ pub async fn overload_by_turns(
     rounds.sort_by(|one, other| (one.goodput / one.peak).total_cmp(&(other.goodput / other.peak)));
     let of_all = |most: fn(&Overload) -> u64| rounds.iter().map(most).max().unwrap_or(0);
     let (grown, broken) = (of_all(|round| round.grown), of_all(|round| round.broken));
+    let without_hint = rounds.iter().map(|round| round.without_hint).sum();
     let held = rounds.iter().map(|round| round.held).fold(0.0, f64::max);
-    Overload { grown, broken, held, ..rounds.swap_remove(ROUNDS / 2) }
+    Overload { grown, broken, held, without_hint, ..rounds.swap_remove(ROUNDS / 2) }
 }
 
 /// What is stored, events a second, while so much is offered.

@@ -11,12 +11,11 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use base64_simd::STANDARD;
 use bytes::Bytes;
+use headgate_proto::aggregate::PARTITION_KEY;
 
 use crate::delivery::buffers::BufferPool;
 use crate::delivery::sender::wire::Entry;
 
-/// The partition key of every record that has a hash key: that decides, and a record pays for its key's length.
-const PARTITION_KEY: &str = "a";
 /// The longest text around a record's data: the names, and the largest hash key.
 const AROUND_DATA: usize =
     r#"{"Data":"","PartitionKey":"a","ExplicitHashKey":"340282366920938463463374607431768211455"},"#.len();
@@ -35,8 +34,8 @@ impl Default for Bodies {
     }
 }
 
-/// A body, shared by the attempts to send it.
-#[derive(Clone, Debug)]
+/// A body.
+#[derive(Debug)]
 pub(super) struct PutBody(Bytes);
 
 impl Bodies {

@@ -31,8 +31,7 @@ pub(super) const SCHEMA: &str = "message raw_events {
 /// Columns whose values hardly ever repeat: a dictionary would cost time and save nothing.
 pub(super) const UNIQUE_COLUMNS: [&str; 4] = ["event_id", "event_timestamp", "event_data", "event_time_ms"];
 /// Columns of which a smallest and a largest value lets no query skip anything, or no other than another column's does.
-pub(super) const COLUMNS_WITHOUT_STATISTICS: [&str; 6] =
-    ["event_id", "event_data", "metadata", "event_version", "app_version", "application_name"];
+pub(super) const COLUMNS_WITHOUT_STATISTICS: [&str; 4] = ["event_id", "event_data", "metadata", "application_name"];
 
 /// A column of strings, some of which may be missing.
 #[derive(Default)]
