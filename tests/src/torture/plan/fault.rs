@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::house::{HousePlan, RegistryKind};
 use crate::aws::faults::{Fault as Injected, Operations, Rule};
 use crate::aws::{CallError, RecordError, Service};
 
@@ -120,8 +121,15 @@ impl Fault {
         matches!(self, Self::PowerCut { .. } | Self::Kill | Self::Terminate)
     }
 
-    /// Whether both may be in one plan.
-    pub(super) fn goes_with(&self, other: &Self) -> bool {
+    /// Whether both may be in one plan for this house.
+    pub(super) fn goes_with(&self, other: &Self, house: &HousePlan) -> bool {
+        // What refuses all connections stands before the key store, too.
+        let takes_key_store = |fault: &Self| match fault {
+            Self::KeyStoreDown { .. } => true,
+            Self::Refused => house.registry == RegistryKind::Dynamodb,
+            _ => false,
+        };
+        let keeps_down = |fault: &Self| takes_key_store(fault) || matches!(fault, Self::CredentialsAway { .. });
         match (self, other) {
             // The rig has one of each.
             (Self::ClockJump { .. }, Self::ClockJump { .. })
@@ -131,8 +139,7 @@ impl Fault {
             | (Self::IdleConnectionsClosed, Self::IdleConnectionsClosed)
             | (Self::Refused, Self::Refused) => false,
             // A gateway does not start without its key store, nor without credentials.
-            (Self::KeyStoreDown { .. } | Self::CredentialsAway { .. }, other)
-            | (other, Self::KeyStoreDown { .. } | Self::CredentialsAway { .. }) => !other.restarts(),
+            (one, other) if keeps_down(one) && other.restarts() || keeps_down(other) && one.restarts() => false,
             _ => true,
         }
     }

@@ -65,7 +65,7 @@ impl Plan {
         for _ in 0..draw.within(2..=5) {
             // One that a clock or a restart can't have twice is drawn again a few times, and left out in the end.
             let mut drawn = (0..4).map(|_| draw::fault(&mut draw, &house));
-            let fresh = drawn.find(|fault| strikes.iter().all(|strike| strike.fault.goes_with(fault)));
+            let fresh = drawn.find(|fault| strikes.iter().all(|strike| strike.fault.goes_with(fault, &house)));
             if let Some(fault) = fresh {
                 // One in four outlasts most deadlines.
                 let longest = if draw.within(1..=4) == 1 { 2_000 } else { 500 };
