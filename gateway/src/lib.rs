@@ -22,5 +22,6 @@ pub mod ingest;
 pub mod live;
 pub mod metrics;
 pub mod operate;
+mod prefetch;
 pub mod registry;
 pub mod serve;

@@ -53,21 +53,28 @@ mod ssse3 {
     #[target_feature(enable = "ssse3")]
     #[inline]
     pub(super) fn is_name(bytes: &[u8]) -> bool {
-        // The last bytes are loaded together with some that were looked at before.
-        if let Some(last) = bytes.last_chunk::<16>() {
-            let (whole, _) = bytes.as_chunks::<16>();
-            return whole.iter().chain([last]).all(|chunk| all_fine(load(chunk)));
+        let word = |at: usize| bytes[at..].first_chunk::<8>().map_or(0, |word| i64::from_le_bytes(*word));
+        let half = |at: usize| bytes[at..].first_chunk::<4>().map_or(0, |half| u64::from(u32::from_le_bytes(*half)));
+        match bytes.len() {
+            // Four words that may overlap: how many there are, no branch has to wait for.
+            len @ 8..=32 => {
+                let last = len - 8;
+                let (first, second) = (
+                    _mm_set_epi64x(word(last.min(8)), word(0)),
+                    _mm_set_epi64x(word(last), word(last.saturating_sub(8))),
+                );
+                all_fine(first) & all_fine(second)
+            }
+            len @ 4..=7 => {
+                let both = (half(0) | half(len - 4) << 32).cast_signed();
+                all_fine(_mm_set_epi64x(both, both))
+            }
+            // The last bytes are loaded together with some that were looked at before.
+            _ => {
+                let Some(last) = bytes.last_chunk::<16>() else { return super::is_name_bytewise(bytes) };
+                bytes.as_chunks::<16>().0.iter().chain([last]).all(|chunk| all_fine(load(chunk)))
+            }
         }
-        let word = |chunk: &[u8; 8]| i64::from_le_bytes(*chunk);
-        if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-            return all_fine(_mm_set_epi64x(word(last), word(first)));
-        }
-        let half = |chunk: &[u8; 4]| u64::from(u32::from_le_bytes(*chunk));
-        if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-            let word = (half(first) | half(last) << 32).cast_signed();
-            return all_fine(_mm_set_epi64x(word, word));
-        }
-        super::is_name_bytewise(bytes)
     }
 
     #[target_feature(enable = "ssse3")]

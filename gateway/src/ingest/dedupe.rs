@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 
 use crate::gather::BucketId;
+use crate::prefetch;
 
 /// Ids in a set: with the lock and the place of the oldest they fill two cache lines.
 const WAYS: usize = 7;
@@ -70,7 +71,7 @@ impl Dedupe {
     #[inline]
     pub fn touch(&self, key: Key) {
         if let Some(set) = self.set(key) {
-            prefetch(set);
+            prefetch::value(set);
         }
     }
 
@@ -193,26 +194,6 @@ impl Drop for LockedSet<'_> {
     fn drop(&mut self) {
         self.set.state.store(self.count, Ordering::Release);
     }
-}
-
-/// Asks for both of a set's cache lines without waiting for either. A plain load would do so too, but it holds up the
-/// instructions behind it until it is done, and with them the loads of the next events.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn prefetch(set: &Set) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    let lines = std::ptr::from_ref(set).cast::<i8>();
-    // SAFETY: both addresses lie in `set`, and a prefetch reads nothing that the program could see.
-    unsafe {
-        _mm_prefetch::<_MM_HINT_T0>(lines);
-        _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(64));
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-fn prefetch(set: &Set) {
-    std::hint::black_box(set.state.load(Ordering::Relaxed));
 }
 
 /// A bijection of 128 bits in which every input bit reaches every output bit: two rounds of multiply and fold, as in

@@ -23,7 +23,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use self::dedupe::Dedupe;
 use self::policy::{Policies, Policy, Standing};
-use self::reader::{BatchReader, LOOK_AHEAD, fields, scanned};
+use self::reader::{Ahead, BatchReader, fields, scanned};
 use self::request_id::RequestIds;
 use self::verdict::{Batch, BatchMetrics, BatchParts, Reply};
 use crate::admission::app::App;
@@ -166,11 +166,12 @@ impl Ingest {
         let reading = Batch::open(parts, &self.clock, &self.metrics);
         let (request_number, request_id) = self.request_ids.next();
         let tail = RecordTail::new(id::as_str(&request_id), wall_ms, app.id_text());
+        let salt = self.dedupe.salt(app.id());
         let mut reader = BatchReader {
             ingest: self,
             waiter: reading.waiter(),
             reading,
-            salt: self.dedupe.salt(app.id()),
+            salt,
             tail: &tail,
             request_id,
             wall_ms,
@@ -185,19 +186,9 @@ impl Ingest {
         let misfits = self.misfits(policy.as_deref(), &message, envelope);
         reader.misfits = &misfits;
         self.routes.of(app.route()).lanes.write(affinity, |lane| {
-            let mut events = (0_u32..).zip(scan::events(&message, envelope));
-            let mut ahead = [const { None }; LOOK_AHEAD];
-            loop {
-                // The dedupe window lies in memory, not in a cache: its loads for the next events run side by side.
-                for slot in &mut ahead {
-                    *slot = events.next().map(|(index, event)| (index, event, reader.peek(event)));
-                }
-                for (index, event, peeked) in ahead.iter().flatten() {
-                    reader.read(lane, *index, event, *peeked);
-                }
-                if ahead[LOOK_AHEAD - 1].is_none() {
-                    break;
-                }
+            let events = (0_u32..).zip(scan::events(&message, envelope));
+            for (index, event, peeked) in Ahead::new(events, &self.dedupe, salt) {
+                reader.read(lane, index, event, peeked);
             }
             reader.end_run(lane);
         });

@@ -18,14 +18,62 @@ use crate::gather::{EventRange, Fate, LaneWriter, Waiter, hash_key};
 use crate::live::Tally;
 use crate::registry::Violation;
 
-/// Events whose ids are looked at before the first of them is read.
-pub(super) const LOOK_AHEAD: usize = 16;
+/// How many events before it is read an event's id is looked at.
+const LOOK_AHEAD: usize = 16;
 
 /// What a look at an event's id told.
 #[derive(Clone, Copy)]
 pub(super) struct Peeked {
     event_id: Uuid,
     key: dedupe::Key,
+}
+
+/// A batch's events with their positions, and with what a look at each id told; each is looked at [`LOOK_AHEAD`] events
+/// before it is read. The dedupe window lies in memory, not in a cache: its loads go on while other events are read.
+pub(super) struct Ahead<'m, I> {
+    events: I,
+    dedupe: &'m Dedupe,
+    salt: u128,
+    looked_at: [Option<(u32, &'m [u8], Option<Peeked>)>; LOOK_AHEAD],
+    // Of the next one to be read.
+    place: usize,
+}
+
+impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Ahead<'m, I> {
+    pub(super) fn new(events: I, dedupe: &'m Dedupe, salt: u128) -> Self {
+        let mut this = Self { events, dedupe, salt, looked_at: [None; LOOK_AHEAD], place: 0 };
+        for place in 0..LOOK_AHEAD {
+            this.looked_at[place] = this.look();
+        }
+        this
+    }
+
+    #[inline]
+    fn look(&mut self) -> Option<(u32, &'m [u8], Option<Peeked>)> {
+        let (index, bytes) = self.events.next()?;
+        Some((index, bytes, self.peek(bytes)))
+    }
+
+    /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
+    #[inline]
+    fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
+        let event_id = id::parse(scan::leading_id(bytes)?)?;
+        let key = Dedupe::key(self.salt, event_id);
+        self.dedupe.touch(key);
+        Some(Peeked { event_id, key })
+    }
+}
+
+impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Iterator for Ahead<'m, I> {
+    type Item = (u32, &'m [u8], Option<Peeked>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.looked_at[self.place].take()?;
+        self.looked_at[self.place] = self.look();
+        self.place = (self.place + 1) % LOOK_AHEAD;
+        Some(next)
+    }
 }
 
 /// A batch while it is read into one lane.
@@ -50,15 +98,6 @@ pub(super) struct BatchReader<'a, 'm> {
 }
 
 impl<'a, 'm> BatchReader<'a, 'm> {
-    /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
-    #[inline]
-    pub(super) fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
-        let event_id = id::parse(scan::leading_id(bytes)?)?;
-        let key = Dedupe::key(self.salt, event_id);
-        self.ingest.dedupe.touch(key);
-        Some(Peeked { event_id, key })
-    }
-
     #[inline]
     pub(super) fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &'m [u8], peeked: Option<Peeked>) {
         let mut event = RawEvent::default();

@@ -11,26 +11,21 @@ pub(super) struct Names<'m> {
     // 0: free; otherwise a name's place, from 1.
     slots: [u8; SLOTS],
     names: ArrayVec<&'m [u8], MAX_NAMES>,
-    last: usize,
 }
 
 impl<'m> Names<'m> {
     pub(super) fn new() -> Self {
-        Self { slots: [0; SLOTS], names: ArrayVec::new(), last: 0 }
+        Self { slots: [0; SLOTS], names: ArrayVec::new() }
     }
 
     /// A name's place, a new one where it was not seen; `None` where there is none left.
     #[inline]
     pub(super) fn place(&mut self, name: &'m [u8]) -> Option<u8> {
-        if self.names.get(self.last).is_some_and(|last| same(last, name)) {
-            return Some(byte(self.last));
-        }
         let mut slot = hash(name);
         loop {
             match usize::from(self.slots[slot]) {
                 0 => break,
                 place if same(self.names[place - 1], name) => {
-                    self.last = place - 1;
                     return Some(byte(place - 1));
                 }
                 _ => slot = (slot + 1) % SLOTS,
@@ -39,11 +34,11 @@ impl<'m> Names<'m> {
         if self.names.is_full() {
             return None;
         }
-        self.last = self.names.len();
+        let place = self.names.len();
         self.names.push(name);
         // At most half of the slots are taken: the search above always ends.
-        self.slots[slot] = byte(self.last + 1);
-        Some(byte(self.last))
+        self.slots[slot] = byte(place + 1);
+        Some(byte(place))
     }
 
     pub(super) fn as_slice(&self) -> &[&'m [u8]] {
@@ -61,32 +56,50 @@ const fn byte(place: usize) -> u8 {
     place as u8
 }
 
-/// Names of up to 32 bytes are compared by two loads of each, which may overlap.
+/// Names of 4 to 32 bytes are compared by words that may overlap: how many and where, no branch has to wait for.
 #[inline]
 fn same(one: &[u8], other: &[u8]) -> bool {
-    #[inline(always)]
-    fn by_ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
-        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    if one.len() != other.len() {
+        return false;
     }
-    one.len() == other.len()
-        && match one.len() {
-            8..=16 => by_ends::<8>(one, other),
-            17..=32 => by_ends::<16>(one, other),
-            _ => one == other,
+    match one.len() {
+        len @ 8..=32 => {
+            let last = len - 8;
+            let differ = |at| word(&one[at..at + 8]) ^ word(&other[at..at + 8]);
+            differ(0) | differ(last.min(8)) | differ(last.saturating_sub(8)) | differ(last) == 0
         }
+        len @ 4..=7 => {
+            let differ = |at| half(&one[at..at + 4]) ^ half(&other[at..at + 4]);
+            differ(0) | differ(len - 4) == 0
+        }
+        _ => one == other,
+    }
 }
 
 /// By length and both ends: names that differ only in between share a slot, which costs a comparison.
 #[inline]
 fn hash(name: &[u8]) -> usize {
-    let ends = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(23),
+    let ends = match name.len() {
+        8.. => word(&name[..8]) ^ word(&name[name.len() - 8..]).rotate_left(23),
+        4..=7 => half(&name[..4]) ^ half(&name[name.len() - 4..]).rotate_left(23),
         _ => name.iter().fold(0, |folded, byte| folded << 8 | u64::from(*byte)),
     };
     let mixed = (ends ^ (name.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     #[allow(clippy::cast_possible_truncation, reason = "six bits")]
     let slot = (mixed >> 58) as usize;
     slot
+}
+
+/// Eight bytes.
+#[inline(always)]
+fn word(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// Four bytes.
+#[inline(always)]
+fn half(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |half| u64::from(u32::from_le_bytes(*half)))
 }
 
 #[cfg(test)]

@@ -110,19 +110,19 @@ impl<'a> MeasuredRecord<'a> {
         place.put(EVENT_ID.as_bytes());
         place.put(event.event_id);
         place.put(EVENT_TYPE.as_bytes());
-        place.put(event.event_type);
+        place.put_name(event.event_type);
         place.put(EVENT_NAME.as_bytes());
-        place.put(event.event_name);
+        place.put_name(event.event_name);
         place.put(EVENT_TIMESTAMP.as_bytes());
-        place.put(timestamp.as_bytes());
+        place.put_name(timestamp.as_bytes());
         if !event.event_version.is_empty() {
             place.put(EVENT_VERSION.as_bytes());
-            place.put(event.event_version);
+            place.put_name(event.event_version);
             place.put(b"\"");
         }
         if !event.app_version.is_empty() {
             place.put(APP_VERSION.as_bytes());
-            place.put(event.app_version);
+            place.put_name(event.app_version);
             place.put(b"\"");
         }
         if !event.event_data.is_empty() {
@@ -150,6 +150,33 @@ impl<'a> Place<'a> {
         let (here, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
         self.0 = rest;
         here.write_copy_of_slice(bytes)
+    }
+
+    /// The same for bytes that are few, and now more, now fewer: without a branch that their number decides, up to 32 of
+    /// them in four words, which may overlap.
+    #[inline(always)]
+    fn put_name(&mut self, bytes: &[u8]) {
+        match bytes.len() {
+            8..=32 => {
+                let (here, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
+                self.0 = rest;
+                let last = bytes.len() - 8;
+                // Each within the bytes: none is larger than `last`.
+                for at in [0, last.min(8), last.saturating_sub(8), last] {
+                    here[at..at + 8].write_copy_of_slice(&bytes[at..at + 8]);
+                }
+            }
+            4..=7 => {
+                let (here, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
+                self.0 = rest;
+                for at in [0, bytes.len() - 4] {
+                    here[at..at + 4].write_copy_of_slice(&bytes[at..at + 4]);
+                }
+            }
+            _ => {
+                self.put(bytes);
+            }
+        }
     }
 }
 

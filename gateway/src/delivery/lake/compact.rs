@@ -2,8 +2,7 @@
 //!
 //! Temporary files, their content made durable, their names, the names made durable, the manifest, and only then the
 //! segment goes. The names come from the segment alone, so that doing it again after a crash, at whatever point, writes
-//! the same files again: no row is lost and none is doubled. Memory is bounded: what is buffered goes to a row group at
-//! [`ROW_GROUP_BYTES`].
+//! the same files again: no row is lost and none is doubled. Memory is bounded: a row group ends at [`ROW_GROUP_BYTES`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,9 +23,11 @@ use super::retire::remove_segment;
 use super::rows::{Requests, Rows, event_time_ms};
 use super::{ApplicationNames, LakeError};
 
-/// Bytes of records after which every partition's rows are written as a row group. Until then the frames that they point
-/// into, their values' places, and the pages that they become are all in memory, beside the budget.
-const ROW_GROUP_BYTES: usize = 8 << 20;
+/// Bytes of records after which every partition's row group ends. Until then the pages that they become are in memory,
+/// about a quarter of it, beside the budget.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+/// Bytes of records after which they are encoded, while they are still in the processor's cache.
+const ENCODED_BYTES: usize = 256 << 10;
 
 /// A log segment that gets no more events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,13 +177,16 @@ struct OpenPartitions<'a> {
     number: SegmentNumber,
     partitions: Partitions,
     open: Vec<(Rows, Option<ParquetFile>)>,
+    /// Bytes of records that are in rows.
     buffered: usize,
+    /// Bytes of records that are in the open row groups.
+    encoded: usize,
 }
 
 impl<'a> OpenPartitions<'a> {
     fn new(compaction: &'a Compaction, number: SegmentNumber) -> Self {
         let partitions = Partitions::new(compaction.window);
-        Self { compaction, number, partitions, open: Vec::new(), buffered: 0 }
+        Self { compaction, number, partitions, open: Vec::new(), buffered: 0, encoded: 0 }
     }
 
     fn add_frame(&mut self, frame: Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
@@ -191,6 +195,7 @@ impl<'a> OpenPartitions<'a> {
         for end in memchr::memchr_iter(b'\n', &frame).chain([frame.len()]) {
             if start < end {
                 lines.lines += 1;
+                self.buffered += end - start;
                 // The log's own lines can be taken apart as they were put together; whatever else a line may be, the
                 // strict reader tells.
                 match text.and_then(|text| splitter.split(text.get(start..end)?)) {
@@ -202,9 +207,11 @@ impl<'a> OpenPartitions<'a> {
                 }
             }
             start = end + 1;
+            if self.buffered >= ENCODED_BYTES {
+                self.encode()?;
+            }
         }
-        self.buffered += frame.len();
-        if self.buffered >= ROW_GROUP_BYTES { self.write_row_groups() } else { Ok(()) }
+        Ok(())
     }
 
     fn add_row(&mut self, record: &SplitRecord<'_>, frame: &Bytes, requests: &mut Requests<'_>) {
@@ -222,7 +229,8 @@ impl<'a> OpenPartitions<'a> {
         lines.bad_lines.push(b'\n');
     }
 
-    fn write_row_groups(&mut self) -> Result<(), LakeError> {
+    /// Adds what is in rows to the row groups, which end when they are large.
+    fn encode(&mut self) -> Result<(), LakeError> {
         let Compaction { files, layout, .. } = self.compaction;
         for (part, ((rows, file), day)) in self.open.iter_mut().zip(self.partitions.days()).enumerate() {
             if rows.is_empty() {
@@ -238,15 +246,19 @@ impl<'a> OpenPartitions<'a> {
                     file.insert(ParquetFile::create(&**files, layout, path)?)
                 }
             };
-            file.write(rows)?;
+            file.add(rows)?;
         }
-        self.buffered = 0;
+        self.encoded += std::mem::take(&mut self.buffered);
+        if self.encoded >= ROW_GROUP_BYTES {
+            self.encoded = 0;
+            self.open.iter_mut().filter_map(|(_, file)| file.as_mut()).try_for_each(ParquetFile::end_row_group)?;
+        }
         Ok(())
     }
 
     /// Gives the files their names, durably.
     fn commit(mut self) -> Result<Vec<ManifestFile>, LakeError> {
-        self.write_row_groups()?;
+        self.encode()?;
         let Compaction { files, layout, .. } = self.compaction;
         let finished = self
             .open

@@ -23,8 +23,8 @@ pub(super) const FRAME_MAGIC: [u8; 4] = *b"\xf7HGF";
 pub(super) const SEGMENT_HEADER: usize = 8 + 8 + 8 + 8 + 8 + 8 + 4;
 /// Magic, length, events, checksum.
 pub(super) const FRAME_HEADER: usize = 4 + 4 + 4 + 4;
-/// Bytes of frames read before that a reader keeps the memory of: a little more than a row group is made of.
-const KEPT: usize = 10 << 20;
+/// Bytes of frames read before that a reader keeps the memory of: one or two of the largest.
+const KEPT: usize = 4 << 20;
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

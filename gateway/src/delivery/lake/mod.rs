@@ -28,6 +28,7 @@ mod queue;
 mod read_rows;
 mod recover;
 mod retire;
+mod row_group;
 mod rows;
 mod segment;
 mod verify;

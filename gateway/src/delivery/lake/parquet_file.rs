@@ -7,16 +7,16 @@ use std::sync::{Arc, LazyLock};
 
 use crc_fast::{CrcAlgorithm, Digest};
 use parquet::basic::Compression;
-use parquet::data_type::{ByteArrayType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr, WriterVersion};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{Type, TypePtr};
 
 use super::files::{FileLayer, WriteFile, temporary_name};
 use super::manifest::{Checksum, ManifestFile};
-use super::rows::{COLUMNS_WITHOUT_STATISTICS, Column, Rows, SCHEMA, UNIQUE_COLUMNS};
+use super::row_group::RowGroup;
+use super::rows::{COLUMNS_WITHOUT_STATISTICS, Rows, SCHEMA, UNIQUE_COLUMNS};
 use super::{LakeError, layout::Layout};
 
 /// Bytes of a column's page, before compression: small enough that a page stays in the processor's cache until it is
@@ -61,6 +61,8 @@ pub(super) struct ParquetFile {
     path: PathBuf,
     /// `None` once it is finished.
     writer: Option<SerializedFileWriter<Counted>>,
+    /// Rows that are not in the file yet.
+    group: Option<RowGroup>,
     rows: u64,
     event_times: Option<(i64, i64)>,
 }
@@ -73,7 +75,7 @@ impl ParquetFile {
         let counted = Counted { file, bytes: 0, checksum: Digest::new(CrcAlgorithm::Crc32Iscsi) };
         let writer = SerializedFileWriter::new(counted, Arc::clone(&TABLE), Arc::clone(&PROPERTIES))
             .map_err(|source| LakeError::parquet(&path, source))?;
-        Ok(Self { path, writer: Some(writer), rows: 0, event_times: None })
+        Ok(Self { path, writer: Some(writer), group: None, rows: 0, event_times: None })
     }
 
     /// Its path, relative to the lake's root.
@@ -81,20 +83,28 @@ impl ParquetFile {
         &self.path
     }
 
-    /// Writes the rows as one row group and empties `rows`.
-    pub(super) fn write(&mut self, rows: &mut Rows) -> Result<(), LakeError> {
-        let (Some(writer), Some((earliest, latest))) = (&mut self.writer, rows.event_times()) else { return Ok(()) };
-        let written = writer.next_row_group().and_then(|group| write_row_group(group, rows));
-        written.map_err(|source| LakeError::parquet(&self.path, source))?;
-        self.rows += rows.len() as u64;
+    /// Adds the rows to the row group that is open, and empties `rows`.
+    pub(super) fn add(&mut self, rows: &mut Rows) -> Result<(), LakeError> {
+        let (Some(writer), Some((earliest, latest))) = (&self.writer, rows.event_times()) else { return Ok(()) };
+        let group = self.group.get_or_insert_with(|| RowGroup::new(writer.schema_descr(), writer.properties()));
+        group.add(rows).map_err(|source| LakeError::parquet(&self.path, source))?;
         let (first, last) = self.event_times.unwrap_or((earliest, latest));
         self.event_times = Some((first.min(earliest), last.max(latest)));
         rows.clear();
         Ok(())
     }
 
-    /// Writes the footer and makes the file durable, still under its temporary name.
+    /// Writes the row group that is open, if one is.
+    pub(super) fn end_row_group(&mut self) -> Result<(), LakeError> {
+        let (Some(writer), Some(group)) = (&mut self.writer, self.group.take()) else { return Ok(()) };
+        self.rows += group.rows() as u64;
+        let written = writer.next_row_group().and_then(|file| group.write(file));
+        written.map_err(|source| LakeError::parquet(&self.path, source))
+    }
+
+    /// Writes what is left and the footer, and makes the file durable, still under its temporary name.
     pub(super) fn finish(&mut self) -> Result<ManifestFile, LakeError> {
+        self.end_row_group()?;
         let (Some(writer), Some((min_event_time_ms, max_event_time_ms))) = (self.writer.take(), self.event_times)
         else {
             return Err(LakeError::parquet(&self.path, ParquetError::General("the file has no rows".to_owned())));
@@ -111,27 +121,6 @@ impl ParquetFile {
             max_event_time_ms,
         })
     }
-}
-
-fn write_row_group<W: Write + Send>(
-    mut group: SerializedRowGroupWriter<'_, W>,
-    rows: &Rows,
-) -> Result<(), ParquetError> {
-    for values in rows.columns() {
-        let Some(mut column) = group.next_column()? else {
-            return Err(ParquetError::General("the table has fewer columns than its rows".to_owned()));
-        };
-        match values {
-            Column::Required(values) => column.typed::<ByteArrayType>().write_batch(values, None, None)?,
-            Column::Optional(optional) => {
-                column.typed::<ByteArrayType>().write_batch(&optional.values, Some(&optional.levels), None)?
-            }
-            Column::Number(values) => column.typed::<Int64Type>().write_batch(values, None, None)?,
-        };
-        column.close()?;
-    }
-    group.close()?;
-    Ok(())
 }
 
 /// Counts and checksums what goes to the file.

@@ -322,6 +322,11 @@ impl Due {
     #[inline(always)]
     fn after(&mut self, tokens: u64, white: u64) -> u64 {
         let behind = tokens << 1 | self.pending;
+        // What programs write has no white space but in the last block, behind its end.
+        if white == 0 {
+            self.pending = tokens >> 63;
+            return behind;
+        }
         // The carry of an addition runs through white space to the byte behind it.
         let (sum, over) = (behind & white).overflowing_add(white);
         self.pending = tokens >> 63 | u64::from(over);

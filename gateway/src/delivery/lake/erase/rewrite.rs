@@ -99,7 +99,8 @@ fn write_again(
             let all = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
             rows.read(&*group, &stays.unwrap_or_else(|| vec![true; all]))
         })?;
-        written.write(&mut rows)?;
+        written.add(&mut rows)?;
+        written.end_row_group()?;
     }
     written.finish()
 }

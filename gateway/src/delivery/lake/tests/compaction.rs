@@ -245,7 +245,7 @@ fn a_compaction_that_fails_is_tried_again_and_never_stops_ingest() {
 fn a_large_segment_becomes_several_row_groups() {
     let rig = Rig::new();
     let lake = rig.open(rig.files());
-    let events = 24_000_u64;
+    let events = 48_000_u64;
     let verdicts: Vec<_> =
         (0..events / 500).map(|bucket| rig.submit(&lake, bucket * 500..bucket * 500 + 500)).collect();
     assert!(verdicts.iter().all(|verdict| verdict.wait() == Outcome::Stored));

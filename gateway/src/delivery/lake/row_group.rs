@@ -1,0 +1,113 @@
+//! A row group while it is made.
+//!
+//! In the file its columns lie one behind the other, but rows come with all of theirs. So each column is encoded and
+//! compressed as its values come, into a chunk in memory, and when the row group ends the chunks are written one behind the
+//! other. Rows need not be kept for that: what is in memory is what goes into the file, and a page of each column.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use parquet::column::page::{CompressedPage, PageWriteSpec, PageWriter};
+use parquet::column::writer::{ColumnWriter, get_column_writer};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
+use parquet::schema::types::SchemaDescriptor;
+
+use super::rows::{Column, Rows};
+
+/// See the module.
+pub(super) struct RowGroup {
+    columns: Vec<OpenColumn>,
+    rows: usize,
+}
+
+struct OpenColumn {
+    writer: ColumnWriter<'static>,
+    chunk: Chunk,
+}
+
+impl RowGroup {
+    /// An empty one, of a table whose columns are those of [`Rows::columns`].
+    pub(super) fn new(table: &SchemaDescriptor, properties: &WriterPropertiesPtr) -> Self {
+        let columns = table.columns().iter().map(|column| {
+            let chunk = Chunk::default();
+            let pages = Box::new(Pages(TrackedWrite::new(chunk.clone())));
+            OpenColumn { writer: get_column_writer(Arc::clone(column), Arc::clone(properties), pages), chunk }
+        });
+        Self { columns: columns.collect(), rows: 0 }
+    }
+
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds rows.
+    pub(super) fn add(&mut self, rows: &Rows) -> Result<(), ParquetError> {
+        for (column, values) in self.columns.iter_mut().zip(rows.columns()) {
+            match (&mut column.writer, values) {
+                (ColumnWriter::ByteArrayColumnWriter(writer), Column::Required(values)) => {
+                    writer.write_batch(values, None, None)?
+                }
+                (ColumnWriter::ByteArrayColumnWriter(writer), Column::Optional(optional)) => {
+                    writer.write_batch(&optional.values, Some(&optional.levels), None)?
+                }
+                (ColumnWriter::Int64ColumnWriter(writer), Column::Number(values)) => {
+                    writer.write_batch(values, None, None)?
+                }
+                _ => return Err(ParquetError::General("a column is of another type than its values".to_owned())),
+            };
+        }
+        self.rows += rows.len();
+        Ok(())
+    }
+
+    /// Ends it and writes it.
+    pub(super) fn write<W: Write + Send>(self, mut group: SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
+        for OpenColumn { writer, chunk } in self.columns {
+            let closed = writer.close()?;
+            group.append_column(&chunk.take(), closed)?;
+        }
+        group.close()?;
+        Ok(())
+    }
+}
+
+/// A column's pages as they go into the file. Its writer has it, too, until it is closed.
+#[derive(Clone, Default)]
+struct Chunk(Arc<Mutex<Vec<u8>>>);
+
+impl Chunk {
+    fn take(&self) -> Bytes {
+        std::mem::take(&mut *self.lock()).into()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Chunk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Pages(TrackedWrite<Chunk>);
+
+impl PageWriter for Pages {
+    fn write_page(&mut self, page: CompressedPage) -> Result<PageWriteSpec, ParquetError> {
+        SerializedPageWriter::new(&mut self.0).write_page(page)
+    }
+
+    fn close(&mut self) -> Result<(), ParquetError> {
+        self.0.flush()?;
+        Ok(())
+    }
+}
