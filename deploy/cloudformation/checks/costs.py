@@ -1,4 +1,4 @@
-"""The table of costs in docs/operating.md is what deploy/costs prints with its defaults."""
+"""The tables of costs and of sizes in the docs are what deploy/costs prints with its defaults."""
 
 import re
 import subprocess
@@ -6,8 +6,9 @@ import sys
 
 from checks.template import WORKSPACE
 
-PAGE = WORKSPACE / "docs" / "operating.md"
-BETWEEN = re.compile(r"<!-- What `deploy/costs` prints: -->\n\n(.*?)\n\n<!-- The table ends. -->", re.S)
+# What prints them, by the page that shows them.
+PAGES = {"operating.md": [], "performance.md": ["--sizes"]}
+BETWEEN = re.compile(r"<!-- What `deploy/costs.*?` prints: -->\n\n(.*?)\n\n<!-- The tables? ends?. -->", re.S)
 
 
 def printed(*flags):
@@ -15,11 +16,16 @@ def printed(*flags):
 
 
 def problems(_stacks):
-    found, table = [], printed()
-    shown = BETWEEN.search(PAGE.read_text())
-    if not shown or shown.group(1).strip() != table.strip():
-        found.append("docs/operating.md has an old table of costs: put what deploy/costs prints between its two comments")
-    # A script that ignores what it is told would print the same.
-    if printed("--stored-bytes", "1300") == table or printed("--shard-hour", "1") == table:
-        found.append("deploy/costs does not heed its flags")
-    return found, f"{len(table.splitlines())} lines"
+    found, lines = [], 0
+    for page, flags in PAGES.items():
+        table = printed(*flags)
+        lines += len(table.splitlines())
+        shown = BETWEEN.search((WORKSPACE / "docs" / page).read_text())
+        if not shown or shown.group(1).strip() != table.strip():
+            command = " ".join(["deploy/costs", *flags])
+            found.append(f"docs/{page} has an old table: put what {command} prints between its two comments")
+        # A script that ignores what it is told would print the same.
+        for flag, value in (("--stored-bytes", "1300"), ("--cpu-seconds", "4")):
+            if printed(*flags, flag, value) == table:
+                found.append(f"deploy/costs does not heed {flag}")
+    return found, f"{lines} lines"
