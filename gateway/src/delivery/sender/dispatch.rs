@@ -151,6 +151,10 @@ pub(super) struct Dispatcher {
     deadlines: BTreeSet<(Instant, ParcelId)>,
     next_parcel: ParcelId,
     ready: VecDeque<Piece>,
+    // Those of kept buckets, for which nobody waits: others come before them.
+    ready_kept: VecDeque<Piece>,
+    // Records that came before one of them since the last one.
+    came_before_kept: u32,
     ready_bytes: usize,
     ready_since: Option<Instant>,
     delayed: BTreeMap<(Instant, u64), Piece>,
@@ -160,11 +164,15 @@ pub(super) struct Dispatcher {
     next_call: u64,
     breaker: Breaker,
     queued_bytes: usize,
+    // Parcels that are kept buckets.
+    kept: BTreeSet<ParcelId>,
     stored: Flow,
     // Parcels that have somewhere else to go.
     may_overflow: usize,
     // What expires is offered to a keeper.
     keeps: bool,
+    // Lanes that had kept buckets; some may have none any more.
+    kept_lanes: HashMap<u64, Arc<LaneOrder>>,
     closing: bool,
 }
 
@@ -180,6 +188,8 @@ impl Dispatcher {
             deadlines: BTreeSet::new(),
             next_parcel: 0,
             ready: VecDeque::new(),
+            ready_kept: VecDeque::new(),
+            came_before_kept: 0,
             ready_bytes: 0,
             ready_since: None,
             delayed: BTreeMap::new(),
@@ -189,9 +199,11 @@ impl Dispatcher {
             next_call: 0,
             breaker: Breaker::new(),
             queued_bytes: 0,
+            kept: BTreeSet::new(),
             stored: Flow::new(now, STORED_OVER),
             may_overflow: 0,
             keeps: false,
+            kept_lanes: HashMap::new(),
             closing: false,
         }
     }
@@ -235,6 +247,9 @@ impl Dispatcher {
         self.next_parcel += 1;
         let lane = bucket.lane.as_ref().filter(|_| self.keyed).map(|hold| Arc::clone(hold.order()));
         let kept = bucket.kept;
+        if kept {
+            self.kept.insert(id);
+        }
         let (parcel, pieces) = Parcel::open(bucket, id, self.aggregates, self.limits.lines_together);
         self.queued_bytes += parcel.payload.len();
         self.may_overflow += usize::from(parcel.bucket.overflow.is_some());
@@ -272,7 +287,11 @@ impl Dispatcher {
             }
         }
         step.wake_at = self.pack_calls(now, &mut step);
-        if self.ready.is_empty() && self.lanes.values().all(|lane| lane.waiting.is_empty()) {
+        self.kept_lanes.retain(|_, order| order.has_kept());
+        if self.ready.is_empty()
+            && self.ready_kept.is_empty()
+            && self.lanes.values().all(|lane| lane.waiting.is_empty())
+        {
             self.shards.idle(now);
         }
         for at in [half_time, self.next_expiry(now), self.delayed.keys().next().map(|(at, _)| *at)] {
@@ -320,12 +339,18 @@ impl Dispatcher {
     fn make_ready(&mut self, piece: Piece, now: Instant) {
         self.ready_bytes += piece.wire_len();
         self.ready_since.get_or_insert(now);
-        self.ready.push_back(piece);
+        self.ready_of(&piece).push_back(piece);
+    }
+
+    /// Where a record waits for its turn.
+    fn ready_of(&mut self, piece: &Piece) -> &mut VecDeque<Piece> {
+        if self.kept.contains(&piece.parcel) { &mut self.ready_kept } else { &mut self.ready }
     }
 
     fn remove(&mut self, id: ParcelId) -> Option<Parcel> {
         let parcel = self.parcels.remove(&id)?;
         self.deadlines.remove(&(parcel.deadline(), id));
+        self.kept.remove(&id);
         self.queued_bytes -= parcel.missing_bytes;
         self.may_overflow -= usize::from(parcel.bucket.overflow.is_some());
         Some(parcel)

@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use super::Inner;
 use super::shelf::{Look, Sending};
-use crate::delivery::Destination;
+use crate::delivery::{Destination, Health};
 use crate::gather::{ClosedBucket, EventRange, Outcome, Ticket, Waiter};
 
 /// How often a destination that is down is asked, at least.
@@ -39,7 +39,8 @@ pub(super) async fn run(inner: &Arc<Inner>, destination: &dyn Destination) {
             inner.shelf.changed(until).await;
             continue;
         }
-        if let Some(retry_after) = destination.health().retry_after() {
+        // Where too much is on its way, what is kept comes after the rest, or, in lanes, all waits for it.
+        if let Health::Down { retry_after, .. } = destination.health() {
             tokio::time::sleep(retry_after.clamp(LEAST_PAUSE, ASK)).await;
             continue;
         }

@@ -1,6 +1,7 @@
 //! What can't be delivered: buckets whose time is over, buckets that have somewhere else to go, and when to take no more.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Dispatcher, LaneQueue, Leave, NotNow, Parcel, ParcelId, RETRY_BASE, Step, earlier};
@@ -34,13 +35,23 @@ impl Dispatcher {
         if self.breaker.is_open() && !self.is_empty() {
             return Some(down("finding out whether it is well again", RETRY_BASE * 4));
         }
-        self.overload(now)
+        self.kept_first().or_else(|| self.overload(now))
+    }
+
+    /// In every lane kept buckets go first, and there may be many of them: what comes now would wait for all of them, be
+    /// kept, too, and have those wait that come next. Nothing would ever be well again.
+    fn kept_first(&self) -> Option<NotNow> {
+        let blocked = self.kept_lanes.values().filter(|order| order.has_kept()).count();
+        let all = self.keyed && blocked >= self.shards.iter().count();
+        let reason = || "what was kept for later goes first".to_owned();
+        all.then(|| NotNow { reason: reason(), retry_after: OVERLOAD_PAUSE, overload: true })
     }
 
     /// No more can go out, to any shard, half of the buckets have waited for a quarter of their time, and at the rate at
     /// which they are stored the queue takes as long: what comes now would find little time left when its turn comes. Of
     /// the oldest bucket nothing can be told: where records fail by chance, a few have no luck again and again. Nor are old
-    /// buckets alone a reason: they may be the last of a short queue, and refusing would leave the shards idle.
+    /// buckets alone a reason: they may be the last of a short queue, and refusing would leave the shards idle. Kept buckets
+    /// don't count: they come after the others, and their time begins anew whenever it is over.
     fn overload(&self, now: Instant) -> Option<NotNow> {
         let window = Duration::from_secs(2);
         let limits = self.shard_limits();
@@ -55,12 +66,15 @@ impl Dispatcher {
         } else {
             return None;
         };
-        let (_, median) = self.deadlines.iter().nth(self.deadlines.len() / 2)?;
+        let fresh = self.deadlines.len() - self.kept.len();
+        let (_, median) = self.deadlines.iter().filter(|(_, id)| !self.kept.contains(id)).nth(fresh / 2)?;
         let parcel = self.parcels.get(median)?;
+        let kept_bytes =
+            self.kept.iter().filter_map(|id| self.parcels.get(id)).map(|kept| kept.missing_bytes).sum::<usize>();
         let waited = now.saturating_duration_since(parcel.bucket.opened_at);
         let left = parcel.deadline().saturating_duration_since(now);
         let quarter = (waited + left) / 4;
-        let takes_long = waited > quarter && self.stored.time_for(self.queued_bytes, now) > quarter;
+        let takes_long = waited > quarter && self.stored.time_for(self.queued_bytes - kept_bytes, now) > quarter;
         takes_long.then(|| NotNow { reason: reason.to_owned(), retry_after: OVERLOAD_PAUSE, overload: true })
     }
 
@@ -116,6 +130,7 @@ impl Dispatcher {
         if let Some(lane) = parcel.bucket.lane.as_ref().filter(|_| self.keeps && !parcel.bucket.kept) {
             // Before anything else of the lane can go out.
             lane.order().keep();
+            self.kept_lanes.insert(lane.order().number(), Arc::clone(lane.order()));
         }
         step.expired.push((parcel.into_bucket(), outcome));
     }

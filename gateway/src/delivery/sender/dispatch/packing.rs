@@ -9,6 +9,9 @@ use super::{
     Step, earlier,
 };
 
+/// Records that go before one of a kept bucket.
+const BEFORE_ONE_KEPT: u32 = 4;
+
 impl Dispatcher {
     /// What one shard may have. Records that are single events are small: their number says nothing of the load.
     pub(super) fn shard_limits(&self) -> ShardLimits {
@@ -55,7 +58,7 @@ impl Dispatcher {
     fn pack_ready(&mut self, sent: &mut Vec<(Sent, Option<u128>)>, now: Instant) -> Option<Instant> {
         let mut bytes: usize = sent.iter().map(|(sent, _)| sent.wire).sum();
         while sent.len() < self.limits.records_a_call {
-            let Some(piece) = self.ready.pop_front() else { break };
+            let Some(piece) = self.next_ready() else { break };
             let len = piece.wire_len();
             if self.is_too_late(piece.parcel, now) {
                 self.ready_bytes -= len;
@@ -76,15 +79,27 @@ impl Dispatcher {
                     self.send(piece, shard, None, sent);
                 }
                 Err(until) => {
-                    self.ready.push_front(piece);
+                    self.ready_of(&piece).push_front(piece);
                     return until;
                 }
             }
         }
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && self.ready_kept.is_empty() {
             self.ready_since = None;
         }
         None
+    }
+
+    /// Whose turn it is. Where there is no room for all, kept buckets, which may be many, come after those whose clients
+    /// wait, but for one record now and then: a client that sends its events again hears nothing certain before they are
+    /// delivered.
+    fn next_ready(&mut self) -> Option<Piece> {
+        if !self.ready.is_empty() && self.came_before_kept < BEFORE_ONE_KEPT {
+            self.came_before_kept += u32::from(!self.ready_kept.is_empty());
+            return self.ready.pop_front();
+        }
+        self.came_before_kept = 0;
+        self.ready_kept.pop_front().or_else(|| self.ready.pop_front())
     }
 
     /// Sends the records that an aggregated record holds one by one.
@@ -94,7 +109,7 @@ impl Dispatcher {
         parcel.open = parcel.open + pieces.len() - 1;
         for piece in pieces.into_iter().rev() {
             self.ready_bytes += piece.wire_len();
-            self.ready.push_front(piece);
+            self.ready_of(&piece).push_front(piece);
         }
     }
 

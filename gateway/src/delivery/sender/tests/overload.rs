@@ -173,3 +173,59 @@ fn where_records_are_throttled_by_chance_batches_are_taken() {
     assert!(oldest > DEADLINE / 3, "one of them had no luck: {oldest:?}");
     assert!(refused < 45, "{refused}");
 }
+
+/// Two seconds' worth of kept buckets, and half of what the shard takes beside them.
+#[test]
+fn what_is_kept_comes_after_what_somebody_waits_for_and_is_not_forgotten() {
+    let mut house = House::new(1, false);
+    let kept: Vec<Arc<Verdict>> = (0..40)
+        .map(|_| {
+            let (bucket, verdict) = house.bucket(2_500);
+            house.books.submit(ClosedBucket { kept: true, maybe_stored: true, ..bucket }, house.now);
+            verdict
+        })
+        .collect();
+    let start = house.now;
+    let (mut waiting, mut out): (Vec<(Instant, Arc<Verdict>)>, Vec<Call>) = (Vec::new(), Vec::new());
+    while house.now < start + Duration::from_secs(10) {
+        assert_eq!(house.books.not_now(house.now), None);
+        waiting.push((house.now, house.submit(1_200)));
+        for call in std::mem::take(&mut out) {
+            house.answer(&call, vec![stored(); call.records.len()]);
+        }
+        out = house.step();
+        house.now += PERIOD;
+        waiting.retain(|(_, verdict)| verdict.now() != Some(Outcome::Stored));
+        for (since, verdict) in &waiting {
+            assert!(house.now < *since + Duration::from_secs(1), "{:?} after a second", verdict.now());
+        }
+    }
+    assert!(kept.iter().all(|verdict| verdict.now() == Some(Outcome::Stored)));
+}
+
+#[test]
+fn while_kept_buckets_go_first_in_every_lane_new_batches_are_refused() {
+    let mut house = House::new(2, true);
+    house.books.offer_expired();
+    let lanes: Vec<(Arc<LaneOrder>, LaneHold)> =
+        shards(2).into_iter().map(|shard| LaneOrder::for_tests(shard, Vec::new())).collect();
+    for (_, hold) in &lanes {
+        let (bucket, _) = house.bucket(1);
+        house.books.submit(ClosedBucket { lane: Some(hold.clone()), ..bucket }, house.now);
+    }
+    // Nobody answers.
+    let _calls = house.step();
+    house.now += DEADLINE;
+    let _ = house.step();
+    let orders: Vec<&Arc<LaneOrder>> = lanes.iter().map(|(order, _)| order).collect();
+    assert!(orders.iter().all(|order| order.has_kept()));
+    let NotNow { reason, overload, .. } = house.books.not_now(house.now).expect("nothing is taken");
+    assert!(overload);
+    assert!(reason.contains("kept"), "{reason}");
+    // One lane can go on.
+    orders[0].unkeep();
+    assert_eq!(house.books.not_now(house.now), None);
+    orders[1].unkeep();
+    let _ = house.step();
+    assert_eq!(house.books.not_now(house.now), None);
+}
