@@ -28,13 +28,16 @@ pub(super) struct Peeked {
     key: dedupe::Key,
 }
 
+/// An event of a batch: its position, its bytes, and what a look at its id told.
+type LookedAt<'m> = (u32, &'m [u8], Option<Peeked>);
+
 /// A batch's events with their positions, and with what a look at each id told; each is looked at [`LOOK_AHEAD`] events
 /// before it is read. The dedupe window lies in memory, not in a cache: its loads go on while other events are read.
 pub(super) struct Ahead<'m, I> {
     events: I,
     dedupe: &'m Dedupe,
     salt: u128,
-    looked_at: [Option<(u32, &'m [u8], Option<Peeked>)>; LOOK_AHEAD],
+    looked_at: [Option<LookedAt<'m>>; LOOK_AHEAD],
     // Of the next one to be read.
     place: usize,
 }
@@ -49,7 +52,7 @@ impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Ahead<'m, I> {
     }
 
     #[inline]
-    fn look(&mut self) -> Option<(u32, &'m [u8], Option<Peeked>)> {
+    fn look(&mut self) -> Option<LookedAt<'m>> {
         let (index, bytes) = self.events.next()?;
         Some((index, bytes, self.peek(bytes)))
     }
@@ -65,7 +68,7 @@ impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Ahead<'m, I> {
 }
 
 impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Iterator for Ahead<'m, I> {
-    type Item = (u32, &'m [u8], Option<Peeked>);
+    type Item = LookedAt<'m>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
