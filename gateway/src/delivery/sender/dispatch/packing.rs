@@ -76,6 +76,8 @@ impl Dispatcher {
                 Ok(shard) => {
                     self.ready_bytes -= len;
                     bytes += len;
+                    let none_waits = self.ready_kept.is_empty() || self.kept.contains(&piece.parcel);
+                    self.came_before_kept = if none_waits { 0 } else { self.came_before_kept + 1 };
                     self.send(piece, shard, None, sent);
                 }
                 Err(until) => {
@@ -94,12 +96,11 @@ impl Dispatcher {
     /// wait, but for one record now and then: a client that sends its events again hears nothing certain before they are
     /// delivered.
     fn next_ready(&mut self) -> Option<Piece> {
-        if !self.ready.is_empty() && self.came_before_kept < BEFORE_ONE_KEPT {
-            self.came_before_kept += u32::from(!self.ready_kept.is_empty());
-            return self.ready.pop_front();
+        if self.came_before_kept < BEFORE_ONE_KEPT || self.ready_kept.is_empty() {
+            self.ready.pop_front().or_else(|| self.ready_kept.pop_front())
+        } else {
+            self.ready_kept.pop_front()
         }
-        self.came_before_kept = 0;
-        self.ready_kept.pop_front().or_else(|| self.ready.pop_front())
     }
 
     /// Sends the records that an aggregated record holds one by one.
