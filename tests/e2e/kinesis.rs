@@ -42,7 +42,13 @@ impl Streaming {
         let data = tempfile::tempdir().expect("a folder");
         let settings = [
             &NO_RATE_LIMIT[..],
-            &["delivery.destination=kinesis", "kinesis.stream=events", "firehose.delivery_stream=events-to-s3"],
+            &[
+                "delivery.destination=kinesis",
+                "kinesis.stream=events",
+                // As it is where the endpoint is AWS's.
+                "kinesis.encoding=cbor",
+                "firehose.delivery_stream=events-to-s3",
+            ],
             settings,
         ]
         .concat();

@@ -143,7 +143,10 @@ impl House {
         let mut own = vec!["admission.bytes_in_flight=256MiB".to_owned(), "admission.app_share=1.0".to_owned()];
         match destination {
             Destination::Discard => {}
-            Destination::Kinesis | Destination::KinesisTls => own.push(format!("kinesis.stream={STREAM}")),
+            // As it is where the endpoint is AWS's.
+            Destination::Kinesis | Destination::KinesisTls => {
+                own.extend([format!("kinesis.stream={STREAM}"), "kinesis.encoding=cbor".to_owned()]);
+            }
             Destination::Firehose => own.push(format!("firehose.delivery_stream={STREAM}")),
             // Under load segments close for their size; what is left at its end is turned into Parquet, too.
             Destination::Lake => own.push("lake.segment_age=1s".to_owned()),

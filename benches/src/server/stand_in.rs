@@ -53,7 +53,7 @@ pub struct CountedService {
     pub stored_records: u64,
     /// Their data.
     pub stored_data_bytes: u64,
-    /// JSON of the calls that put them.
+    /// Bodies of the calls that put them.
     pub put_body_bytes: u64,
     /// Records that were refused.
     pub failed_records: std::collections::BTreeMap<String, u64>,

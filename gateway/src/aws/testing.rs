@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// What the server does with a request.
 pub(crate) enum Answer {
     /// Answers and keeps the connection.
-    Reply(String),
+    Reply(Vec<u8>),
     /// Answers and closes the connection.
     ReplyAndClose(String),
     /// Closes the connection.
@@ -27,7 +27,13 @@ pub(crate) enum Answer {
 
 /// An answer of the service.
 pub(crate) fn reply(status: u16, body: &str) -> Answer {
-    Answer::Reply(http(status, body))
+    Answer::Reply(http(status, "application/x-amz-json-1.1", body.as_bytes()))
+}
+
+/// The same in CBOR.
+pub(crate) fn reply_in_cbor(status: u16, body: &serde_json::Value) -> Answer {
+    let body = minicbor_serde::to_vec(body).expect("CBOR has all that JSON has");
+    Answer::Reply(http(status, "application/x-amz-cbor-1.1", &body))
 }
 
 /// An error as the service sends it.
@@ -35,11 +41,9 @@ pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Answer {
     reply(status, &serde_json::json!({ "__type": code, "message": message }).to_string())
 }
 
-fn http(status: u16, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
+fn http(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 /// A request as it came over the wire.
@@ -140,7 +144,7 @@ async fn serve(mut stream: TcpStream, behaviour: &Behaviour, seen: &Mutex<Vec<Re
             seen.len() - 1
         };
         match behaviour(before, &request) {
-            Answer::Reply(answer) => stream.write_all(answer.as_bytes()).await?,
+            Answer::Reply(answer) => stream.write_all(&answer).await?,
             Answer::ReplyAndClose(answer) => return stream.write_all(answer.as_bytes()).await,
             Answer::Close => return Ok(()),
             Answer::Reset => {

@@ -24,6 +24,8 @@ pub struct KinesisSettings {
     /// Billing units (25 KiB) of a record at most. One is the target; more are used only where events arrive fast
     /// enough to fill them in half the linger. 1 to 8, default 8.
     pub max_units: u32,
+    /// How calls are encoded. Default `auto`.
+    pub encoding: Encoding,
     /// Bytes of a call at most, keys included. 64 KiB to 10 MiB (the service's limit), default 2 MiB: a call takes 3 to
     /// 5 times its size in memory while it is in flight.
     pub max_call: Size,
@@ -68,6 +70,18 @@ pub enum Routing {
     Keyed,
 }
 
+/// How calls are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// CBOR to endpoints of AWS, JSON to any other: emulators don't all read CBOR.
+    Auto,
+    /// CBOR, as AWS's SDK for Java has it: a record's data as it is.
+    Cbor,
+    /// JSON, as all other SDKs have it: a record's data in base64, which is a third more to sign and send.
+    Json,
+}
+
 impl Default for KinesisSettings {
     fn default() -> Self {
         Self {
@@ -76,6 +90,7 @@ impl Default for KinesisSettings {
             routing: Routing::Sticky,
             linger: Duration::from_millis(100),
             max_units: 8,
+            encoding: Encoding::Auto,
             max_call: Size::mib(2),
             max_call_per_shard: Size::kib(256),
             max_calls_in_flight: 16,

@@ -41,7 +41,7 @@ pub use firehose::FirehoseSettings;
 pub use gather::GatherSettings;
 pub use grpc::{ClientCertificates, GrpcSettings, TlsProfile, TlsSettings};
 pub use ingest::IngestSettings;
-pub use kinesis::{Aggregation, KinesisSettings, Routing};
+pub use kinesis::{Aggregation, Encoding, KinesisSettings, Routing};
 pub use lake::LakeSettings;
 pub use lifecycle::LifecycleSettings;
 pub use live::LiveSettings;

@@ -107,6 +107,9 @@ pub enum TimestampError {
 /// # Errors
 /// If the text is no JSON number, or its seconds do not fit an `i64`.
 pub fn parse_timestamp(text: &str) -> Result<(i64, u32), TimestampError> {
+    if let Some(timestamp) = of_this_age(text.as_bytes()) {
+        return Ok(timestamp);
+    }
     let number = Number::split(text.as_bytes()).ok_or(TimestampError::NotANumber)?;
 
     // The value is 0.d1d2d3… times ten to the power of `point`, d1 being the first significant digit.
@@ -144,6 +147,43 @@ pub fn parse_timestamp(text: &str) -> Result<(i64, u32), TimestampError> {
         whole = whole.checked_mul(10).ok_or(TimestampError::OutOfRange)?;
     }
     if number.negative { before_1970(whole, nanos, finer) } else { after_1970(whole, nanos) }
+}
+
+/// Ten digits (2001 to 2286) and at most nine more behind a point: what nearly every timestamp is.
+#[inline]
+fn of_this_age(text: &[u8]) -> Option<(i64, u32)> {
+    let (&[tens, ones], rest) = text.split_first_chunk::<2>()?;
+    let (eight, rest) = rest.split_first_chunk::<8>()?;
+    if !(b'1'..=b'9').contains(&tens) || !ones.is_ascii_digit() {
+        return None;
+    }
+    let high = u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
+    let seconds = i64::from(high) * 100_000_000 + i64::from(number_of(u64::from_le_bytes(*eight))?);
+    let nanos = match rest {
+        [] => 0,
+        [b'.', first, more @ ..] if first.is_ascii_digit() && more.len() < DIGITS => {
+            let mut digits = [b'0'; DIGITS - 1];
+            digits[..more.len()].copy_from_slice(more);
+            u32::from(first - b'0') * 100_000_000 + number_of(u64::from_le_bytes(digits))?
+        }
+        _ => return None,
+    };
+    Some((seconds, nanos))
+}
+
+/// The number whose eight digits these are, as characters, the first in the lowest byte; none if they are not all digits.
+#[inline]
+fn number_of(digits: u64) -> Option<u32> {
+    const SIXES: u64 = 0x0606_0606_0606_0606;
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    if digits & HIGH != ZEROS || digits.wrapping_add(SIXES) & HIGH != ZEROS {
+        return None;
+    }
+    // Two, four and then eight digits at once: each is ten, a hundred, ten thousand times the one that follows it.
+    let ones = digits & !HIGH;
+    let twos = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) as u32)
 }
 
 fn after_1970(whole: u64, nanos: u32) -> Result<(i64, u32), TimestampError> {
@@ -224,6 +264,25 @@ fn take_digits(text: &[u8]) -> (&[u8], &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Whatever is read at once is read as it is digit by digit: the same text with an exponent goes the long way.
+    #[test]
+    fn the_short_way_comes_to_the_same_as_the_long_one() {
+        let mut nanos = 1_u32;
+        for whole in ["1000000000", "1700000000", "9999999999", "0999999999", "2147483648", "1234567890"] {
+            for length in 0..=11 {
+                nanos = nanos.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let fraction: String = format!("{nanos:010}0").chars().take(length).collect();
+                let text = if length == 0 { whole.to_owned() } else { format!("{whole}.{fraction}") };
+                assert_eq!(parse_timestamp(&text), parse_timestamp(&format!("{text}e0")), "{text}");
+            }
+        }
+        for (at, byte) in (0..20).flat_map(|at| [b'/', b':', b'-', b'p', 0xb0].map(|byte| (at, byte))) {
+            let mut text = *b"1700000000.123456789";
+            text[at] = byte;
+            assert_eq!(of_this_age(&text), None, "{at}: {byte}");
+        }
+    }
 
     #[test]
     fn json_numbers_are_read_to_the_nanosecond() {

@@ -202,6 +202,21 @@ async fn two_hundred_thousand_events_come_out_of_the_shards_and_the_bucket_as_th
     assert!(acknowledged + filed >= 200_000);
 }
 
+/// The emulator reads CBOR with a library of its own, and an ordinary consumer gets what was put.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_in_cbor_are_read_by_another_implementation_of_it() {
+    let seed = seed("emulator cbor");
+    let house = House::start(&["kinesis.encoding=cbor"]).await;
+    let (id, target) = house.application(&["Thunderball"]);
+    let oracle = Arc::new(Oracle::new(seed, &[id]));
+    acknowledge(&oracle, target, shape(2), 5_000, seed).await;
+    let metrics = house.gateway.metrics().await;
+    assert_eq!(metrics.sum("headgate_delivery_ambiguous_records_total", &[]), 0.0, "so nothing may be there twice");
+    let (_, records) = house.consumed(&[]);
+    let rows: Vec<Row> = records.iter().map(|record| stream::row(record)).collect();
+    oracle.judge(&rows).assert_kept(5_000);
+}
+
 /// For consumers that can't take records apart.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_aggregation_a_plain_consumer_reads_one_event_from_each_record() {

@@ -13,12 +13,14 @@ use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 
 use super::link::{Busy, Link};
+use super::parse::Encoding;
 use super::tally::Doubt;
 
 /// Status, error type and body.
 pub(super) struct Answer {
     status: StatusCode,
     error: Option<&'static str>,
+    encoding: Encoding,
     body: Bytes,
 }
 
@@ -28,7 +30,7 @@ impl Answer {
     }
 
     pub(super) fn bytes(body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, error: None, body: body.into() }
+        Self { status: StatusCode::OK, error: None, encoding: Encoding::Json, body: body.into() }
     }
 
     pub(super) fn with_status(self, status: StatusCode) -> Self {
@@ -37,6 +39,16 @@ impl Answer {
 
     pub(super) fn with_error(self, status: StatusCode, kind: &'static str) -> Self {
         Self { status, error: Some(kind), ..self }
+    }
+
+    /// The answer in the encoding of the call.
+    pub(super) fn encoded(self, encoding: Encoding) -> Self {
+        if encoding == Encoding::Json {
+            return self;
+        }
+        let body: serde_json::Value = serde_json::from_slice(&self.body).expect("an answer is JSON");
+        let body = minicbor_serde::to_vec(body).expect("CBOR has all that JSON has").into();
+        Self { encoding, body, ..self }
     }
 
     /// The response, which settles the doubt as soon as the connection has taken it.
@@ -59,7 +71,7 @@ impl Answer {
         let mut response = Response::new(body(self.body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.encoding.content_type()));
         let id = HeaderValue::from_str(&format!("{request:032x}")).expect("digits");
         headers.insert(HeaderName::from_static("x-amzn-requestid"), id);
         if let Some(kind) = self.error {

@@ -5,6 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
@@ -13,7 +14,7 @@ use super::answer::{Answer, AnswerBody};
 use super::error::{Refusal, Service};
 use super::faults::Ending;
 use super::link::Link;
-use super::parse::Target;
+use super::parse::{Body, Encoding, Target};
 use super::state::State;
 use super::tally::Doubt;
 use super::{firehose, forward, kinesis};
@@ -52,14 +53,17 @@ pub(super) async fn answer(
     };
     let operation = operation.to_owned();
     let target = target.to_owned();
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let encoding = Encoding::of(content_type);
     state.books.call(service, &operation);
     if state.faults.before_reading(service, &operation, link.reused()) {
         link.reset();
         return pending().await;
     }
-    let Some(body) = read(request.into_body()).await else {
-        return Ok(Refusal::too_large().answer().whole(busy, None, id));
+    let Some(bytes) = read(request.into_body()).await else {
+        return Ok(Refusal::too_large().answer().encoded(encoding).whole(busy, None, id));
     };
+    let body = Body { bytes, encoding };
     let plan = state.faults.for_call(service, &operation, || Target::of(&body));
     if plan.hang {
         return pending().await;
@@ -67,10 +71,10 @@ pub(super) async fn answer(
     if let Some(error) = plan.error {
         let refusal = error.refusal(service);
         state.books.refused(service, refusal.kind);
-        return Ok(refusal.answer().whole(busy, None, id));
+        return Ok(refusal.answer().encoded(encoding).whole(busy, None, id));
     }
     if let Some(emulator) = state.settings.dynamodb.filter(|_| service == Service::DynamoDb) {
-        return Ok(forward::forward(emulator, &target, body).await.whole(busy, None, id));
+        return Ok(forward::forward(emulator, &target, body.bytes).await.whole(busy, None, id));
     }
     let withheld = plan.withheld;
     let done = match plan.late {
@@ -85,6 +89,7 @@ pub(super) async fn answer(
             late.await.expect("a call does not panic")
         }
     };
+    let answer = done.answer.encoded(encoding);
     // A client sends its next call on this connection once it has the answer to this one.
     link.set_last_commit(done.doubt.as_ref().and_then(Doubt::commit));
     if let Some(delay) = plan.slow {
@@ -92,15 +97,15 @@ pub(super) async fn answer(
     }
     Ok(match plan.ending {
         // Whoever gets an answer of the wrong length cannot tell which of the records it speaks of.
-        Ending::Whole if withheld > 0 => done.answer.whole(busy, None, id),
-        Ending::Whole => done.answer.whole(busy, done.doubt, id),
-        Ending::Cut => done.answer.cut(busy, link, id),
+        Ending::Whole if withheld > 0 => answer.whole(busy, None, id),
+        Ending::Whole => answer.whole(busy, done.doubt, id),
+        Ending::Cut => answer.cut(busy, link, id),
         Ending::Never => {
-            drop(done);
+            drop(done.doubt);
             return pending().await;
         }
         Ending::Reset => {
-            drop(done);
+            drop(done.doubt);
             link.reset();
             return pending().await;
         }
@@ -123,8 +128,11 @@ async fn read(mut body: Incoming) -> Option<Bytes> {
     Some(whole.into())
 }
 
-fn run(state: &State, service: Service, operation: &str, body: Bytes, withheld: usize) -> Done {
+fn run(state: &State, service: Service, operation: &str, body: Body, withheld: usize) -> Done {
+    let puts = matches!(operation, "PutRecords" | "PutRecord");
     let done = match service {
+        Service::Kinesis if body.encoding == Encoding::Cbor && !puts => Err(Refusal::only_puts_in_cbor(operation)),
+        Service::Firehose if body.encoding == Encoding::Cbor => Err(Refusal::only_puts_in_cbor(operation)),
         Service::Kinesis => kinesis::run(state, operation, &body, withheld),
         Service::Firehose => firehose::run(state, operation, &body, withheld),
         Service::DynamoDb => Err(Refusal::unknown_operation(operation)),

@@ -137,8 +137,13 @@ impl Refusal {
         Self { status: 400, kind: "DryRunOperationException", message: "The call would have been valid.".to_owned() }
     }
 
-    pub(super) fn serialization(error: &serde_json::Error) -> Self {
+    pub(super) fn serialization(error: &dyn std::error::Error) -> Self {
         Self { status: 400, kind: "SerializationException", message: error.to_string() }
+    }
+
+    pub(super) fn only_puts_in_cbor(operation: &str) -> Self {
+        let message = format!("the stand-in reads CBOR where records are put to a data stream, not in '{operation}'");
+        Self { status: 400, kind: "SerializationException", message }
     }
 
     pub(super) fn unknown_operation(operation: &str) -> Self {

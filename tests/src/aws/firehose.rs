@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::Answer;
 use super::call::Done;
 use super::error::{RecordError, Refusal, Service};
-use super::parse::{self, PutRecordBatch};
+use super::parse::{Body, PutRecordBatch};
 use super::state::State;
 use super::tally::{Doubt, Put};
 
@@ -38,14 +38,14 @@ impl DeliveryStream {
     }
 }
 
-pub(super) fn run(state: &State, operation: &str, body: &Bytes, withheld: usize) -> Result<Done, Refusal> {
+pub(super) fn run(state: &State, operation: &str, body: &Body, withheld: usize) -> Result<Done, Refusal> {
     match operation {
         "PutRecordBatch" => put_record_batch(state, body, withheld),
         "CreateDeliveryStream" => {
-            let stream = state.create_delivery_stream(&parse::body::<Named>(body)?.delivery_stream_name)?;
+            let stream = state.create_delivery_stream(&body.read::<Named>()?.delivery_stream_name)?;
             Ok(Answer::json(&Created { delivery_stream_arn: stream.arn() }).into())
         }
-        "DescribeDeliveryStream" => describe(state, &parse::body::<Named>(body)?.delivery_stream_name),
+        "DescribeDeliveryStream" => describe(state, &body.read::<Named>()?.delivery_stream_name),
         _ => Err(Refusal::unknown_operation(operation)),
     }
 }
@@ -93,8 +93,8 @@ fn describe(state: &State, name: &str) -> Result<Done, Refusal> {
     Ok(Answer::json(&Described { delivery_stream_description }).into())
 }
 
-fn put_record_batch(state: &State, body: &Bytes, withheld: usize) -> Result<Done, Refusal> {
-    let input: PutRecordBatch<'_> = parse::body(body)?;
+fn put_record_batch(state: &State, body: &Body, withheld: usize) -> Result<Done, Refusal> {
+    let input: PutRecordBatch<'_> = body.read()?;
     let name = &*input.delivery_stream_name.0;
     let stream = state.delivery_stream(name).ok_or_else(|| Refusal::not_found(name))?;
     let sizes = checked_sizes(&input)?;
@@ -126,7 +126,7 @@ fn put_record_batch(state: &State, body: &Bytes, withheld: usize) -> Result<Done
     }
     drop(records);
 
-    state.books.put(Service::Firehose, body.len(), &put);
+    state.books.put(Service::Firehose, body.bytes.len(), &put);
     let doubt = Doubt::about(&state.books, Service::Firehose, put.stored, kept);
     Ok(Done { answer: render(&errors, withheld, state.next_request()), doubt })
 }

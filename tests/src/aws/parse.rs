@@ -1,10 +1,11 @@
-//! Put calls read out of their JSON without a copy: strings stay in the request's body unless they hold escapes.
+//! Put calls read out of their JSON or CBOR without a copy: strings stay in the request's body unless they hold escapes.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
@@ -29,7 +30,7 @@ pub(super) struct PutRecords<'a> {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Entry<'a> {
     #[serde(borrow)]
-    pub(super) data: Base64<'a>,
+    pub(super) data: Data<'a>,
     #[serde(borrow, default)]
     pub(super) partition_key: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -47,7 +48,7 @@ pub(super) struct PutRecord<'a> {
     #[serde(default)]
     dry_run: Option<bool>,
     #[serde(borrow)]
-    data: Base64<'a>,
+    data: Data<'a>,
     #[serde(borrow, default)]
     partition_key: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -77,7 +78,7 @@ pub(super) struct PutRecordBatch<'a> {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Blob<'a> {
     #[serde(borrow)]
-    pub(super) data: Base64<'a>,
+    pub(super) data: Data<'a>,
 }
 
 /// Which stream a call of any kind is about.
@@ -94,8 +95,8 @@ pub(super) struct Target<'a> {
 
 impl Target<'_> {
     /// The name of the stream that a body names.
-    pub(super) fn of(body: &[u8]) -> Option<String> {
-        let target: Target<'_> = serde_json::from_slice(body).ok()?;
+    pub(super) fn of(body: &Body) -> Option<String> {
+        let target: Target<'_> = body.read().ok()?;
         match target.delivery_stream_name {
             Some(name) => Some(name.0.into_owned()),
             None => stream_name(target.stream_name.as_ref(), target.stream_arn.as_ref()).map(str::to_owned),
@@ -112,8 +113,41 @@ pub(super) fn stream_name<'a>(name: Option<&'a Text<'_>>, arn: Option<&'a Text<'
     }
 }
 
-pub(super) fn body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal::serialization(&error))
+/// How a call is encoded, and its answer in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Json,
+    Cbor,
+}
+
+impl Encoding {
+    /// What a content type says.
+    pub(super) fn of(content_type: &str) -> Self {
+        if content_type == Self::Cbor.content_type() { Self::Cbor } else { Self::Json }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/x-amz-json-1.1",
+            Self::Cbor => "application/x-amz-cbor-1.1",
+        }
+    }
+}
+
+/// A request's body.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    pub(super) encoding: Encoding,
+}
+
+impl Body {
+    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Refusal> {
+        match self.encoding {
+            Encoding::Json => serde_json::from_slice(&self.bytes).map_err(|error| Refusal::serialization(&error)),
+            Encoding::Cbor => minicbor_serde::from_slice(&self.bytes).map_err(|error| Refusal::serialization(&error)),
+        }
+    }
 }
 
 /// A string of the body.
@@ -141,42 +175,60 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A blob of the body, still in base64: not even its UTF-8 is checked, since decoding refuses all but 65 characters.
-pub(super) struct Base64<'a>(Cow<'a, [u8]>);
+/// A blob of the body. In JSON it is still in base64: not even its UTF-8 is checked, since decoding refuses all but 65
+/// characters.
+pub(super) enum Data<'a> {
+    Base64(Cow<'a, [u8]>),
+    Raw(Cow<'a, [u8]>),
+}
 
-impl Base64<'_> {
+impl Data<'_> {
     /// The decoded size, if the padding is right.
     pub(super) fn decoded_len(&self) -> Option<usize> {
-        let padding = self.0.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-        self.0.len().is_multiple_of(4).then(|| self.0.len() / 4 * 3 - padding)
+        match self {
+            Self::Raw(data) => Some(data.len()),
+            Self::Base64(text) => {
+                let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+                text.len().is_multiple_of(4).then(|| text.len() / 4 * 3 - padding)
+            }
+        }
     }
 
     /// Appends what it decodes to.
     pub(super) fn decode_into(&self, buffer: &mut Vec<u8>) -> Result<(), Refusal> {
-        STANDARD
-            .decode_vec(self.0.as_ref(), buffer)
-            .map_err(|error| Refusal::validation(format!("a record's data is no base64: {error}")))
+        match self {
+            Self::Raw(data) => {
+                buffer.extend_from_slice(data);
+                Ok(())
+            }
+            Self::Base64(text) => STANDARD
+                .decode_vec(text.as_ref(), buffer)
+                .map_err(|error| Refusal::validation(format!("a record's data is no base64: {error}"))),
+        }
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Base64<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Blobs;
         impl<'de> Visitor<'de> for Blobs {
-            type Value = Base64<'de>;
+            type Value = Cow<'de, [u8]>;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a blob in base64")
+                out.write_str("a blob")
             }
 
-            fn visit_borrowed_bytes<E: Error>(self, blob: &'de [u8]) -> Result<Base64<'de>, E> {
-                Ok(Base64(Cow::Borrowed(blob)))
+            fn visit_borrowed_bytes<E: Error>(self, blob: &'de [u8]) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(blob))
             }
 
-            fn visit_bytes<E: Error>(self, blob: &[u8]) -> Result<Base64<'de>, E> {
-                Ok(Base64(Cow::Owned(blob.to_vec())))
+            fn visit_bytes<E: Error>(self, blob: &[u8]) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(blob.to_vec()))
             }
         }
-        deserializer.deserialize_bytes(Blobs)
+        // Of the two encodings, JSON is for people.
+        let of_json = deserializer.is_human_readable();
+        let blob = deserializer.deserialize_bytes(Blobs)?;
+        Ok(if of_json { Self::Base64(blob) } else { Self::Raw(blob) })
     }
 }

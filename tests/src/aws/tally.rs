@@ -36,7 +36,7 @@ pub struct ServiceTally {
     pub calls: BTreeMap<String, u64>,
     /// Calls refused as a whole, by error type.
     pub call_errors: Counts,
-    /// Bodies of put calls, in bytes of JSON.
+    /// Bodies of put calls, in bytes.
     pub put_body_bytes: u64,
     /// Records in put calls that were well-formed.
     pub records: u64,

@@ -47,6 +47,7 @@ pub(super) const KINESIS: HousePlan = HousePlan {
     attempt_ms: 1_000,
     tls: false,
     network: false,
+    cbor: true,
 };
 
 /// Two applications that send at a steady rate of their own, far below what the gateway takes: a rate that falls is the

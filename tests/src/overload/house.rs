@@ -99,7 +99,12 @@ impl House {
                 None
             }
             Destination::Kinesis { shards } => {
-                settings.extend(["delivery.destination=kinesis", "kinesis.stream=events", "delivery.spill=0B"]);
+                settings.extend([
+                    "delivery.destination=kinesis",
+                    "kinesis.stream=events",
+                    "kinesis.encoding=cbor",
+                    "delivery.spill=0B",
+                ]);
                 Some(Service::start(shards))
             }
         };

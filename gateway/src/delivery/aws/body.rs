@@ -1,26 +1,20 @@
-//! The body of a call that puts records: JSON with each record's data in base64, the same for both services but for the
-//! names in it.
+//! The body of a call that puts records.
 //!
 //! Written here in one pass, and given to the SDK in the place of its own: that copies each record, encodes it into a
 //! string, looks at the string byte by byte for something to escape, and grows the body by doubling.
 
-use std::io::Write;
+pub(super) mod cbor;
+mod json;
+
 use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use base64_simd::STANDARD;
 use bytes::Bytes;
-use headgate_proto::aggregate::PARTITION_KEY;
 
 use crate::delivery::buffers::BufferPool;
 use crate::delivery::sender::wire::Entry;
 
-/// The longest text around a record's data: the names, and the largest hash key.
-const AROUND_DATA: usize =
-    r#"{"Data":"","PartitionKey":"a","ExplicitHashKey":"340282366920938463463374607431768211455"},"#.len();
-/// Everything around the records but the stream.
-const AROUND_RECORDS: usize = 64;
 /// Bytes of bodies kept between calls: those of a few calls of the largest size that goes by default.
 const KEPT: usize = 12 << 20;
 
@@ -34,83 +28,30 @@ impl Default for Bodies {
     }
 }
 
+impl Bodies {
+    /// In JSON: `entries` to the stream that the request's member `member` names as `stream`.
+    pub(super) fn json(&self, member: &str, stream: &str, entries: &[Entry]) -> PutBody {
+        json::write(self, member, stream, entries)
+    }
+
+    /// The same in CBOR.
+    pub(super) fn cbor(&self, member: &str, stream: &str, entries: &[Entry]) -> PutBody {
+        cbor::write(self, member, stream, entries)
+    }
+}
+
 /// A body.
 #[derive(Debug)]
-pub(super) struct PutBody(Bytes);
-
-impl Bodies {
-    /// Writes `entries` to the stream that the request's member `member` names as `stream`.
-    pub(super) fn write(&self, member: &str, stream: &str, entries: &[Entry]) -> PutBody {
-        let data: usize = entries.iter().map(|entry| STANDARD.encoded_length(entry.data.len()) + AROUND_DATA).sum();
-        let stream = serde_json::Value::from(stream).to_string();
-        let mut body = self.0.take(data + AROUND_RECORDS + member.len() + stream.len());
-        write!(body, r#"{{"{member}":{stream},"Records":["#).expect("a vector takes it");
-        for (index, entry) in entries.iter().enumerate() {
-            body.extend_from_slice(if index == 0 { br#"{"Data":""# } else { br#",{"Data":""# });
-            STANDARD.encode_append(&entry.data, &mut body);
-            body.push(b'"');
-            // Neither key where the service distributes records itself.
-            if let Some(hash_key) = entry.hash_key {
-                write!(body, r#","PartitionKey":"{PARTITION_KEY}","ExplicitHashKey":"{hash_key}""#)
-                    .expect("a vector takes it");
-            }
-            body.push(b'}');
-        }
-        body.extend_from_slice(b"]}");
-        PutBody(self.0.share(body))
-    }
+pub(super) struct PutBody {
+    content_type: &'static str,
+    bytes: Bytes,
 }
 
 impl PutBody {
     /// Puts the body into a request that is not signed yet.
     pub(super) fn replace(&self, request: &mut HttpRequest) {
-        request.headers_mut().insert("content-length", self.0.len().to_string());
-        *request.body_mut() = SdkBody::from(self.0.clone());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use base64::Engine as _;
-    use base64::prelude::BASE64_STANDARD;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn read(body: &PutBody) -> Value {
-        serde_json::from_slice(&body.0).expect("is JSON")
-    }
-
-    #[test]
-    fn records_of_every_length_are_in_base64_and_the_bodys_memory_is_used_again() {
-        let data: Vec<u8> = (0..=255).cycle().take(1_000).collect();
-        let entries: Vec<Entry> = (0..300)
-            .map(|len| Entry { data: Bytes::copy_from_slice(&data[len..2 * len]), hash_key: Some(u128::MAX) })
-            .collect();
-        let bodies = Bodies::default();
-        let body = bodies.write("StreamARN", "arn:aws:kinesis:eu-west-1:123456789012:stream/events", &entries);
-        let json = read(&body);
-        assert_eq!(json["StreamARN"], "arn:aws:kinesis:eu-west-1:123456789012:stream/events");
-        let records = json["Records"].as_array().expect("records");
-        assert_eq!(records.len(), 300);
-        for (record, entry) in records.iter().zip(&entries) {
-            let expected = json!({
-                "Data": BASE64_STANDARD.encode(&entry.data),
-                "PartitionKey": "a",
-                "ExplicitHashKey": u128::MAX.to_string(),
-            });
-            assert_eq!(record, &expected);
-        }
-        let (place, len) = (body.0.as_ptr(), body.0.len());
-        drop(body);
-        let again = bodies.write("StreamARN", "arn:aws:kinesis:eu-west-1:123456789012:stream/events", &entries);
-        assert_eq!((again.0.as_ptr(), again.0.len()), (place, len), "it grew, or was not kept");
-    }
-
-    #[test]
-    fn a_name_that_could_end_its_string_does_not() {
-        let entries = [Entry { data: Bytes::from_static(b"x"), hash_key: None }];
-        let json = read(&Bodies::default().write("DeliveryStreamName", "a\",\"b\":\"\\", &entries));
-        assert_eq!(json, json!({"DeliveryStreamName": "a\",\"b\":\"\\", "Records": [{"Data": "eA=="}]}));
+        request.headers_mut().insert("content-type", self.content_type);
+        request.headers_mut().insert("content-length", self.bytes.len().to_string());
+        *request.body_mut() = SdkBody::from(self.bytes.clone());
     }
 }

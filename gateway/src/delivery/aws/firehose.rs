@@ -101,7 +101,7 @@ impl FirehoseStream {
 impl Wire for FirehoseStream {
     async fn put(&self, entries: Vec<Entry>, timeout: Duration) -> Result<Vec<EntryResult>, CallError> {
         let sent = entries.len();
-        let body = self.bodies.write("DeliveryStreamName", &self.name, &entries);
+        let body = self.bodies.json("DeliveryStreamName", &self.name, &entries);
         drop(entries);
         let output = put::signed(&self.signer, timeout, |timeout| {
             self.client

@@ -13,10 +13,11 @@ use aws_sdk_kinesis::types::{
     StreamMode as AwsStreamMode, StreamStatus,
 };
 
-use super::body::Bodies;
+use super::answer::ReadCbor;
+use super::body::{Bodies, PutBody};
 use super::{errors, put};
 use crate::aws::{DropSilentConnections, Signer};
-use crate::config::KinesisSettings;
+use crate::config::{Encoding, KinesisSettings};
 use crate::delivery::sender::wire::{
     CallError, CallFailure, Describe, Entry, EntryResult, StreamDescription, StreamMode, Wire,
 };
@@ -31,12 +32,23 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages of 1,000 shards read at most: fifty times the largest stream that AWS lets an account have without asking.
 const MOST_PAGES: usize = 1_000;
 
+/// What the hosts of AWS's endpoints end in: those of its partitions, and their dual-stack ones.
+const AWS: [&str; 6] = [
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".api.aws",
+    ".api.amazonwebservices.com.cn",
+    ".api.amazonwebservices.eu",
+];
+
 /// The stream.
 #[derive(Clone, Debug)]
 pub struct KinesisStream {
     client: Client,
     signer: Signer,
     bodies: Bodies,
+    encoding: Encoding,
     name: Option<Arc<str>>,
     /// Known from the start where the setting is an ARN, else since the first description. Calls that carry it need no
     /// look-up of the account, and can't hit another account's stream of the same name.
@@ -47,7 +59,11 @@ impl KinesisStream {
     /// The stream of these settings.
     #[must_use]
     pub fn new(shared: &SdkConfig, settings: &KinesisSettings) -> Self {
-        let config = Config::from(&put::config(shared)).to_builder().interceptor(DropSilentConnections).build();
+        let config = Config::from(&put::config(shared))
+            .to_builder()
+            .interceptor(DropSilentConnections)
+            .interceptor(ReadCbor)
+            .build();
         let arn = OnceLock::new();
         let name = if settings.stream.starts_with("arn:") {
             arn.get_or_init(|| settings.stream.clone());
@@ -59,6 +75,7 @@ impl KinesisStream {
             client: Client::from_conf(config),
             signer: Signer::new(shared),
             bodies: Bodies::default(),
+            encoding: settings.encoding,
             name,
             arn: Arc::new(arn),
         }
@@ -146,8 +163,8 @@ impl Wire for KinesisStream {
         let sent = entries.len();
         let (arn, name) = self.target();
         let (member, stream) = if arn.is_some() { ("StreamARN", &arn) } else { ("StreamName", &name) };
-        let body = self.bodies.write(member, stream.as_deref().unwrap_or_default(), &entries);
-        drop(entries);
+        let stream = stream.clone().unwrap_or_default();
+        let (bodies, encoding) = (self.bodies.clone(), self.encoding);
         let output = put::signed(&self.signer, timeout, |timeout| {
             self.client
                 .put_records()
@@ -155,13 +172,34 @@ impl Wire for KinesisStream {
                 .set_stream_name(name)
                 .set_records(Some(Vec::new()))
                 .customize()
-                .mutate_request(move |request| body.replace(request))
+                // Only here is it known where the call goes.
+                .mutate_request(move |request| {
+                    body(&bodies, encoding, request.uri(), (member, &stream), &entries).replace(request);
+                })
                 .config_override(Config::builder().timeout_config(put::limits(timeout)))
                 .send()
         })
         .await?;
         results(&output, sent)
     }
+}
+
+/// The body of a call to `uri`.
+fn body(bodies: &Bodies, encoding: Encoding, uri: &str, (member, stream): (&str, &str), entries: &[Entry]) -> PutBody {
+    let cbor = match encoding {
+        Encoding::Cbor => true,
+        Encoding::Json => false,
+        Encoding::Auto => is_of_aws(uri),
+    };
+    if cbor { bodies.cbor(member, stream, entries) } else { bodies.json(member, stream, entries) }
+}
+
+/// Whether a call goes to AWS itself, through whichever of its endpoints: public, dual-stack, FIPS, or an interface
+/// endpoint of a VPC. Emulators don't all read CBOR.
+fn is_of_aws(uri: &str) -> bool {
+    let Ok(uri) = uri.parse::<http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    AWS.iter().any(|suffix| host.ends_with(suffix))
 }
 
 /// One result for each record sent, by index. A record counts as stored only if the service gave it a sequence number.

@@ -3,6 +3,7 @@
 //! What was written when a call fails is the one thing that matters here (`errors`): a sender that takes "unknown" for
 //! "not written" makes duplicates nobody counts, and the reverse loses events.
 
+mod answer;
 mod body;
 pub(crate) mod errors;
 mod firehose;

@@ -20,6 +20,7 @@ use super::manifest::{Manifest, ManifestFile, SetAside};
 use super::parquet_file::ParquetFile;
 use super::partition::{EventWindow, Partitions};
 use super::retire::remove_segment;
+use super::row_group::SpareChunks;
 use super::rows::{Requests, Rows, event_time_ms};
 use super::{ApplicationNames, LakeError};
 
@@ -27,7 +28,7 @@ use super::{ApplicationNames, LakeError};
 /// about a quarter of it, beside the budget.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 /// Bytes of records after which they are encoded, while they are still in the processor's cache.
-const ENCODED_BYTES: usize = 256 << 10;
+const ENCODED_BYTES: usize = 128 << 10;
 
 /// A log segment that gets no more events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub(super) struct Compaction {
     pub(super) names: Arc<dyn ApplicationNames>,
     /// For a segment whose header is lost.
     pub(super) window: EventWindow,
+    spare: SpareChunks,
     /// Ends the work between two frames; the segment then stays.
     stopped: Arc<AtomicBool>,
 }
@@ -67,7 +69,7 @@ impl Compaction {
         names: Arc<dyn ApplicationNames>,
         window: EventWindow,
     ) -> Self {
-        Self { files, layout, names, window, stopped: Arc::default() }
+        Self { files, layout, names, window, spare: SpareChunks::default(), stopped: Arc::default() }
     }
 
     /// Has a run that is going on end with [`LakeError::Closed`], and every later one.
@@ -231,7 +233,7 @@ impl<'a> OpenPartitions<'a> {
 
     /// Adds what is in rows to the row groups, which end when they are large.
     fn encode(&mut self) -> Result<(), LakeError> {
-        let Compaction { files, layout, .. } = self.compaction;
+        let Compaction { files, layout, spare, .. } = self.compaction;
         for (part, ((rows, file), day)) in self.open.iter_mut().zip(self.partitions.days()).enumerate() {
             if rows.is_empty() {
                 continue;
@@ -243,7 +245,7 @@ impl<'a> OpenPartitions<'a> {
                     let dir = parent_of(&path);
                     files::create_dirs(&**files, &layout.root, dir)
                         .map_err(|source| LakeError::file("create", dir, source))?;
-                    file.insert(ParquetFile::create(&**files, layout, path)?)
+                    file.insert(ParquetFile::create(&**files, layout, path, spare.clone())?)
                 }
             };
             file.add(rows)?;

@@ -15,13 +15,13 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::files::{FileLayer, WriteFile, temporary_name};
 use super::manifest::{Checksum, ManifestFile};
-use super::row_group::RowGroup;
+use super::row_group::{RowGroup, SpareChunks};
 use super::rows::{COLUMNS_WITHOUT_STATISTICS, Rows, SCHEMA, UNIQUE_COLUMNS};
 use super::{LakeError, layout::Layout};
 
 /// Bytes of a column's page, before compression: small enough that a page stays in the processor's cache until it is
 /// written, and that the allocator keeps its memory.
-const PAGE_BYTES: usize = 256 << 10;
+const PAGE_BYTES: usize = 48 << 10;
 
 static TABLE: LazyLock<TypePtr> =
     LazyLock::new(|| Arc::new(parse_message_type(SCHEMA).expect("the table's schema is valid")));
@@ -37,6 +37,8 @@ static PROPERTIES: LazyLock<WriterPropertiesPtr> = LazyLock::new(|| {
     for column in UNIQUE_COLUMNS {
         properties = properties.set_column_dictionary_enabled(column.into(), false);
     }
+    // A compressor finds nothing in it, and takes its time.
+    properties = properties.set_column_compression("event_id".into(), Compression::UNCOMPRESSED);
     for column in COLUMNS_WITHOUT_STATISTICS {
         properties = properties.set_column_statistics_enabled(column.into(), EnabledStatistics::None);
     }
@@ -63,19 +65,25 @@ pub(super) struct ParquetFile {
     writer: Option<SerializedFileWriter<Counted>>,
     /// Rows that are not in the file yet.
     group: Option<RowGroup>,
+    spare: SpareChunks,
     rows: u64,
     event_times: Option<(i64, i64)>,
 }
 
 impl ParquetFile {
     /// Begins the file `path`, relative to the lake's root, whose folder must be there.
-    pub(super) fn create(files: &dyn FileLayer, layout: &Layout, path: PathBuf) -> Result<Self, LakeError> {
+    pub(super) fn create(
+        files: &dyn FileLayer,
+        layout: &Layout,
+        path: PathBuf,
+        spare: SpareChunks,
+    ) -> Result<Self, LakeError> {
         let temporary = temporary_name(&layout.root.join(&path));
         let file = files.create(&temporary).map_err(|source| LakeError::file("create", &temporary, source))?;
         let counted = Counted { file, bytes: 0, checksum: Digest::new(CrcAlgorithm::Crc32Iscsi) };
         let writer = SerializedFileWriter::new(counted, Arc::clone(&TABLE), Arc::clone(&PROPERTIES))
             .map_err(|source| LakeError::parquet(&path, source))?;
-        Ok(Self { path, writer: Some(writer), group: None, rows: 0, event_times: None })
+        Ok(Self { path, writer: Some(writer), group: None, spare, rows: 0, event_times: None })
     }
 
     /// Its path, relative to the lake's root.
@@ -86,7 +94,8 @@ impl ParquetFile {
     /// Adds the rows to the row group that is open, and empties `rows`.
     pub(super) fn add(&mut self, rows: &mut Rows) -> Result<(), LakeError> {
         let (Some(writer), Some((earliest, latest))) = (&self.writer, rows.event_times()) else { return Ok(()) };
-        let group = self.group.get_or_insert_with(|| RowGroup::new(writer.schema_descr(), writer.properties()));
+        let group =
+            self.group.get_or_insert_with(|| RowGroup::new(writer.schema_descr(), writer.properties(), &self.spare));
         group.add(rows).map_err(|source| LakeError::parquet(&self.path, source))?;
         let (first, last) = self.event_times.unwrap_or((earliest, latest));
         self.event_times = Some((first.min(earliest), last.max(latest)));
@@ -98,7 +107,7 @@ impl ParquetFile {
     pub(super) fn end_row_group(&mut self) -> Result<(), LakeError> {
         let (Some(writer), Some(group)) = (&mut self.writer, self.group.take()) else { return Ok(()) };
         self.rows += group.rows() as u64;
-        let written = writer.next_row_group().and_then(|file| group.write(file));
+        let written = writer.next_row_group().and_then(|file| group.write(file, &self.spare));
         written.map_err(|source| LakeError::parquet(&self.path, source))
     }
 

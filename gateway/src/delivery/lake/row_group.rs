@@ -2,7 +2,8 @@
 //!
 //! In the file its columns lie one behind the other, but rows come with all of theirs. So each column is encoded and
 //! compressed as its values come, into a chunk in memory, and when the row group ends the chunks are written one behind the
-//! other. Rows need not be kept for that: what is in memory is what goes into the file, and a page of each column.
+//! other. Rows need not be kept for that: what is in memory is what goes into the file, and a page of each column. The
+//! chunks' memory is used again for the next row group.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,9 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::rows::{Column, Rows};
 
+/// A spare chunk is kept up to this many bytes: the largest column of a row group whose payloads do not compress well.
+const LARGEST_SPARE: usize = 8 << 20;
+
 /// See the module.
 pub(super) struct RowGroup {
     columns: Vec<OpenColumn>,
@@ -30,9 +34,9 @@ struct OpenColumn {
 
 impl RowGroup {
     /// An empty one, of a table whose columns are those of [`Rows::columns`].
-    pub(super) fn new(table: &SchemaDescriptor, properties: &WriterPropertiesPtr) -> Self {
-        let columns = table.columns().iter().map(|column| {
-            let chunk = Chunk::default();
+    pub(super) fn new(table: &SchemaDescriptor, properties: &WriterPropertiesPtr, spare: &SpareChunks) -> Self {
+        let columns = table.columns().iter().enumerate().map(|(index, column)| {
+            let chunk = Chunk(Arc::new(Mutex::new(spare.take(index))));
             let pages = Box::new(Pages(TrackedWrite::new(chunk.clone())));
             OpenColumn { writer: get_column_writer(Arc::clone(column), Arc::clone(properties), pages), chunk }
         });
@@ -65,33 +69,72 @@ impl RowGroup {
     }
 
     /// Ends it and writes it.
-    pub(super) fn write<W: Write + Send>(self, mut group: SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
-        for OpenColumn { writer, chunk } in self.columns {
+    pub(super) fn write<W: Write + Send>(
+        self,
+        mut group: SerializedRowGroupWriter<'_, W>,
+        spare: &SpareChunks,
+    ) -> Result<(), ParquetError> {
+        for (index, OpenColumn { writer, chunk }) in self.columns.into_iter().enumerate() {
             let closed = writer.close()?;
-            group.append_column(&chunk.take(), closed)?;
+            let bytes = Arc::new(chunk.take());
+            group.append_column(&Bytes::from_owner(Shared(Arc::clone(&bytes))), closed)?;
+            spare.give(index, bytes);
         }
         group.close()?;
         Ok(())
     }
 }
 
-/// A column's pages as they go into the file. Its writer has it, too, until it is closed.
+/// The memory of chunks that have been written, one of each column: what the allocator gets back the kernel clears again,
+/// page by page.
 #[derive(Clone, Default)]
+pub(super) struct SpareChunks(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl SpareChunks {
+    fn take(&self, column: usize) -> Vec<u8> {
+        lock(&self.0).get_mut(column).map(std::mem::take).unwrap_or_default()
+    }
+
+    fn give(&self, column: usize, chunk: Arc<Vec<u8>>) {
+        let Ok(mut chunk) = Arc::try_unwrap(chunk) else { return };
+        chunk.clear();
+        let mut spare = lock(&self.0);
+        if spare.len() <= column {
+            spare.resize_with(column + 1, Vec::new);
+        }
+        // A column may have more than one, where rows of several days are written.
+        if spare[column].capacity() < chunk.capacity() && chunk.capacity() <= LARGEST_SPARE {
+            spare[column] = chunk;
+        }
+    }
+}
+
+/// A chunk while it is written.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A column's pages as they go into the file. Its writer has it, too, until it is closed.
+#[derive(Clone)]
 struct Chunk(Arc<Mutex<Vec<u8>>>);
 
 impl Chunk {
-    fn take(&self) -> Bytes {
-        std::mem::take(&mut *self.lock()).into()
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *lock(&self.0))
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Write for Chunk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
+        lock(&self.0).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::super::answer::Answer;
 use super::super::call::Done;
 use super::super::error::Refusal;
 use super::super::hash;
-use super::super::parse;
+use super::super::parse::Body;
 use super::super::state::State;
 use super::shard::shard_number;
 use super::stream::{Stream, StreamSettings};
@@ -18,14 +17,14 @@ use super::stream::{Stream, StreamSettings};
 /// What an on-demand stream begins with.
 const ON_DEMAND_SHARDS: u32 = 4;
 
-pub(super) fn run(state: &State, operation: &str, body: &Bytes) -> Result<Done, Refusal> {
+pub(super) fn run(state: &State, operation: &str, body: &Body) -> Result<Done, Refusal> {
     match operation {
-        "CreateStream" => create(state, parse::body(body)?),
-        "DescribeStreamSummary" => describe(&*parse::body::<StreamRef>(body)?.find(state)?),
-        "SplitShard" => split(state, &parse::body(body)?),
-        "MergeShards" => merge(state, &parse::body(body)?),
-        "UpdateStreamRecordDistributionStrategy" => update_distribution(state, &parse::body(body)?),
-        "UpdateMaxRecordSize" => update_max_record_size(state, &parse::body(body)?),
+        "CreateStream" => create(state, body.read()?),
+        "DescribeStreamSummary" => describe(&*body.read::<StreamRef>()?.find(state)?),
+        "SplitShard" => split(state, &body.read()?),
+        "MergeShards" => merge(state, &body.read()?),
+        "UpdateStreamRecordDistributionStrategy" => update_distribution(state, &body.read()?),
+        "UpdateMaxRecordSize" => update_max_record_size(state, &body.read()?),
         _ => Err(Refusal::unknown_operation(operation)),
     }
 }

@@ -8,7 +8,7 @@ use super::super::answer::Answer;
 use super::super::call::Done;
 use super::super::error::{CallError, RecordError, Refusal, Service};
 use super::super::hash::{self, NotAHashKey};
-use super::super::parse::{self, Entry, PutRecord, PutRecords};
+use super::super::parse::{self, Body, Entry, PutRecord, PutRecords};
 use super::super::state::State;
 use super::super::tally::{Doubt, Put};
 use super::shard::{Stored, sequence_number, shard_id};
@@ -35,14 +35,14 @@ enum Outcome {
     Failed(RecordError),
 }
 
-pub(super) fn put_records(state: &State, body: &Bytes, withheld: usize) -> Result<Done, Refusal> {
-    let (outcomes, doubt) = put(state, "PutRecords", &parse::body(body)?, body.len())?;
+pub(super) fn put_records(state: &State, body: &Body, withheld: usize) -> Result<Done, Refusal> {
+    let (outcomes, doubt) = put(state, "PutRecords", &body.read()?, body.bytes.len())?;
     Ok(Done { answer: render(&outcomes, withheld), doubt })
 }
 
-pub(super) fn put_record(state: &State, body: &Bytes) -> Result<Done, Refusal> {
-    let input = PutRecords::from(parse::body::<PutRecord<'_>>(body)?);
-    let (outcomes, doubt) = put(state, "PutRecord", &input, body.len())?;
+pub(super) fn put_record(state: &State, body: &Body) -> Result<Done, Refusal> {
+    let input = PutRecords::from(body.read::<PutRecord<'_>>()?);
+    let (outcomes, doubt) = put(state, "PutRecord", &input, body.bytes.len())?;
     match outcomes[0] {
         Outcome::Stored { shard, sequence } => {
             let (shard, sequence) = (shard_id(shard), sequence_number(sequence));

@@ -92,6 +92,7 @@ impl List {
             self.set(&format!("{service}.linger"), &linger);
         }
         self.set("kinesis.refresh_interval", "1s");
+        self.set("kinesis.encoding", if plan.cbor { "cbor" } else { "json" });
     }
 
     pub(super) fn set(&mut self, setting: &str, value: &str) {

@@ -63,6 +63,8 @@ pub struct HousePlan {
     pub deadline_ms: u64,
     /// One attempt of a call to Kinesis or Firehose, milliseconds.
     pub attempt_ms: u64,
+    /// Calls to Kinesis are in CBOR, as they are where it is AWS's.
+    pub cbor: bool,
     /// The door takes TLS.
     pub tls: bool,
     /// Clients come through a network that can be cut.
@@ -108,6 +110,7 @@ impl HousePlan {
             attempt_ms: draw.within(300..=700),
             tls: draw.within(1..=4) == 1,
             network: draw.within(1..=3) == 1,
+            cbor: draw.within(1..=4) > 1,
         }
     }
 

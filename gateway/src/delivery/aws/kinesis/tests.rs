@@ -3,7 +3,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::aws::testing::{Answer, Server, reply, settings};
+use crate::aws::testing::{Answer, Server, reply, reply_in_cbor, settings};
 
 const ARN: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/events";
 
@@ -71,6 +71,99 @@ async fn a_put_has_the_shape_that_the_service_expects() {
         ],
     });
     assert_eq!(request.json(), expected);
+}
+
+fn stream_in_cbor(url: &str) -> KinesisStream {
+    let settings_of_it =
+        KinesisSettings { stream: ARN.to_owned(), encoding: Encoding::Cbor, ..KinesisSettings::default() };
+    KinesisStream::new(&settings(url), &settings_of_it)
+}
+
+fn two() -> Vec<Entry> {
+    vec![
+        Entry { data: b"\xf3\x89\x9a\xc2...".as_slice().into(), hash_key: Some(7) },
+        Entry { data: "plain".into(), hash_key: None },
+    ]
+}
+
+#[tokio::test]
+async fn a_put_in_cbor_has_its_data_as_it_is_and_its_answer_is_read() {
+    let server = Server::start(|_, _| {
+        let stored = json!({"SequenceNumber": "1", "ShardId": "shardId-000000000000"});
+        let refused = json!({"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded."});
+        reply_in_cbor(200, &json!({"FailedRecordCount": 1, "Records": [stored, refused], "EncryptionType": "KMS"}))
+    })
+    .await;
+    let results = stream_in_cbor(&server.url()).put(two(), Duration::from_secs(5)).await.expect("answers");
+    assert_eq!(results, [EntryResult::Stored { shard: Some("shardId-000000000000".into()) }, EntryResult::Throttled]);
+    let request = &server.requests()[0];
+    assert_eq!(request.header("x-amz-target"), Some("Kinesis_20131202.PutRecords"));
+    assert_eq!(request.header("content-type"), Some("application/x-amz-cbor-1.1"));
+    let signed = request.header("authorization").expect("is signed");
+    assert!(signed.contains("content-type"), "{signed}");
+    let record = b"\x64Data\x47\xf3\x89\x9a\xc2...\x6cPartitionKey\x61a\x6fExplicitHashKey\x617";
+    assert!(request.body.windows(record.len()).any(|part| part == record), "{:?}", request.body);
+}
+
+#[tokio::test]
+async fn a_refusal_in_cbor_means_what_it_means_in_json() {
+    for (status, code, failure) in [
+        (400, "ExpiredTokenException", CallFailure::Credentials),
+        (400, "ResourceNotFoundException", CallFailure::Permanent),
+        (400, "ProvisionedThroughputExceededException", CallFailure::Throttled),
+        (500, "InternalFailure", CallFailure::Ambiguous),
+    ] {
+        let server =
+            Server::start(move |_, _| reply_in_cbor(status, &json!({"__type": code, "message": "so it is"}))).await;
+        let error = stream_in_cbor(&server.url()).put(two(), Duration::from_secs(5)).await.expect_err("is refused");
+        assert_eq!((error.failure, &*error.code), (failure, code), "{error}");
+        // Of credentials it speaks in words of its own.
+        assert!(failure == CallFailure::Credentials || error.message.contains("so it is"), "{error}");
+    }
+}
+
+// What was stored can't be told from an answer that can't be read.
+#[tokio::test]
+async fn an_answer_in_cbor_that_cannot_be_read_is_ambiguous() {
+    let server = Server::start(|_, _| reply_in_cbor(200, &json!({"Records": "none"}))).await;
+    let error = stream_in_cbor(&server.url()).put(two(), Duration::from_secs(5)).await.expect_err("makes no sense");
+    assert_eq!(error.failure, CallFailure::Ambiguous, "{error}");
+}
+
+// A proxy or an emulator that reads CBOR and answers in JSON is understood.
+#[tokio::test]
+async fn an_answer_in_json_to_a_call_in_cbor_is_read_as_well() {
+    let server = Server::start(|_, _| {
+        let stored = json!({"SequenceNumber": "1", "ShardId": "shardId-000000000000"});
+        reply(200, &json!({"FailedRecordCount": 0, "Records": [stored, stored]}).to_string())
+    })
+    .await;
+    let results = stream_in_cbor(&server.url()).put(two(), Duration::from_secs(5)).await.expect("answers");
+    assert_eq!(results.len(), 2);
+}
+
+#[test]
+fn endpoints_of_aws_are_told_from_others() {
+    for uri in [
+        "https://kinesis.eu-west-1.amazonaws.com/",
+        "https://kinesis-fips.us-east-1.amazonaws.com",
+        "https://kinesis.cn-north-1.amazonaws.com.cn/",
+        "https://kinesis.eu-west-1.api.aws/",
+        "https://123456789012.control-kinesis.eu-west-1.amazonaws.com/",
+        "https://vpce-0a1b2c-3d4e5f.kinesis.eu-west-1.vpce.amazonaws.com",
+    ] {
+        assert!(is_of_aws(uri), "{uri}");
+    }
+    for uri in [
+        "http://127.0.0.1:4566/",
+        "http://localhost:4566",
+        "https://kinesis.eu-west-1.amazonaws.com.example.net/",
+        "https://notamazonaws.com/",
+        "/",
+        "",
+    ] {
+        assert!(!is_of_aws(uri), "{uri}");
+    }
 }
 
 #[tokio::test]

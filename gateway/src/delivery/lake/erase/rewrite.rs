@@ -13,6 +13,7 @@ use crate::delivery::lake::files::temporary_name;
 use crate::delivery::lake::manifest::ManifestFile;
 use crate::delivery::lake::parquet_file::{ParquetFile, is_of_the_table};
 use crate::delivery::lake::read_rows::guarded;
+use crate::delivery::lake::row_group::SpareChunks;
 use crate::delivery::lake::rows::{Rows, application_ids, event_data};
 
 /// What becomes of a file.
@@ -90,7 +91,7 @@ fn write_again(
     stays: Stays,
 ) -> Result<ManifestFile, LakeError> {
     let path = erasing.layout.root.join(&file.path);
-    let mut written = ParquetFile::create(erasing.files, erasing.layout, file.path.clone())?;
+    let mut written = ParquetFile::create(erasing.files, erasing.layout, file.path.clone(), SpareChunks::default())?;
     let mut rows = Rows::default();
     for (group, stays) in stays.into_iter().enumerate() {
         erasing.stop_if_asked()?;
