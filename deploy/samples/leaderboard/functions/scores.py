@@ -95,7 +95,7 @@ def player(data):
 
 
 def name(data):
-    """The player's name: whatever characters he likes, but not without end. None where there is none that can be stored."""
+    """The player's name: whatever characters they like, but not without end. None where there is none that can be stored."""
     found = data.get("player_name")
     return found[:LONGEST_NAME] if isinstance(found, str) and whole(found) else None
 

@@ -46,7 +46,7 @@ class Contended(RuntimeError):
 
 
 def add(application_id, player_id, scores):
-    """Adds those of a player's scores that his row does not have yet, and says how many those were."""
+    """Adds those of a player's scores that their row does not have yet, and says how many those were."""
     key = f"{application_id}#{player_id}"
     for _ in range(ATTEMPTS):
         row = dynamodb.get_item(TableName=TABLE, Key={"player": key}, ConsistentRead=True).get("Item")
@@ -63,7 +63,8 @@ def add(application_id, player_id, scores):
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-    raise Contended(f"the row of {key!r} was written by others {ATTEMPTS} times in a row")
+    # Not whose: the log is not where players are named.
+    raise Contended(f"a row was written by others {ATTEMPTS} times in a row")
 
 
 def with_scores(row, key, scores):

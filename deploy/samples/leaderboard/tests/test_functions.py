@@ -257,7 +257,7 @@ class Requests(OnATable):
             self.assertEqual((status, found), (200, ranked[:count]))
             self.assertEqual([row["rank"] for row in said["players"]], list(range(1, count + 1)))
 
-    def test_a_player_is_found_whatever_his_id_is(self):
+    def test_a_player_is_found_whatever_the_id_is(self):
         for player in ["a,b", "a&id=b", "p/..", "%2F", " ", "漢字😀", "a#b", "'\"<>\\", "\n\x00"]:
             self.consumed(record(line({"player_id": player, "player_name": player, "score": 7})))
             query = "id=" + "".join(f"%{byte:02x}" for byte in player.encode())
