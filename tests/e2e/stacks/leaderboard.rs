@@ -159,7 +159,7 @@ fn path_of_player(application: &str, player: &Value) -> String {
     format!("/leaderboards/{application}/player?id={encoded}")
 }
 
-/// A player as the API shows him.
+/// A player as the API shows one.
 fn shown(player: &Value) -> Value {
     let members = ["player_id", "player_name", "total", "best", "events"];
     Value::Object(members.iter().map(|name| ((*name).to_owned(), player[*name].clone())).collect())
