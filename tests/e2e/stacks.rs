@@ -1,7 +1,9 @@
 //! The stacks of `deploy/cloudformation`: what their own check says, whether the gateway takes what its container gets, and
-//! what comes of events on what they make.
+//! what comes of events on what they make; and the sample beside them.
 
 mod flow;
+mod house;
+mod leaderboard;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -27,9 +27,14 @@ use crate::gateway::free_address;
 use crate::{binary, http as asked, poll, python};
 
 /// The modules that the packages bring, and the version that the tests are known to pass with. DuckDB is what the
-/// emulator writes Parquet and answers Athena with.
-const PACKAGES: [(&str, &str); 3] =
-    [("ministack", "ministack==1.5.33"), ("duckdb", "duckdb>=1.2,<2"), ("cbor2", "cbor2>=5.7,<6")];
+/// emulator writes Parquet and answers Athena with, cbor2 what it reads calls in CBOR with; its functions in Python run on its
+/// own interpreter, and Lambda's has boto3.
+const PACKAGES: [(&str, &str); 4] = [
+    ("ministack", "ministack==1.5.33"),
+    ("duckdb", "duckdb>=1.2,<2"),
+    ("cbor2", "cbor2>=5.7,<6"),
+    ("boto3", "boto3>=1.40,<2"),
+];
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const ASK_PATIENCE: Duration = Duration::from_secs(5);
 const REGION: &str = "eu-west-1";

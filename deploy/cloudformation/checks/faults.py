@@ -7,7 +7,7 @@ import concurrent.futures
 import re
 import typing
 
-from checks import dashboard, guard, lint, metrics, wiring
+from checks import dashboard, guard, leaderboard, lint, metrics, wiring
 from checks.template import shipped
 
 
@@ -57,8 +57,8 @@ FAULTS = [
     Fault("dynamic partitioning without the partitions in the prefix", "streaming", "  StreamDelivery:", "/day=!{partitionKeyFromLambda:day}/", "/", "rule partitions_are_in_the_prefix"),
     Fault("records of many events are not taken apart", "streaming", "  DirectDelivery:", "Type: RecordDeAggregation", "Type: AppendDelimiterToRecord", "rule direct_puts_are_taken_apart_at_newlines"),
     Fault("errors are written among the events", "streaming", "  StreamDelivery:", "ErrorOutputPrefix: errors/stream/!{firehose:error-output-type}/", "ErrorOutputPrefix: raw_events/!{firehose:error-output-type}/", "rule errors_have_a_place"),
-    Fault("a failed item takes its whole batch along", "streaming", "  MetricsMapping:", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "rule windows_lose_nothing_quietly"),
-    Fault("batches that are given up are named nowhere", "streaming", "  MetricsMapping:", "        OnFailure:\n          Destination: !GetAtt FailedBatches.Arn\n", "        {}\n", "rule windows_lose_nothing_quietly"),
+    Fault("a failed item takes its whole batch along", "streaming", "  MetricsMapping:", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "rule mappings_lose_nothing_quietly"),
+    Fault("batches that are given up are named nowhere", "streaming", "  MetricsMapping:", "        OnFailure:\n          Destination: !GetAtt FailedBatches.Arn\n", "        {}\n", "rule mappings_lose_nothing_quietly"),
     Fault("a secret in the environment", "gateway", "- Name: gateway", "          Secrets:\n            - Name: HEADGATE_ADMIN__TOKEN\n              ValueFrom: !Ref AdminToken\n", "            - Name: HEADGATE_ADMIN__TOKEN\n              Value: sesame-open-yourself\n", "rule secrets_are_not_in_the_environment"),
     Fault("an image by tag", "gateway", "  GatewayImage:", '"^.+@sha256:[0-9a-f]{64}$"', '"^.+:.+$"', "rule images_are_named_by_digest"),
     Fault("a log that can hold up events", "gateway", "- Name: gateway", "mode: non-blocking", "mode: blocking", "rule logs_hold_up_nothing"),
@@ -76,6 +76,17 @@ FAULTS = [
     Fault("a load tester reaches everything", "loadtest", "  TaskSecurityGroup:", "IpProtocol: tcp", 'IpProtocol: "-1"', "rule nothing_connects_to_load_testers"),
     Fault("results are kept for ever", "loadtest", "  Results:", "ExpirationInDays: !Ref ResultRetentionDays", "ExpiredObjectDeleteMarker: true", "rule results_end"),
     Fault("the results' bucket can be made public", "loadtest", "  Results:", "RestrictPublicBuckets: true", "RestrictPublicBuckets: false", "rule buckets_are_private"),
+    Fault("a window of another length than the metrics'", "streaming", "  MetricsMapping:", "TumblingWindowInSeconds: 60", "TumblingWindowInSeconds: 30", "rule metrics_have_windows_of_a_minute"),
+    Fault("a leaderboard that everybody may read unless told otherwise", "leaderboard", "  Access:", "Default: AWS_IAM", "Default: NONE", "rule routes_ask_who_calls"),
+    Fault("a route that asks nobody", "leaderboard", "  PlayerRoute:", "AuthorizationType: !Ref Access", "AuthorizationType: NONE", "rule routes_ask_who_calls"),
+    Fault("requests without end", "leaderboard", "  Stage:", "        ThrottlingRateLimit: !Ref RequestsPerSecond\n", "", "rule stages_have_a_rate"),
+    Fault("a leaderboard that begins with what comes next", "leaderboard", "  ConsumeMapping:", "StartingPosition: TRIM_HORIZON", "StartingPosition: LATEST", "rule leaderboards_begin_at_the_beginning"),
+    Fault("a score that can't be written takes its whole batch along", "leaderboard", "  ConsumeMapping:", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", "", "rule mappings_lose_nothing_quietly"),
+    Fault("one bad record holds up its shard", "leaderboard", "  ConsumeMapping:", "BisectBatchOnFunctionError: true", "BisectBatchOnFunctionError: false", "rule mappings_lose_nothing_quietly"),
+    Fault("what answers requests may write", "leaderboard", "  ServeRole:", "Action: dynamodb:GetItem", "Action: [dynamodb:GetItem, dynamodb:PutItem]", "rule leaderboards_are_served_by_who_only_reads"),
+    Fault("players are kept for ever", "leaderboard", "  Players:", "      TimeToLiveSpecification:\n        AttributeName: expires_at\n        Enabled: true\n", "", "rule players_are_forgotten"),
+    Fault("a leaderboard that can't be restored", "leaderboard", "  Players:", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false", "rule tables_are_encrypted_and_can_be_restored"),
+    Fault("a queue that is not encrypted", "leaderboard", "  FailedBatches:\n", "      KmsMasterKeyId: !Ref KeyArn\n", "", "rule queues_and_topics_are_encrypted"),
     # What no schema and no rule about one template knows.
     Fault("a dashboard that is no JSON", "ops", "  Dashboard:", '"stat": "Sum",', '"stat": "Sum"', "check dashboard"),
     Fault("a variable that breaks the dashboard's JSON", "ops", "  Dashboard:", '"region": "${AWS::Region}"', '"region": ${AWS::Region}', "check dashboard"),
@@ -102,10 +113,17 @@ FAULTS = [
     Fault("the image's volume is not mounted", "gateway", "- Name: gateway", "ContainerPath: /var/lib/headgate", "ContainerPath: /var/lib/other", "check wiring"),
     Fault("a partition is not projected", "data", "  RawEvents:", "projection.day.type: integer", "projection.days.type: integer", "check wiring"),
     Fault("the two tables of events differ", "data", "  ProcessedEvents:", "Name: event_time_ms", "Name: event_time", "check wiring"),
+    Fault("a function's variable is misspelt", "leaderboard", "  Consume:\n", "REMEMBER_HOURS:", "REMEMBERED_HOURS:", "check sample"),
+    Fault("the reader is not told how many partitions there are", "leaderboard", "  Serve:\n", "          PARTITIONS: !Ref Partitions\n", "", "check sample"),
+    Fault("a handler that is not there", "leaderboard", "  Consume:\n", "Handler: consume.handler", "Handler: consume.handle", "check sample"),
+    Fault("an index without what is shown", "leaderboard", "          Projection:", "total, best, events]", "total, events]", "check sample"),
+    Fault("an index by an attribute that no row has", "leaderboard", "  Players:", "- AttributeName: rank\n          AttributeType: S", "- AttributeName: ranks\n          AttributeType: S", "check sample"),
+    Fault("rows forget before the stream does", "leaderboard", "  RememberHours:", "Default: 96", "Default: 24", "check sample"),
+    Fault("another type of event than the lake's query asks for", "leaderboard", "  EventType:", "Default: match_end", "Default: match_over", "check sample"),
     Fault("an alarm that the page for operators does not know", "ops", "  Unanswered:", "${Environment}-unanswered", "${Environment}-not-answered", "check wiring"),
 ]
 
-CHECKS = {"dashboard": dashboard.problems, "metrics": metrics.problems, "wiring": wiring.problems}
+CHECKS = {"dashboard": dashboard.problems, "sample": leaderboard.problems, "metrics": metrics.problems, "wiring": wiring.problems}
 
 
 def faulty(fault, text):

@@ -9,6 +9,8 @@ FOLDER = pathlib.Path(__file__).resolve().parent.parent
 WORKSPACE = FOLDER.parent.parent
 # In the order in which they are deployed. `queries` is made of deploy/queries, where there are any.
 ORDER = ["network", "data", "streaming", "gateway", "ops", "queries", "loadtest"]
+# What a game's team may copy: each in a folder of its own, and held to the same.
+SAMPLES = ["leaderboard"]
 
 PSEUDO = {
     "AWS::Region": "eu-west-1",
@@ -29,6 +31,7 @@ GIVEN = {
     "TransformCode": "transform.zip",
     "MetricsCode": "metrics.zip",
     "DeduplicateScript": "deduplicate.py",
+    "LeaderboardCode": "leaderboard.zip",
 }
 
 
@@ -162,8 +165,9 @@ class _Scope:
 def shipped(changed=None):
     """The templates by name; `changed` gives others' text in place of a file's."""
     changed, found = changed or {}, {}
-    for name in ORDER:
-        path = FOLDER / f"{name}.yaml"
+    places = {name: FOLDER / f"{name}.yaml" for name in ORDER}
+    places |= {name: WORKSPACE / "deploy" / "samples" / name / f"{name}.yaml" for name in SAMPLES}
+    for name, path in places.items():
         if name in changed or path.exists():
             found[name] = Template(name, changed.get(name) or path.read_text())
     return found

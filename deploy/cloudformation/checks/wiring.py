@@ -3,7 +3,7 @@
 import re
 
 from checks.environment import container, environment
-from checks.template import FOLDER, ORDER, WORKSPACE
+from checks.template import FOLDER, ORDER, SAMPLES, WORKSPACE
 
 DOCKERFILE = WORKSPACE / "deploy" / "container" / "Dockerfile"
 SETTINGS = WORKSPACE / "gateway" / "src" / "config"
@@ -18,7 +18,7 @@ MARGIN = 5
 def problems(stacks):
     found = []
     written, read = {}, set()
-    for name in (each for each in ORDER if each in stacks):
+    for name in (each for each in ORDER + SAMPLES if each in stacks):
         stack = stacks[name]
         for logical_id, parameter in stack.parameters.items():
             if "AWS::SSM::Parameter::Value" in parameter["Type"]:

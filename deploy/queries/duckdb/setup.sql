@@ -6,6 +6,7 @@ SET TimeZone = 'UTC';
 
 CREATE MACRO json_extract_scalar(json_text, path) AS json_extract_string(json_text, path);
 CREATE MACRO date_format(moment, format) AS strftime(moment, format);
+CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern);
 CREATE MACRO from_unixtime(seconds) AS make_timestamp(CAST(seconds * 1000000 AS bigint));
 
 -- Year, month and day stay texts, as they are on Athena.

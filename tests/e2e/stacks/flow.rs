@@ -4,20 +4,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_kinesis::primitives::Blob;
 use headgate::clock::Clock;
 use headgate_tests::client::{Connection, Target};
-use headgate_tests::gateway::GatewayProcess;
-use headgate_tests::ministack::{self, MiniStack, Tables};
+use headgate_tests::ministack;
+use headgate_tests::poll;
 use headgate_tests::seed::seed;
-use headgate_tests::{binary, poll, python};
 use serde_json::Value;
 
-use super::check;
+use super::house::{House, read_back};
 use crate::queries::{ToSend, queries, run, script};
 
 /// What the container is given to drain (`StopTimeout`), which a debug build on a busy machine needs, too.
@@ -33,80 +30,7 @@ const GARBAGE: &str = "no event at all";
 /// Queries that the emulator's Athena is asked, too: in the words of DuckDB, which it hands them to, over the stack's table.
 const ATHENA: [&str; 3] = ["total_events", "total_logins", "events_by_type"];
 
-/// What the emulator made of the stacks, and the container's environment as the registered task definition has it. The
-/// transform function has its table in the other emulator: `tests/e2e/stacks/deploy.py` says why.
-fn deployed(emulator: &MiniStack, registry: &MiniStack) -> Value {
-    let folder = tempfile::tempdir().expect("a folder");
-    let documents = folder.path().join("documents.json");
-    std::fs::write(&documents, check(Some("documents"))).expect("a file can be written");
-    let mut deploy = consumer("deploy.py", emulator);
-    deploy.arg("--transform").arg(binary::transform()).arg("--metrics").arg(binary::metrics());
-    deploy.args(["--registry", &format!("http://{}", registry.address())]);
-    deploy.stdin(Stdio::from(std::fs::File::open(&documents).expect("it is there")));
-    serde_json::from_str(&python::run(&mut deploy).unwrap_or_else(|problem| panic!("{problem}"))).expect("JSON")
-}
-
-fn consumer(name: &str, emulator: &MiniStack) -> Command {
-    let mut command = Command::new(python::consumer());
-    command.arg(binary::workspace().join("tests/e2e/stacks").join(name));
-    command.envs(ministack::environment(emulator.address()));
-    command
-}
-
-async fn read_back(emulator: &MiniStack, arguments: &[&OsStr]) -> Value {
-    let mut command = consumer("read_back.py", emulator);
-    command.args(arguments);
-    serde_json::from_str(&run(command).await).expect("JSON")
-}
-
-/// The emulator with the stacks, and what they made.
-struct House {
-    emulator: MiniStack,
-    registry: MiniStack,
-    made: Value,
-}
-
 impl House {
-    async fn deploy() -> Self {
-        let (emulator, registry) = (MiniStack::start().await, MiniStack::start().await);
-        let deploying = tokio::task::spawn_blocking(move || {
-            let made = deployed(&emulator, &registry);
-            Self { emulator, registry, made }
-        });
-        let house = deploying.await.expect("the stacks are deployed");
-        for (name, stack) in house.made["stacks"].as_object().expect("stacks") {
-            println!("{name}: without {}", stack["left_out"]);
-            let status = stack["status"].as_str().expect("a status");
-            assert!(status == "CREATE_COMPLETE" || (name == "queries" && status == "LEFT_OUT"), "{name}: {stack}");
-        }
-        println!("changed: {}", house.made["changed"]);
-        let tables = Tables { applications: house.resource("data", "Applications"), authorizations: "Authorizations" };
-        ministack::create_tables(&house.registry.dynamodb().await, tables).await;
-        house
-    }
-
-    fn resource(&self, stack: &str, name: &str) -> &str {
-        let resource = &self.made["stacks"][stack]["resources"][name];
-        resource.as_str().unwrap_or_else(|| panic!("{stack} has no {name}"))
-    }
-
-    /// The variables of the gateway's container, as ECS would set them.
-    fn environment(&self) -> BTreeMap<String, String> {
-        let variables = self.made["environment"].as_object().expect("variables");
-        let text = |value: &Value| value.as_str().expect("text").to_owned();
-        variables.iter().map(|(name, value)| (name.clone(), text(value))).collect()
-    }
-
-    /// Lets the transform function know an application that the gateway has made.
-    async fn make_known(&self, application: &str) {
-        let table = self.resource("data", "Applications");
-        let key = ("application_id", AttributeValue::S(application.to_owned()));
-        let found = self.emulator.dynamodb().await.get_item().table_name(table).key(key.0, key.1).send().await;
-        let row = found.expect("the table answers").item.expect("the gateway has put it into the stack's table");
-        let known = self.registry.dynamodb().await;
-        let _ = known.put_item().table_name(table).set_item(Some(row)).send().await.expect("it takes a row");
-    }
-
     /// A record of the stream that no gateway has written.
     async fn put_garbage(&self) {
         let client = aws_sdk_kinesis::Client::new(&ministack::config(self.emulator.address()).await);
@@ -156,32 +80,16 @@ async fn played(applications: &[String], now_ms: i64) -> Vec<ToSend> {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_get_from_the_gateway_to_the_answers_of_queries_on_what_the_stacks_make() {
     let house = House::deploy().await;
-    let mut environment = ministack::environment(house.emulator.address());
-    let variables = house.environment();
-    environment.extend(variables.clone());
-    environment.push(("AWS_EXECUTION_ENV".to_owned(), "AWS_ECS_FARGATE".to_owned()));
     let folder = tempfile::tempdir().expect("a folder");
     // Its data folder and its listeners are the test's own; everything else is the container's.
     let settings = ["kinesis.aggregation=none", "kinesis.attempt_timeout=14s"];
-    let data = folder.path().join("data");
-    std::fs::create_dir(&data).expect("a folder");
-    let mut gateway = GatewayProcess::start_in(&data, &settings, &environment).await;
+    let mut gateway = house.start_gateway(&folder.path().join("data"), &settings).await;
 
-    let url = format!("http://{}", gateway.target("").address);
-    let token = &variables["HEADGATE_ADMIN__TOKEN"];
-    let administer = |line: &[&str]| {
-        let line = [line, &["--gateway", &url, "--output", "json"]].concat();
-        let all: Vec<_> = line.into_iter().map(OsStr::new).collect();
-        let said = python::run(binary::command(&all).env("HEADGATE_ADMIN_TOKEN", token));
-        serde_json::from_str::<Value>(&said.unwrap_or_else(|problem| panic!("{problem}"))).expect("JSON")
-    };
     let mut targets: BTreeMap<String, Target> = BTreeMap::new();
     let mut applications = Vec::new();
     for name in GAMES {
-        let made = administer(&["apps", "create", name]);
-        let application = made["application_id"].as_str().expect("an id").to_owned();
-        let key = administer(&["keys", "create", name, "--name", "server"]);
-        targets.insert(application.clone(), gateway.target(key["api_key"].as_str().expect("a key")));
+        let (application, key) = house.new_game(&gateway, name);
+        targets.insert(application.clone(), gateway.target(&key));
         applications.push(application);
     }
     for application in &applications[..2] {
