@@ -17,7 +17,7 @@ use crate::Result;
 use crate::events::Size;
 use crate::machine::Machine;
 use crate::measurement::{Measurement, NOISE};
-use crate::server::Programs;
+use crate::server::{Missing, Programs};
 use crate::subject::Work;
 
 /// Measures and reports.
@@ -44,10 +44,23 @@ pub async fn run(options: &Options, source: &Path) -> Result<Report> {
             }
         }
     }
-    for subject in &mut subjects {
-        subject.warm_up(options.connections, Size::Usual).await?;
-        report.add(subject);
+    let mut warm = Vec::new();
+    for mut subject in subjects {
+        match subject.warm_up(options.connections, Size::Usual).await {
+            Ok(()) => {
+                report.add(&subject);
+                warm.push(subject);
+            }
+            // What somebody else's server does not do is no reason to measure none of the others.
+            Err(error) if subject.server().is_product() => {
+                let missing = Missing { name: subject.name().to_owned(), why: format!("it does not warm up: {error}") };
+                eprintln!("{}: missing. {}", missing.name, missing.why);
+                report.missing.push(missing);
+            }
+            Err(error) => return Err(error),
+        }
     }
+    let mut subjects = warm;
     for case in options.cases() {
         let mut result = CaseResult::new(case);
         for _ in 0..options.rounds() {

@@ -25,7 +25,7 @@ pub(super) struct Server {
     pub(super) does: String,
     /// Whether it is a product that does a part of the gateway's work.
     pub(super) is_rival: bool,
-    _runs: Running,
+    runs: Running,
 }
 
 /// Ends with this value.
@@ -36,6 +36,11 @@ enum Running {
 }
 
 impl Server {
+    /// Whether it is somebody else's.
+    pub(super) fn is_product(&self) -> bool {
+        matches!(self.runs, Running::Product { .. })
+    }
+
     /// Starts the server of this name.
     pub(super) async fn start(
         name: &str,
@@ -63,14 +68,14 @@ impl Server {
         Ok(Ok(subject.map(|house| Self {
             does: does.to_owned(),
             is_rival: false,
-            _runs: Running::Gateway { _house: house },
+            runs: Running::Gateway { _house: house },
         })))
     }
 
     fn peer(name: &str, kind: Kind, does: &str) -> Result<Subject<Self>> {
         let peer = Peer::start(kind)?;
         let (pid, target) = (peer.pid(), peer.target().clone());
-        let server = Self { does: does.to_owned(), is_rival: false, _runs: Running::Peer { _peer: peer } };
+        let server = Self { does: does.to_owned(), is_rival: false, runs: Running::Peer { _peer: peer } };
         Subject::new(name, server, pid, target)
     }
 
@@ -82,7 +87,7 @@ impl Server {
         let (pid, target) = (product.pid(), product.target().clone());
         let does = format!("{}: {}", product.version(), product.does());
         let is_rival = product.is_rival();
-        let server = Self { does, is_rival, _runs: Running::Product { _product: product } };
+        let server = Self { does, is_rival, runs: Running::Product { _product: product } };
         Ok(Ok(Subject::new(name, server, pid, target)?.warms_by_time()))
     }
 }
