@@ -35,12 +35,18 @@ impl Intercept for ReadCbor {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        if response.headers().get("content-type") == Some(CONTENT_TYPE) {
+        if response.headers().get("content-type").is_some_and(is_cbor) {
             let cbor = std::mem::replace(response.body_mut(), SdkBody::taken());
             *response.body_mut() = SdkBody::from_body_1_x(AsJson { cbor: Some(cbor), read: Vec::new() });
         }
         Ok(())
     }
+}
+
+/// Whether a content type is CBOR's, whatever parameters follow it.
+fn is_cbor(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(CONTENT_TYPE)
 }
 
 /// A body in CBOR, as one in JSON.
@@ -100,11 +106,15 @@ struct Record<'a> {
     error_message: Option<&'a str>,
 }
 
+/// The tag that says of what follows that it is CBOR (RFC 8949, 3.4.6), which any item may have before it.
+const SELF_DESCRIBED: [u8; 3] = [0xd9, 0xd9, 0xf7];
+
 fn as_json(cbor: &[u8]) -> Result<Bytes, BoxError> {
     // A proxy's refusal may have no body at all.
     if cbor.is_empty() {
         return Ok(Bytes::new());
     }
+    let cbor = cbor.strip_prefix(&SELF_DESCRIBED).unwrap_or(cbor);
     let answer: Answer<'_> =
         minicbor_serde::from_slice(cbor).map_err(|error| format!("the answer is no CBOR of a put: {error}"))?;
     Ok(serde_json::to_vec(&answer)?.into())
@@ -129,6 +139,14 @@ mod tests {
         assert_eq!(read(&answer), answer);
         let newer = json!({"FailedRecordCount": 0, "EncryptionType": "NONE", "New": {"a": [1, {}]}, "Records": []});
         assert_eq!(read(&newer), json!({"FailedRecordCount": 0, "Records": []}));
+    }
+
+    #[test]
+    fn an_answer_that_says_that_it_is_cbor_is_read_too() {
+        let cbor = minicbor_serde::to_vec(json!({"FailedRecordCount": 0, "Records": []})).expect("CBOR");
+        let json = as_json(&[&SELF_DESCRIBED[..], &cbor].concat()).expect("can be read");
+        assert_eq!(&json[..], br#"{"FailedRecordCount":0,"Records":[]}"#);
+        assert!(is_cbor("Application/X-Amz-Cbor-1.1; charset=binary") && !is_cbor("application/x-amz-json-1.1"));
     }
 
     #[test]

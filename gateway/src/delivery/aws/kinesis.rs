@@ -1,5 +1,6 @@
 //! A Kinesis data stream: PutRecords, and the stream's mode and open shards.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct KinesisStream {
     signer: Signer,
     bodies: Bodies,
     encoding: Encoding,
+    /// Set once an endpoint of AWS's did not understand CBOR, or was not understood, where that was not asked for.
+    only_json: Arc<AtomicBool>,
     name: Option<Arc<str>>,
     /// Known from the start where the setting is an ARN, else since the first description. Calls that carry it need no
     /// look-up of the account, and can't hit another account's stream of the same name.
@@ -76,6 +79,7 @@ impl KinesisStream {
             signer: Signer::new(shared),
             bodies: Bodies::default(),
             encoding: settings.encoding,
+            only_json: Arc::default(),
             name,
             arn: Arc::new(arn),
         }
@@ -86,6 +90,19 @@ impl KinesisStream {
         match self.arn.get() {
             Some(arn) => (Some(arn.clone()), None),
             None => (None, self.name.as_deref().map(str::to_owned)),
+        }
+    }
+
+    fn encoding(&self) -> Encoding {
+        if self.only_json.load(Ordering::Relaxed) { Encoding::Json } else { self.encoding }
+    }
+
+    /// What can't be read on one side or the other is not tried again: later calls are in JSON, which everybody speaks.
+    /// Where they were already, that changes nothing.
+    fn learn(&self, error: &CallError) {
+        let unread = matches!(&*error.code, "answer" | "length_mismatch" | "SerializationException");
+        if unread && self.encoding == Encoding::Auto && !self.only_json.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "calls to Kinesis are in JSON from now on, until the next start");
         }
     }
 
@@ -164,7 +181,7 @@ impl Wire for KinesisStream {
         let (arn, name) = self.target();
         let (member, stream) = if arn.is_some() { ("StreamARN", &arn) } else { ("StreamName", &name) };
         let stream = stream.clone().unwrap_or_default();
-        let (bodies, encoding) = (self.bodies.clone(), self.encoding);
+        let (bodies, encoding) = (self.bodies.clone(), self.encoding());
         let output = put::signed(&self.signer, timeout, |timeout| {
             self.client
                 .put_records()
@@ -179,8 +196,12 @@ impl Wire for KinesisStream {
                 .config_override(Config::builder().timeout_config(put::limits(timeout)))
                 .send()
         })
-        .await?;
-        results(&output, sent)
+        .await;
+        let results = output.and_then(|output| results(&output, sent));
+        if let Err(error) = &results {
+            self.learn(error);
+        }
+        results
     }
 }
 

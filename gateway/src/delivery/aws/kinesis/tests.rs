@@ -130,6 +130,21 @@ async fn an_answer_in_cbor_that_cannot_be_read_is_ambiguous() {
     assert_eq!(error.failure, CallFailure::Ambiguous, "{error}");
 }
 
+// Where CBOR was not asked for, a stream that it does not work with goes on in JSON.
+#[tokio::test]
+async fn what_is_not_understood_is_not_tried_again() {
+    let server = Server::start(|_, request| store(request)).await;
+    let ambiguous = |code: &str| errors::unreadable(code, "it makes no sense".to_owned());
+    let auto = stream(&server.url(), ARN);
+    auto.learn(&ambiguous("timeout"));
+    assert_eq!(auto.encoding(), Encoding::Auto);
+    auto.learn(&ambiguous("answer"));
+    assert_eq!(auto.encoding(), Encoding::Json);
+    let asked_for = stream_in_cbor(&server.url());
+    asked_for.learn(&ambiguous("answer"));
+    assert_eq!(asked_for.encoding(), Encoding::Cbor);
+}
+
 // A proxy or an emulator that reads CBOR and answers in JSON is understood.
 #[tokio::test]
 async fn an_answer_in_json_to_a_call_in_cbor_is_read_as_well() {
