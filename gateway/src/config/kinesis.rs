@@ -78,7 +78,7 @@ pub enum Encoding {
     Auto,
     /// CBOR, as AWS's SDK for Java has it: a record's data as it is.
     Cbor,
-    /// JSON, as all other SDKs have it: a record's data in base64, which is a third more to sign and send.
+    /// JSON: a record's data in base64, which is a third more to sign and send.
     Json,
 }
 

@@ -275,6 +275,8 @@ mod tests {
                 let fraction: String = format!("{nanos:010}0").chars().take(length).collect();
                 let text = if length == 0 { whole.to_owned() } else { format!("{whole}.{fraction}") };
                 assert_eq!(parse_timestamp(&text), parse_timestamp(&format!("{text}e0")), "{text}");
+                let is_short = length <= 9 && !whole.starts_with('0');
+                assert_eq!(of_this_age(text.as_bytes()).is_some(), is_short, "{text}");
             }
         }
         for (at, byte) in (0..20).flat_map(|at| [b'/', b':', b'-', b'p', 0xb0].map(|byte| (at, byte))) {

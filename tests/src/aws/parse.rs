@@ -145,7 +145,14 @@ impl Body {
     pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Refusal> {
         match self.encoding {
             Encoding::Json => serde_json::from_slice(&self.bytes).map_err(|error| Refusal::serialization(&error)),
-            Encoding::Cbor => minicbor_serde::from_slice(&self.bytes).map_err(|error| Refusal::serialization(&error)),
+            Encoding::Cbor => {
+                let mut reader = minicbor_serde::Deserializer::new(&self.bytes);
+                let read = T::deserialize(&mut reader).map_err(|error| Refusal::serialization(&error))?;
+                if reader.decoder().position() != self.bytes.len() {
+                    return Err(Refusal::serialization(&std::io::Error::other("something follows the call")));
+                }
+                Ok(read)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Written here in one pass, and given to the SDK in the place of its own: that copies each record, encodes it into a
 //! string, looks at the string byte by byte for something to escape, and grows the body by doubling.
 
-pub(super) mod cbor;
+mod cbor;
 mod json;
 
 use std::sync::Arc;
@@ -48,6 +48,11 @@ pub(super) struct PutBody {
 }
 
 impl PutBody {
+    /// Whether it is in CBOR.
+    pub(super) fn is_cbor(&self) -> bool {
+        self.content_type == cbor::CONTENT_TYPE
+    }
+
     /// Puts the body into a request that is not signed yet.
     pub(super) fn replace(&self, request: &mut HttpRequest) {
         request.headers_mut().insert("content-type", self.content_type);

@@ -11,6 +11,7 @@ use aws_sdk_kinesis::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use hyper_util::client::legacy::Error as ClientError;
 
+use super::answer::NotCbor;
 use crate::delivery::sender::wire::{CallError, CallFailure, EntryResult};
 
 /// Longest message passed on: the service's own are a line or two.
@@ -105,6 +106,7 @@ where
         SdkError::ResponseError(context) if context.raw().status().as_u16() == 429 => {
             (CallFailure::Throttled, "status_429")
         }
+        _ if find::<NotCbor>(error).is_some() => (CallFailure::Ambiguous, "cbor"),
         SdkError::TimeoutError(_) => (CallFailure::Ambiguous, "timeout"),
         SdkError::DispatchFailure(_) => (CallFailure::Ambiguous, "connection"),
         _ => (CallFailure::Ambiguous, "answer"),

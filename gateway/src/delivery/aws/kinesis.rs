@@ -1,7 +1,7 @@
 //! A Kinesis data stream: PutRecords, and the stream's mode and open shards.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,7 +33,7 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages of 1,000 shards read at most: fifty times the largest stream that AWS lets an account have without asking.
 const MOST_PAGES: usize = 1_000;
 
-/// What the hosts of AWS's endpoints end in: those of its partitions, and their dual-stack ones.
+/// What the hosts of AWS's endpoints end in: those of its public partitions, and their dual-stack ones.
 const AWS: [&str; 6] = [
     ".amazonaws.com",
     ".amazonaws.com.cn",
@@ -98,9 +98,8 @@ impl KinesisStream {
     }
 
     /// What can't be read on one side or the other is not tried again: later calls are in JSON, which everybody speaks.
-    /// Where they were already, that changes nothing.
     fn learn(&self, error: &CallError) {
-        let unread = matches!(&*error.code, "answer" | "length_mismatch" | "SerializationException");
+        let unread = matches!(&*error.code, "cbor" | "SerializationException");
         if unread && self.encoding == Encoding::Auto && !self.only_json.swap(true, Ordering::Relaxed) {
             tracing::warn!(%error, "calls to Kinesis are in JSON from now on, until the next start");
         }
@@ -182,6 +181,9 @@ impl Wire for KinesisStream {
         let (member, stream) = if arn.is_some() { ("StreamARN", &arn) } else { ("StreamName", &name) };
         let stream = stream.clone().unwrap_or_default();
         let (bodies, encoding) = (self.bodies.clone(), self.encoding());
+        // Written when it is known where the call goes; from then on it stands for the records.
+        let (entries, written) = (Mutex::new(entries), Arc::new(OnceLock::new()));
+        let body = Arc::clone(&written);
         let output = put::signed(&self.signer, timeout, |timeout| {
             self.client
                 .put_records()
@@ -189,16 +191,21 @@ impl Wire for KinesisStream {
                 .set_stream_name(name)
                 .set_records(Some(Vec::new()))
                 .customize()
-                // Only here is it known where the call goes.
                 .mutate_request(move |request| {
-                    body(&bodies, encoding, request.uri(), (member, &stream), &entries).replace(request);
+                    let write = || {
+                        let entries = std::mem::take(&mut *entries.lock().unwrap_or_else(PoisonError::into_inner));
+                        write(&bodies, encoding, request.uri(), (member, &stream), &entries)
+                    };
+                    body.get_or_init(write).replace(request);
                 })
                 .config_override(Config::builder().timeout_config(put::limits(timeout)))
                 .send()
         })
         .await;
         let results = output.and_then(|output| results(&output, sent));
-        if let Err(error) = &results {
+        if let Err(error) = &results
+            && written.get().is_some_and(PutBody::is_cbor)
+        {
             self.learn(error);
         }
         results
@@ -206,7 +213,7 @@ impl Wire for KinesisStream {
 }
 
 /// The body of a call to `uri`.
-fn body(bodies: &Bodies, encoding: Encoding, uri: &str, (member, stream): (&str, &str), entries: &[Entry]) -> PutBody {
+fn write(bodies: &Bodies, encoding: Encoding, uri: &str, (member, stream): (&str, &str), entries: &[Entry]) -> PutBody {
     let cbor = match encoding {
         Encoding::Cbor => true,
         Encoding::Json => false,

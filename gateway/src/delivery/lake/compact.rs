@@ -77,6 +77,11 @@ impl Compaction {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
+    /// Gives back what is kept from one segment to the next.
+    pub(super) fn rest(&self) {
+        self.spare.clear();
+    }
+
     /// Turns a segment into Parquet. After an error the segment is still there and its turn may come again.
     pub(super) fn run(&self, segment: Sealed) -> Result<Compacted, LakeError> {
         // A crash, or a removal that failed, may have left a segment whose turn was over.

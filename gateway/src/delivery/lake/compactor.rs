@@ -180,6 +180,7 @@ impl Compactor {
                 state.running = Some(segment.sealed.number);
                 return Some(segment);
             }
+            self.compaction.rest();
             let next = state.waiting.values().map(|waiting| waiting.not_before).min();
             state = match next {
                 Some(next) => self.changed.wait_timeout(state, next - now).unwrap_or_else(PoisonError::into_inner).0,

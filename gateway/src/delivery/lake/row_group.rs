@@ -18,8 +18,8 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::rows::{Column, Rows};
 
-/// A spare chunk is kept up to this many bytes: the largest column of a row group whose payloads do not compress well.
-const LARGEST_SPARE: usize = 8 << 20;
+/// Bytes of spare chunks at most: those of a row group whose payloads compress to a half.
+const SPARE_BYTES: usize = 16 << 20;
 
 /// See the module.
 pub(super) struct RowGroup {
@@ -103,9 +103,15 @@ impl SpareChunks {
             spare.resize_with(column + 1, Vec::new);
         }
         // A column may have more than one, where rows of several days are written.
-        if spare[column].capacity() < chunk.capacity() && chunk.capacity() <= LARGEST_SPARE {
+        let others = spare.iter().map(Vec::capacity).sum::<usize>() - spare[column].capacity();
+        if spare[column].capacity() < chunk.capacity() && others + chunk.capacity() <= SPARE_BYTES {
             spare[column] = chunk;
         }
+    }
+
+    /// Gives the memory back.
+    pub(super) fn clear(&self) {
+        lock(&self.0).clear();
     }
 }
 

@@ -9,8 +9,8 @@ use headgate_proto::aggregate::PARTITION_KEY;
 use super::{Bodies, PutBody};
 use crate::delivery::sender::wire::Entry;
 
-/// The content type of such a body, and of the answer to it.
-pub(in super::super) const CONTENT_TYPE: &str = "application/x-amz-cbor-1.1";
+/// The content type of such a body.
+pub(super) const CONTENT_TYPE: &str = "application/x-amz-cbor-1.1";
 
 /// Major types, in the upper three bits of the first byte of an item.
 const BYTE_STRING: u8 = 2 << 5;

@@ -1,3 +1,8 @@
+use std::sync::Mutex;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -130,19 +135,70 @@ async fn an_answer_in_cbor_that_cannot_be_read_is_ambiguous() {
     assert_eq!(error.failure, CallFailure::Ambiguous, "{error}");
 }
 
-// Where CBOR was not asked for, a stream that it does not work with goes on in JSON.
+/// What a call was, and the answers in turn; the last one again and again.
+#[derive(Clone, Debug)]
+struct Wiretap {
+    calls: Arc<Mutex<Vec<(String, String)>>>,
+    answers: Arc<[&'static [u8]]>,
+}
+
+impl Wiretap {
+    fn stream(answers: &[&'static [u8]]) -> (Self, KinesisStream) {
+        let this = Self { calls: Arc::default(), answers: answers.into() };
+        let connector = SharedHttpConnector::new(this.clone());
+        // Without an endpoint: the SDK finds AWS's by itself.
+        let mut config =
+            settings("http://127.0.0.1:1").to_builder().http_client(http_client_fn(move |_, _| connector.clone()));
+        config.set_endpoint_url(None);
+        let config = config.build();
+        let settings = KinesisSettings { stream: ARN.to_owned(), ..KinesisSettings::default() };
+        (this, KinesisStream::new(&config, &settings))
+    }
+
+    fn calls(&self) -> Vec<(String, String)> {
+        self.calls.lock().expect("no test panics with it").clone()
+    }
+}
+
+impl HttpConnector for Wiretap {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let mut calls = self.calls.lock().expect("no test panics with it");
+        let answer = self.answers[calls.len().min(self.answers.len() - 1)];
+        let content_type = request.headers().get("content-type").unwrap_or_default().to_owned();
+        calls.push((request.uri().to_owned(), content_type));
+        let status = 200_u16.try_into().expect("a status");
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(answer))))
+    }
+}
+
+const STORED_IN_CBOR: &[u8] =
+    b"\xbf\x67Records\x9f\xbf\x6eSequenceNumber\x611\x67ShardId\x61s\xff\xbf\x6eSequenceNumber\x612\x67ShardId\x61s\xff\xff\xff";
+const STORED_IN_JSON: &[u8] =
+    br#"{"Records":[{"SequenceNumber":"1","ShardId":"s"},{"SequenceNumber":"2","ShardId":"s"}]}"#;
+
+#[tokio::test]
+async fn calls_to_an_endpoint_of_aws_are_in_cbor() {
+    let (tap, stream) = Wiretap::stream(&[STORED_IN_CBOR]);
+    let results = stream.put(two(), Duration::from_secs(5)).await.expect("is stored");
+    assert_eq!(results.len(), 2);
+    let (uri, content_type) = tap.calls()[0].clone();
+    assert!(uri.contains("kinesis.eu-west-1.amazonaws.com"), "{uri}");
+    assert_eq!(content_type, "application/x-amz-cbor-1.1");
+}
+
+// Where CBOR was not asked for, a stream that it does not work with goes on in JSON; what says nothing about CBOR changes
+// nothing.
 #[tokio::test]
 async fn what_is_not_understood_is_not_tried_again() {
-    let server = Server::start(|_, request| store(request)).await;
-    let ambiguous = |code: &str| errors::unreadable(code, "it makes no sense".to_owned());
-    let auto = stream(&server.url(), ARN);
-    auto.learn(&ambiguous("timeout"));
-    assert_eq!(auto.encoding(), Encoding::Auto);
-    auto.learn(&ambiguous("answer"));
-    assert_eq!(auto.encoding(), Encoding::Json);
-    let asked_for = stream_in_cbor(&server.url());
-    asked_for.learn(&ambiguous("answer"));
-    assert_eq!(asked_for.encoding(), Encoding::Cbor);
+    let (tap, stream) = Wiretap::stream(&[b"<html></html>", b"\xbf\x67Records", STORED_IN_JSON]);
+    for code in ["answer", "cbor"] {
+        let error = stream.put(two(), Duration::from_secs(5)).await.expect_err("makes no sense");
+        assert_eq!((error.failure, &*error.code), (CallFailure::Ambiguous, code), "{error}");
+    }
+    stream.put(two(), Duration::from_secs(5)).await.expect("is stored");
+    let kinds: Vec<_> = tap.calls().into_iter().map(|(_, content_type)| content_type).collect();
+    let (cbor, json) = ("application/x-amz-cbor-1.1", "application/x-amz-json-1.1");
+    assert_eq!(kinds, [cbor, cbor, json]);
 }
 
 // A proxy or an emulator that reads CBOR and answers in JSON is understood.
