@@ -28,9 +28,11 @@ def main(asked):
         # For an emulator's test: JSON is YAML without short tags.
         names, stacks = (ORDER if asked == ["documents"] else PIPELINE), shipped()
         return print(json.dumps({name: stacks[name].document for name in names if name in stacks}))
+    if asked == ["pipelines"]:
+        return pipeline.show(shipped())
     unknown = set(asked) - set(STEPS)
     if unknown:
-        sys.exit(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}, environment, documents and pipeline-documents")
+        sys.exit(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}, environment, documents, pipeline-documents and pipelines")
     stacks, failed, started = shipped(), 0, time.monotonic()
     for name in asked or STEPS:
         check, promise = STEPS[name]

@@ -118,7 +118,7 @@ FAULTS = [
     Fault("all of another account may take a role", "target", "  DeployRole:", "ArnEquals:\n                aws:PrincipalArn:", "ArnEquals:\n                aws:PrincipalTag:", "rule roles_trust_only_this_account"),
     Fault("people take roles without a second factor", "people", "  AuditorRole:", 'aws:MultiFactorAuthPresent: "true"', 'aws:MultiFactorAuthPresent: "false"', "rule roles_trust_only_this_account"),
     Fault("groups take roles without a second factor", "people", "  Developers:", 'aws:MultiFactorAuthPresent: "true"', 'aws:MultiFactorAuthAge: "true"', "rule people_take_roles_with_a_second_factor"),
-    Fault("a policy that allows something to everything", "people", "  WorkInDev:", "Resource: !Sub arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:AdminToken-*", 'Resource: "*"', "rule managed_policies_name_what_they_allow"),
+    Fault("a policy that allows something to everything", "people", "  WorkInDev:", "- !Sub arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:headgate-*", '- "*"', "rule managed_policies_name_what_they_allow"),
     Fault("AWS's administrators", "people", "  AuditorRole:", "- !Ref Audit\n", "- !Sub arn:${AWS::Partition}:iam::aws:policy/AdministratorAccess\n", "rule managed_policies_are_the_ones_aws_asks_for"),
     Fault("images go with the stack", "shared", "  AgentRepository:", "DeletionPolicy: Retain", "DeletionPolicy: Delete", "rule data_outlives_its_stack"),
     Fault("a stage takes a role that no account has", "shared", "        - Name: Prod\n", "role/headgate-deploy\n", "role/headgate-deployer\n", "check pipeline"),

@@ -15,7 +15,7 @@ import yaml
 from checks.template import FOLDER, ORDER, PIPELINE, PIPELINE_FOLDER, PSEUDO, WORKSPACE
 
 # As the templates are worked out (template.py): where each one is deployed.
-SHARED, DEV, PROD = "111111111111", "222222222222", "333333333333"
+SHARED, DEV, PROD = "000000000000", "222222222222", "333333333333"
 ACCOUNTS = {"shared": SHARED, "branches": SHARED, "target": DEV, "people": SHARED}
 # CloudFormation takes as much without a bucket, and there is none yet.
 INLINE_BYTES = 51_200
@@ -420,6 +420,32 @@ class House:
         for role in self.roles.values():
             if role.inline > INLINE_CHARACTERS:
                 yield f"{role.template}.yaml, {role.name}: {role.inline} characters, and IAM takes {INLINE_CHARACTERS} in a role's own policies"
+
+
+def show(stacks):
+    """The pipelines as CodePipeline would read them, for a test that walks them: actions in their order, each build with its
+    commands and its environment."""
+    house, told = House(stacks), {}
+    for name in ("shared", "branches"):
+        for pipeline in house.pipelines(name):
+            stages = told[pipeline["Name"]] = []
+            for stage in pipeline["Stages"]:
+                actions = []
+                for action in sorted(stage["Actions"], key=lambda each: each.get("RunOrder", 1)):
+                    settings = action["Configuration"]
+                    shown = {"name": action["Name"], "provider": action["ActionTypeId"]["Provider"], "namespace": action.get("Namespace"), "role": action.get("RoleArn"), "configuration": settings}
+                    if shown["provider"] == "CodeBuild":
+                        project = house.project(name, settings["ProjectName"])
+                        specification = house.buildspec(project)
+                        shown["commands"] = specification["phases"]["build"]["commands"]
+                        shown["exported"] = specification.get("env", {}).get("exported-variables", [])
+                        shown["artifacts"] = specification.get("artifacts", {}).get("base-directory")
+                        shown["source"] = action["InputArtifacts"][0]["Name"]
+                        variables = {each["Name"]: each["Value"] for each in project["Environment"].get("EnvironmentVariables", [])}
+                        shown["environment"] = variables | {each["name"]: each["value"] for each in json.loads(settings.get("EnvironmentVariables", "[]"))}
+                    actions.append(shown)
+                stages.append({"name": stage["Name"], "actions": actions})
+    print(json.dumps(told))
 
 
 def cleaned(value):

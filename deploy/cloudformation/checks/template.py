@@ -33,13 +33,13 @@ GIVEN = {
     "TransformCode": "transform.zip",
     "MetricsCode": "metrics.zip",
     "DeduplicateScript": "deduplicate.py",
-    "SharedAccount": "111111111111",
+    "SharedAccount": "000000000000",
     "DevAccount": "222222222222",
     "ProdAccount": "333333333333",
-    "UsersAccount": "111111111111",
+    "UsersAccount": "000000000000",
     "Kind": "shared",
     "Repository": "headgate/headgate",
-    "PipelineKeyArn": "arn:aws:kms:eu-west-1:111111111111:key/1",
+    "PipelineKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/1",
 }
 
 

@@ -101,8 +101,12 @@ def main(arguments):
         try:
             lines = preview(session, packaged, stage, stack, asked.package)
         except botocore.exceptions.ClientError as error:
-            # An SSM parameter, say, that a stack before it will write. The deployment itself goes in order.
-            lines = [f"not known before the stacks that it needs: {error}"]
+            # A parameter, say, that a stack before it will write first. The deployment itself goes in order.
+            if aws.code(error) != "ValidationError":
+                raise
+            report.append(f"{stack}: not known now: {error}")
+            short.append(f"{stack} unknown")
+            continue
         if lines is None:
             lines = ["new"]
         report += [f"{stack}: {len(lines) if lines else 'no'} change(s)", *(f"    {line}" for line in lines)]
