@@ -5,8 +5,10 @@ both ends; that CloudFormation may do what the stacks' types need; and that a sw
 import fnmatch
 import importlib.util
 import json
+import os
 import pathlib
 import re
+import subprocess
 import sys
 
 import cfnlint
@@ -263,7 +265,7 @@ class House:
         own = json.loads(action["Configuration"].get("EnvironmentVariables", "[]"))
         given = {each["Name"] for each in project["Environment"].get("EnvironmentVariables", [])} | {each["name"] for each in own}
         commands = [command for phase in specification["phases"].values() for command in phase["commands"]]
-        made = set(re.findall(r"export (\w+)=", "\n".join(commands)))
+        made = set(re.findall(r"^(\w+)=", "\n".join(commands), re.M))
         for variable in sorted(set(re.findall(r"\$\{?(\w+)", "\n".join(commands))) - given - made):
             if not OF_CODEBUILD.match(variable):
                 yield f"{place}: {project['Source']['BuildSpec']} uses ${variable}, which nobody sets"
@@ -367,6 +369,8 @@ class House:
                     if not any(fnmatch.fnmatchcase(group, pattern.split(":")[-1]) for pattern in patterns):
                         yield f"{name}.yaml: {role.name} may not report to {group}"
         used = {path.stem for path in (PIPELINE_FOLDER / "buildspecs").glob("*.yml")}
+        for stem in sorted(used):
+            yield from shell(stem)
         named = {pathlib.PurePath(project["Source"]["BuildSpec"]).stem for projects in self.made.values() for project in projects}
         for stem in sorted(used - named):
             yield f"no project runs buildspecs/{stem}.yml"
@@ -420,6 +424,15 @@ class House:
         for role in self.roles.values():
             if role.inline > INLINE_CHARACTERS:
                 yield f"{role.template}.yaml, {role.name}: {role.inline} characters, and IAM takes {INLINE_CHARACTERS} in a role's own policies"
+
+
+def shell(stem):
+    """What shellcheck says of a buildspec's commands."""
+    specification = yaml.safe_load((PIPELINE_FOLDER / "buildspecs" / f"{stem}.yml").read_text())
+    text = "\n".join(command for phase in specification["phases"].values() for command in phase["commands"]) + "\n"
+    program = pathlib.Path(os.environ["HEADGATE_STACK_TOOLS"]) / "bin" / "shellcheck"
+    said = subprocess.run([program, "--shell", "sh", "--format", "gcc", "-"], input=text, capture_output=True, text=True)
+    yield from (f"buildspecs/{stem}.yml, {line}" for line in said.stdout.splitlines())
 
 
 def show(stacks):

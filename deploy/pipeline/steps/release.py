@@ -11,7 +11,6 @@ import io
 import pathlib
 import re
 import shutil
-import subprocess
 import tarfile
 import tempfile
 
@@ -31,13 +30,18 @@ def notes(version):
     return found.group(1).strip() + "\n"
 
 
-def archived(path, entries):
-    """A tar.gz that is the same for the same files: (name, bytes, mode), without times and owners."""
-    with open(path, "wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+def tarred(file, entries):
+    """A tar that is the same for the same files: (name, bytes, mode), without times and owners."""
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content, mode in sorted(entries):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), mode
             archive.addfile(entry, io.BytesIO(content))
+
+
+def archived(path, entries):
+    with open(path, "wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+        tarred(packed, entries)
 
 
 def main(arguments):
@@ -65,9 +69,11 @@ def main(arguments):
         for program, repository in IMAGES.items():
             layout = pathlib.Path(work) / program
             if image(program, asked.binaries / program, layout) != packaged["images"][repository]:
-                raise Failure(f"{program} makes another image than the package's: give the binaries that were packaged")
-            target = out / f"{program}-{asked.version}-{system}.oci.tar"
-            subprocess.run(["skopeo", "copy", "--quiet", "--preserve-digests", f"oci:{layout}:{asked.version}", f"oci-archive:{target}:{asked.version}"], check=True)
+                raise Failure(f"{program} makes another image than the package's: give the binaries that were packaged, in a checkout of their commit")
+            # A layout in a tar is an OCI archive, as skopeo and podman read it.
+            files = [(path.relative_to(layout).as_posix(), path.read_bytes(), 0o644) for path in layout.rglob("*") if path.is_file()]
+            with open(out / f"{program}-{asked.version}-{system}.oci.tar", "wb") as target:
+                tarred(target, files)
     for name in FUNCTIONS:
         shutil.copy(asked.package / packaged["functions"][name]["key"], out / f"headgate-{name}-{asked.version}-{system}.zip")
     stacks = [(f"cloudformation/{path.name}", path.read_bytes(), 0o644) for path in sorted((asked.package / "templates").glob("*.yaml"))]

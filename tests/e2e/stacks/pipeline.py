@@ -117,7 +117,7 @@ def left(environment):
         "secrets": [each["Name"] for each in of("secretsmanager").list_secrets()["SecretList"]],
         "queues": of("sqs").list_queues().get("QueueUrls", []),
         "aliases": [each["AliasName"] for each in of("kms").list_aliases()["Aliases"]],
-        "parameters": [each["Name"] for each in of("ssm").describe_parameters()["Parameters"]],
+        "parameters": [each["Name"] for page in of("ssm").get_paginator("describe_parameters").paginate() for each in page["Parameters"]],
         "functions": [each["FunctionName"] for each in of("lambda").list_functions()["Functions"]],
     }
     marks = (f"headgate-{environment}", f"/headgate/{environment}/", database)
@@ -133,3 +133,7 @@ def main():
     way.set_defaults(go=lambda asked: left(asked.environment))
     asked = parser.parse_args()
     asked.go(asked)
+
+
+if __name__ == "__main__":
+    main()
