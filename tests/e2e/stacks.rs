@@ -2,6 +2,7 @@
 //! what comes of events on what they make.
 
 mod flow;
+mod pipeline;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -7,8 +7,11 @@ import yaml
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
 WORKSPACE = FOLDER.parent.parent
-# In the order in which they are deployed. `queries` is made of deploy/queries, where there are any.
+PIPELINE_FOLDER = WORKSPACE / "deploy" / "pipeline"
+# An environment's, in the order in which they are deployed. `queries` is made of deploy/queries, where there are any.
 ORDER = ["network", "data", "streaming", "gateway", "ops", "queries", "loadtest"]
+# The pipeline's, in theirs: of the shared-services account, of each target account, and of any.
+PIPELINE = ["shared", "target", "branches", "people"]
 
 PSEUDO = {
     "AWS::Region": "eu-west-1",
@@ -17,6 +20,7 @@ PSEUDO = {
     "AWS::StackName": "stack",
     "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/stack/1",
     "AWS::URLSuffix": "amazonaws.com",
+    "AWS::NoValue": "the-nothing",
 }
 # Values for parameters that have no default.
 GIVEN = {
@@ -29,6 +33,13 @@ GIVEN = {
     "TransformCode": "transform.zip",
     "MetricsCode": "metrics.zip",
     "DeduplicateScript": "deduplicate.py",
+    "SharedAccount": "000000000000",
+    "DevAccount": "222222222222",
+    "ProdAccount": "333333333333",
+    "UsersAccount": "000000000000",
+    "Kind": "shared",
+    "Repository": "headgate/headgate",
+    "PipelineKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/1",
 }
 
 
@@ -159,11 +170,15 @@ class _Scope:
         return ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
 
 
+def path_of(name):
+    return (PIPELINE_FOLDER if name in PIPELINE else FOLDER) / f"{name}.yaml"
+
+
 def shipped(changed=None):
-    """The templates by name; `changed` gives others' text in place of a file's."""
+    """The templates of both folders by name; `changed` gives others' text in place of a file's."""
     changed, found = changed or {}, {}
-    for name in ORDER:
-        path = FOLDER / f"{name}.yaml"
+    for name in ORDER + PIPELINE:
+        path = path_of(name)
         if name in changed or path.exists():
             found[name] = Template(name, changed.get(name) or path.read_text())
     return found
