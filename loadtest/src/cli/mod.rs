@@ -15,13 +15,14 @@ mod run_args;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use headgate_proto::build;
 
 /// Load that a fleet of game servers would make, and figures that can be trusted.
 ///
 /// Exit status: 0 pass, 1 internal error, 2 usage, 3 a rule failed, 4 the run is invalid (the load tester was the limit),
 /// 5 events were lost or doubled, 130 interrupted.
 #[derive(Parser)]
-#[command(name = "headgate-loadtest", version, max_term_width = 100)]
+#[command(name = "headgate-loadtest", version = build::DESCRIPTION, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
