@@ -5,7 +5,7 @@ mod judgement;
 mod kinesis;
 mod report;
 mod shards;
-mod smoke;
+pub(crate) mod smoke;
 mod stall;
 mod store;
 mod usage;

@@ -2,6 +2,7 @@
 
   pipeline.py deploy < DOCUMENTS
   pipeline.py left ENVIRONMENT
+  pipeline.py token ENVIRONMENT
 
 DOCUMENTS is what `deploy/cloudformation/check pipeline-documents` prints; AWS_ENDPOINT_URL is set. An access key of twelve
 digits is the emulator's way to say which account; its registry of images knows the first one only.
@@ -9,7 +10,7 @@ digits is the emulator's way to say which account; its registry of images knows 
 `deploy` prints, as JSON, what each stack came to by account, what was left out because the emulator refuses its type, and
 what is there by name: roles, projects, repositories, buckets and secrets. Then it gives each stage settings, as
 docs/releasing.md says, and an image of sorts for the agent. `left` prints what the account for development still has of an
-environment.
+environment, `token` the administrators' token of one there.
 """
 
 import argparse
@@ -124,13 +125,20 @@ def left(environment):
     print(json.dumps({kind: its for kind, names in there.items() if (its := sorted(each for each in names if any(mark in each for mark in marks)))}))
 
 
+def token(environment):
+    of = session(DEV).client
+    name = of("ssm").get_parameter(Name=f"/headgate/{environment}/gateway/admin-token-secret")["Parameter"]["Value"]
+    print(of("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ways = parser.add_subparsers(required=True)
     ways.add_parser("deploy").set_defaults(go=lambda _: deploy_all())
-    way = ways.add_parser("left")
-    way.add_argument("environment")
-    way.set_defaults(go=lambda asked: left(asked.environment))
+    for name, of_environment in (("left", left), ("token", token)):
+        way = ways.add_parser(name)
+        way.add_argument("environment")
+        way.set_defaults(go=lambda asked, of_environment=of_environment: of_environment(asked.environment))
     asked = parser.parse_args()
     asked.go(asked)
 

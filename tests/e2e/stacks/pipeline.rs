@@ -3,14 +3,17 @@
 //! as the roles that the stages name.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
+use headgate_tests::gateway::GatewayProcess;
 use headgate_tests::ministack::{self, MiniStack};
 use headgate_tests::static_binary::{self, GATEWAY, LOAD_TESTER};
 use headgate_tests::{binary, python};
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use super::check;
+use crate::loadtest::smoke::report::Report;
 
 /// The accounts, by the access key that means them to the emulator.
 const SHARED: &str = "000000000000";
@@ -23,8 +26,10 @@ const LEFT_OUT: [(&str, &[&str]); 4] = [
     ("branches", &["Pipeline", "SweepPipeline"]),
     ("people", &["Auditors", "Developers", "ReleaseManagers"]),
 ];
-/// Has tests of its own: here is no gateway behind the stage's name.
+/// No gateway is behind the stages' names here; `smoke_test_of_dev` takes it with one.
 const SMOKE_TEST: [&str; 2] = ["--leave-out", "smoke-test"];
+/// Its lake and its minutes are whole soon.
+const SOON: [&str; 3] = ["lake.segment_age=2s", "live.window_grace=1s", "admission.key_refresh=200ms"];
 
 /// Three accounts with the pipeline's templates in them, and a clean checkout.
 struct House {
@@ -55,14 +60,16 @@ impl House {
         self.folder.path().join(name)
     }
 
-    /// Where the branches are, and the checkout that CodePipeline would hand on, with what is not committed yet.
+    /// Where the branches are, and the checkout that CodePipeline would hand on: a commit of its own, with what is not
+    /// committed yet.
     fn check_out(&self, branches: &[&str]) {
         let script = r#"
             set -e
             git init --quiet --initial-branch main "$2"
             git -C "$2" -c user.name=test -c user.email=test@example.com commit --quiet --allow-empty --message first
             git clone --quiet "$1" "$3"
-            git -C "$1" diff --binary HEAD | git -C "$3" apply --allow-empty
+            git -C "$1" diff --binary HEAD | git -C "$3" apply --index --allow-empty
+            git -C "$3" -c user.name=test -c user.email=test@example.com commit --quiet --allow-empty --message next
             git -C "$3" remote set-url origin "$2"
         "#;
         let mut bash = Command::new("bash");
@@ -95,16 +102,21 @@ impl House {
 
     /// Walks a pipeline, and gives what its actions said.
     fn walk(&self, pipeline: &str, binaries: &Path, more: &[&str]) -> Vec<Value> {
+        let said = python::run(self.walking(pipeline, binaries).args(more));
+        let said = said.unwrap_or_else(|problem| panic!("{pipeline}: {problem}"));
+        let told: Value = serde_json::from_str(&said).expect("JSON");
+        println!("{pipeline}: without {}", told["left_out"]);
+        told["said"].as_array().expect("actions").clone()
+    }
+
+    fn walking(&self, pipeline: &str, binaries: &Path) -> Command {
         let work = self.path("work");
         std::fs::create_dir_all(&work).expect("a folder");
         let mut walk = self.script("walk.py");
         walk.arg("--pipelines").arg(self.path("pipelines")).arg("--documents").arg(self.path("documents"));
         walk.arg("--source").arg(self.path("source")).arg("--work").arg(&work);
-        walk.args(more).arg(pipeline).env("BINARIES", binaries);
-        let said = python::run(&mut walk).unwrap_or_else(|problem| panic!("{pipeline}: {problem}"));
-        let told: Value = serde_json::from_str(&said).expect("JSON");
-        println!("{pipeline}: without {}", told["left_out"]);
-        told["said"].as_array().expect("actions").clone()
+        walk.arg(pipeline).env("BINARIES", binaries);
+        walk
     }
 
     /// What the account for development still has of an environment.
@@ -132,6 +144,44 @@ fn programs(folder: &Path) -> PathBuf {
         let _ = std::fs::copy(from, binaries.join(name)).expect("a file can be copied");
     }
     binaries
+}
+
+/// What is ended with the test.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The smoke test of dev as the pipeline runs it, on a gateway of another commit than the package's, whose events come to the
+/// stage's lake and metrics. It fails for the commit and for nothing else, and its report lies where the buildspec says.
+fn smoke_test_of_dev(house: &House, binaries: &Path) {
+    let token = python::run(house.script("pipeline.py").args(["token", "dev"]));
+    let token = token.unwrap_or_else(|problem| panic!("{problem}"));
+    let data = house.path("gateway");
+    std::fs::create_dir(&data).expect("a folder");
+    let environment = [("HEADGATE_ADMIN__TOKEN".to_owned(), token)];
+    let gateway = Handle::current().block_on(GatewayProcess::start_in(&data, &SOON, &environment));
+    let mut carry = house.script("carry.py");
+    let metrics = format!("http://{}/metrics", gateway.operate_address());
+    carry.arg("dev").arg(gateway.lake()).arg(metrics).stdin(Stdio::null());
+    let _carrying = Ending(carry.spawn().expect("python can be run"));
+
+    let mut walk = house.walking("headgate", binaries);
+    walk.args(["--only", "Dev/smoke-test"]);
+    let said = python::run(walk.env("SMOKE_TEST_HOST", format!("http://{}", gateway.target("").address)));
+    let said = said.expect_err("the commit is another");
+    println!("{said}");
+    let report = Report::read(&house.path("work/package/smoke-test/smoke-test.xml"));
+    let (kind, message) = report.failure("version");
+    assert!(kind == "version" && message.contains(" is served, and ") && message.contains("(commit "), "{message}");
+    assert_eq!(report.counts(), (7, 1, 0), "{said}");
+    assert!(report.out("lake").contains("2,000 of 2,000 acknowledged events are in s3://"), "{said}");
+    assert!(report.out("metrics").contains("2,000 events, 250 logins counted"), "{said}");
+    assert!(said.contains("smoke-test: 3\n") && said.contains("FAILED  version: "), "{said}");
 }
 
 /// Every template of the pipeline is created, in the account that it is for; what is left out is what the emulator has
@@ -177,7 +227,7 @@ async fn the_templates_of_the_pipeline_make_what_the_stages_name_in_three_accoun
 }
 
 /// A checkout is packaged once and goes through development to production, by digest: images in the registry, functions
-/// in each account's bucket, every stack by a change set. The same content again changes no function; another metrics
+/// in each account's bucket, every stack by a change set; a gateway of another commit fails the smoke test. The same content again changes no function; another metrics
 /// function is what the approval is told of, and what production gets. A branch has stacks and data of its own, which
 /// stay while the branch is there, and go whole with it, while development's stay.
 #[tokio::test(flavor = "multi_thread")]
@@ -196,6 +246,8 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
             }
             assert!(said(&first, stage, "settle").contains(" holds "));
         }
+
+        smoke_test_of_dev(&house, &binaries);
 
         let package = |actions: &[Value]| said(actions, "Package", "package").to_owned();
         let again = house.walk("headgate", &binaries, &SMOKE_TEST);

@@ -2,11 +2,12 @@
 stand, each stack as a change set and its execution, as the role that the action names.
 
   walk.py --pipelines FILE --documents FILE --source FOLDER --work FOLDER [--branch NAME] [--execution ID]
-          [--leave-out ACTION] PIPELINE
+          [--leave-out ACTION] [--only STAGE/ACTION] PIPELINE
 
 FILEs are what `deploy/cloudformation/check pipelines` and `check documents` print. The source is a clean checkout. BINARIES
 names static binaries, so that the build of a package takes them. Install phases are left out (they are Debian packages), as
-is the action `build`, which is the test suite that runs this, and what `--leave-out` names.
+is the action `build`, which is the test suite that runs this, and what `--leave-out` names. `--only` takes one action of a
+pipeline that was walked before with the same FOLDERs, on the package of then.
 
 What the emulator refuses of the stacks is left out, as deploy.py does. Prints, as JSON, what was said by each action.
 """
@@ -131,6 +132,8 @@ class Walk:
             for action in stage["actions"]:
                 if action["name"] in ("source", "build", *self.asked.leave_out):
                     continue
+                if self.asked.only and self.asked.only != f"{stage['name']}/{action['name']}":
+                    continue
                 if action["provider"] == "CodeBuild":
                     said = self.build(action)
                 elif action["provider"] == "CloudFormation":
@@ -148,6 +151,7 @@ def main():
     parser.add_argument("--branch", default="main")
     parser.add_argument("--execution", default="1")
     parser.add_argument("--leave-out", action="append", default=[], metavar="ACTION")
+    parser.add_argument("--only", metavar="STAGE/ACTION")
     parser.add_argument("pipeline")
     asked = parser.parse_args()
     walk = Walk(asked)

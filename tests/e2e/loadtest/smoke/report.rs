@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// The one suite of a report.
 #[derive(Debug, Deserialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     #[serde(rename = "@tests")]
     tests: usize,
     #[serde(rename = "@failures")]
@@ -53,7 +53,7 @@ struct Skipped {
 }
 
 impl Report {
-    pub(super) fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).expect("the report is written");
         let suites: Suites = quick_xml::de::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let report = suites.testsuite;
@@ -65,34 +65,34 @@ impl Report {
         report
     }
 
-    pub(super) fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.cases.iter().map(|case| case.name.as_str()).collect()
     }
 
     /// Steps, failed ones and skipped ones.
-    pub(super) fn counts(&self) -> (usize, usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
         (self.tests, self.failures, self.skipped)
     }
 
-    pub(super) fn passed(&self, step: &str) -> bool {
+    pub(crate) fn passed(&self, step: &str) -> bool {
         let case = self.case(step);
         case.failure.is_none() && case.skipped.is_none()
     }
 
     /// Its kind, and what it says.
-    pub(super) fn failure(&self, step: &str) -> (&str, &str) {
+    pub(crate) fn failure(&self, step: &str) -> (&str, &str) {
         let case = self.case(step);
         let failure = case.failure.as_ref().unwrap_or_else(|| panic!("{step} has not failed: {case:?}"));
         assert_eq!(failure.message, failure.text);
         (&failure.kind, &failure.message)
     }
 
-    pub(super) fn skip(&self, step: &str) -> &str {
+    pub(crate) fn skip(&self, step: &str) -> &str {
         let case = self.case(step);
         &case.skipped.as_ref().unwrap_or_else(|| panic!("{step} is not skipped: {case:?}")).message
     }
 
-    pub(super) fn out(&self, step: &str) -> &str {
+    pub(crate) fn out(&self, step: &str) -> &str {
         &self.case(step).out
     }
 
