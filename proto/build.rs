@@ -1,14 +1,20 @@
-//! Generates the gRPC code from `proto/` with protox, so that no protoc is needed.
+//! Generates the gRPC code from `proto/` with protox, so that no protoc is needed, and says what a release is built of.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 use prost::Message;
 
 const FILES: [&str; 2] = ["headgate/v1/ingest.proto", "headgate/admin/v1/admin.proto"];
 
+/// What a build is told of itself; `src/build.rs` has the names.
+const COMMIT: &str = "HEADGATE_COMMIT";
+const BUILD: &str = "HEADGATE_BUILD";
+
 fn main() -> Result<(), Box<dyn Error>> {
+    say_what_is_built();
     println!("cargo:rerun-if-changed=proto");
 
     let descriptors = protox::compile(FILES, ["proto"])?;
@@ -24,4 +30,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         ])
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// The commit, as somebody says it or as git does. A development build says none: it would be compiled anew for each.
+fn say_what_is_built() {
+    println!("cargo:rerun-if-env-changed={COMMIT}");
+    println!("cargo:rerun-if-env-changed={BUILD}");
+    let said = env::var(COMMIT).ok().filter(|said| !said.is_empty());
+    let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let commit = said.or_else(|| if is_release { commit_of_git() } else { None }).unwrap_or_default();
+    println!("cargo:rustc-env={COMMIT}={commit}");
+    println!("cargo:rustc-env={BUILD}={}", env::var(BUILD).unwrap_or_default());
+}
+
+/// `None` where there is no git, or nothing is checked out of it.
+fn commit_of_git() -> Option<String> {
+    // It grows with each commit and each checkout.
+    let log = Path::new("../.git/logs/HEAD");
+    if log.exists() {
+        println!("cargo:rerun-if-changed={}", log.display());
+    }
+    // As it was checked out; a change that is in no commit is in none.
+    let said =
+        Command::new("git").args(["describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]).output().ok()?;
+    let commit = String::from_utf8(said.stdout).ok()?.trim().to_owned();
+    (said.status.success() && !commit.is_empty()).then_some(commit)
 }

@@ -234,6 +234,7 @@ impl Gateway {
             authority: Arc::clone(&authority),
             tasks: calls.clone(),
             metrics: Arc::clone(&metrics),
+            started_at_ms: clock.wall_ms(),
         };
         let (health, others) = services::others(administration).await?;
         let grpc = doors.grpc(others).await?;

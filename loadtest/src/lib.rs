@@ -30,6 +30,8 @@ pub mod run;
 pub mod scenario;
 pub mod slo;
 #[cfg(feature = "cli")]
+pub mod smoke;
+#[cfg(feature = "cli")]
 pub mod store;
 pub mod target;
 pub mod terminal;

@@ -43,6 +43,14 @@ pub fn check_target(endpoint: &str, owned: &[String]) -> Result<(), TargetError>
     check(endpoint, owned, |host| Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
 }
 
+/// Refuses what is no address of a gateway, whoever owns it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_address(endpoint: &str) -> Result<(), TargetError> {
+    host(endpoint).map(|_| ())
+}
+
 /// Whether an endpoint is this machine, without anybody having to say so.
 #[must_use]
 pub fn is_this_machine(endpoint: &str) -> bool {

@@ -3,6 +3,7 @@
 //! aggregated record, in which many of them travel through Kinesis.
 
 pub mod aggregate;
+pub mod build;
 pub mod md5;
 mod reason;
 pub mod record;

@@ -120,6 +120,27 @@ async fn the_command_line_does_through_a_running_gateway_what_it_does_on_the_reg
     assert!(!elsewhere.folder.path().join("registry.sqlite").exists(), "nothing was done on a registry over there");
 }
 
+/// What `--version` prints of the binary is what its readiness says, and the load tester is of the same build.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_and_its_binary_say_the_same_of_what_they_are_built_of() {
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = GatewayProcess::start(data.path(), &[]).await;
+    let ready: Value = serde_json::from_str(&gateway.get("/readyz").await).expect("JSON");
+    let version = |mut command: std::process::Command| {
+        let output = command.output().expect("it can be run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
+    };
+    let printed = version(binary::command(&[OsStr::new("--version")]));
+    let built = match ready["commit"].as_str() {
+        None => format!("{} (development build)", text(&ready, "version")),
+        Some(commit) => format!("{} (commit {commit}", text(&ready, "version")),
+    };
+    assert!(printed.starts_with(&format!("headgate {built}")), "{printed}: {ready}");
+    let tester = version(binary::loadtest_command(&[OsStr::new("--version")]));
+    assert_eq!(tester.strip_prefix("headgate-loadtest "), printed.strip_prefix("headgate "));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_token_nothing_is_done_and_no_token_is_ever_shown() {
     const TOKEN: &str = "a-token-that-an-operator-made-up";

@@ -5,6 +5,7 @@ mod judgement;
 mod kinesis;
 mod report;
 mod shards;
+pub(crate) mod smoke;
 mod stall;
 mod store;
 mod usage;

@@ -38,6 +38,7 @@ mod stock_client;
 mod streams;
 mod tls;
 mod torture;
+mod upgrade;
 mod windows;
 
 use std::time::Duration;

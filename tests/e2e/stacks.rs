@@ -4,6 +4,7 @@
 mod flow;
 mod house;
 mod leaderboard;
+mod pipeline;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

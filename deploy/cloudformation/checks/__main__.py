@@ -4,13 +4,14 @@ import json
 import sys
 import time
 
-from checks import costs, dashboard, environment, faults, glue, guard, leaderboard, lint, metrics, queries, wiring
-from checks.template import ORDER, shipped
+from checks import costs, dashboard, environment, faults, glue, guard, leaderboard, lint, metrics, pipeline, queries, wiring
+from checks.template import ORDER, PIPELINE, shipped
 
 STEPS = {
     "lint": (lint.problems, "cfn-lint finds nothing, warnings included"),
     "rules": (guard.problems, "cfn-guard finds nothing, and its rules pass their unit tests"),
     "wiring": (wiring.problems, "stacks read what others write, and what has to fit together does"),
+    "pipeline": (pipeline.problems, "roles, keys, artifacts, projects and steps of the pipelines fit together"),
     "dashboard": (dashboard.problems, "the dashboard is JSON that CloudWatch draws"),
     "metrics": (metrics.problems, "alarms and widgets ask for metrics that somebody emits"),
     "queries": (queries.problems, "queries.yaml is what deploy/queries makes"),
@@ -24,12 +25,15 @@ STEPS = {
 def main(asked):
     if asked == ["environment"]:
         return environment.show()
-    if asked == ["documents"]:
+    if asked in (["documents"], ["pipeline-documents"]):
         # For an emulator's test: JSON is YAML without short tags. Samples are deployed as they are.
-        return print(json.dumps({name: stack.document for name, stack in shipped().items() if name in ORDER}))
+        names, stacks = (ORDER if asked == ["documents"] else PIPELINE), shipped()
+        return print(json.dumps({name: stacks[name].document for name in names if name in stacks}))
+    if asked == ["pipelines"]:
+        return pipeline.show(shipped())
     unknown = set(asked) - set(STEPS)
     if unknown:
-        sys.exit(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}, environment and documents")
+        sys.exit(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}, environment, documents, pipeline-documents and pipelines")
     stacks, failed, started = shipped(), 0, time.monotonic()
     for name in asked or STEPS:
         check, promise = STEPS[name]

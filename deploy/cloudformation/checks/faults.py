@@ -7,7 +7,7 @@ import concurrent.futures
 import re
 import typing
 
-from checks import dashboard, guard, leaderboard, lint, metrics, wiring
+from checks import dashboard, guard, leaderboard, lint, metrics, pipeline, wiring
 from checks.template import shipped
 
 
@@ -121,9 +121,55 @@ FAULTS = [
     Fault("rows forget before the stream does", "leaderboard", "  RememberHours:", "Default: 96", "Default: 24", "check sample"),
     Fault("another type of event than the lake's query asks for", "leaderboard", "  EventType:", "Default: match_end", "Default: match_over", "check sample"),
     Fault("an alarm that the page for operators does not know", "ops", "  Unanswered:", "${Environment}-unanswered", "${Environment}-not-answered", "check wiring"),
+    # The pipelines.
+    Fault("a role of a stack without bounds", "streaming", "  TransformRole:", "      PermissionsBoundary: !If [Bounded, !Ref PermissionsBoundary, !Ref AWS::NoValue]\n", "", "rule roles_of_stacks_can_be_bounded"),
+    Fault("an action of a pipeline has an artifact that nobody makes", "shared", "        - Name: Dev\n", "InputArtifacts: [{Name: Package}]", "InputArtifacts: [{Name: Packages}]", "lint E3701"),
+    Fault("an action of a build that does not exist", "shared", "  PromoteRole:", "ecr:PutImage", "ecr:PutImages", "lint W3037"),
+    Fault("artifacts that other accounts can't read", "shared", "  Pipeline:", "        EncryptionKey:\n          Type: KMS\n          Id: !GetAtt Key.Arn\n", "", "rule artifacts_of_pipelines_are_encrypted"),
+    Fault("production that stays as it failed", "shared", "        - Name: Prod\n", "Result: ROLLBACK", "Result: RETRY", "rule production_takes_itself_back"),
+    Fault("a tag that can be moved", "shared", "  GatewayRepository:", "ImageTagMutability: IMMUTABLE", "ImageTagMutability: MUTABLE", "rule images_are_never_moved"),
+    Fault("other accounts push images", "shared", "  GatewayRepository:", "ecr:BatchGetImage", "ecr:PutImage", "rule images_are_never_moved"),
+    Fault("all of another account may use the key", "shared", "          - Sid: TargetAccounts", "ArnEquals:", "ArnNotEquals:", "rule keys_let_in_roles_by_name"),
+    Fault("settings that are not encrypted with our key", "shared", "  ProdSettings:", "      KmsKeyId: !GetAtt Key.Arn\n", "", "rule secrets_are_encrypted_with_our_key"),
+    Fault("a build without a log", "shared", "  Promote:\n", "Status: ENABLED", "Status: DISABLED", "rule builds_end_and_are_logged"),
+    Fault("a token in a build's environment", "branches", "  Promote:\n", "- Name: DEV_ACCOUNT", "- Name: ADMIN_TOKEN", "rule builds_have_no_secrets_in_the_environment"),
+    Fault("all of another account may take a role", "target", "  DeployRole:", "ArnEquals:\n                aws:PrincipalArn:", "ArnEquals:\n                aws:PrincipalTag:", "rule roles_trust_only_this_account"),
+    Fault("people take roles without a second factor", "people", "  AuditorRole:", 'aws:MultiFactorAuthPresent: "true"', 'aws:MultiFactorAuthPresent: "false"', "rule roles_trust_only_this_account"),
+    Fault("groups take roles without a second factor", "people", "  Developers:", 'aws:MultiFactorAuthPresent: "true"', 'aws:MultiFactorAuthAge: "true"', "rule people_take_roles_with_a_second_factor"),
+    Fault("a policy that allows something to everything", "people", "  WorkInDev:", "- !Sub arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:headgate-*", '- "*"', "rule managed_policies_name_what_they_allow"),
+    Fault("AWS's administrators", "people", "  AuditorRole:", "- !Ref Audit\n", "- !Sub arn:${AWS::Partition}:iam::aws:policy/AdministratorAccess\n", "rule managed_policies_are_the_ones_aws_asks_for"),
+    Fault("images go with the stack", "shared", "  AgentRepository:", "DeletionPolicy: Retain", "DeletionPolicy: Delete", "rule data_outlives_its_stack"),
+    Fault("a stage takes a role that no account has", "shared", "        - Name: Prod\n", "role/headgate-deploy\n", "role/headgate-deployer\n", "check pipeline"),
+    Fault("production's stage deploys in the account for development", "shared", "        - Name: Prod\n", "RoleArn: !Sub arn:${AWS::Partition}:iam::${ProdAccount}", "RoleArn: !Sub arn:${AWS::Partition}:iam::${DevAccount}", "check pipeline"),
+    Fault("a target account trusts another pipeline", "target", "  DeployRole:", "role/headgate-pipeline\n", "role/headgate-pipelines\n", "check pipeline"),
+    Fault("a target account trusts another account", "target", "  PromoteRole:", "AWS: !Sub arn:${AWS::Partition}:iam::${SharedAccount}:root", "AWS: !Sub arn:${AWS::Partition}:iam::${AWS::AccountId}:root", "check pipeline"),
+    Fault("production trusts what branches run", "target", "  DeployRole:", "- !If\n                    - Branches\n                    - !Sub arn:${AWS::Partition}:iam::${SharedAccount}:role/headgate-branch-pipeline\n                    - !Ref AWS::NoValue\n", "- !Sub arn:${AWS::Partition}:iam::${SharedAccount}:role/headgate-branch-pipeline\n", "check pipeline"),
+    Fault("the key lets in one role more", "shared", "          - Sid: TargetAccounts", "role/headgate-cloudformation\n", "role/headgate-cloudformation\n                  - !Sub arn:${AWS::Partition}:iam::${DevAccount}:role/headgate-branch\n", "check pipeline"),
+    Fault("the key lets one role not in", "shared", "          - Sid: TargetAccounts", "                  - !Sub arn:${AWS::Partition}:iam::${ProdAccount}:role/headgate-deploy\n", "", "check pipeline"),
+    Fault("production reads what branches make", "shared", "          - Sid: Branches", "${DevAccount}:root", "${ProdAccount}:root", "check pipeline"),
+    Fault("production without approval", "shared", "        - Name: Approval\n", "Category: Approval, Owner: AWS, Provider: Manual", "Category: Invoke, Owner: AWS, Provider: Lambda", "check pipeline"),
+    Fault("a stack before what it needs", "shared", "            - Name: data-changes\n", "RunOrder: 4", "RunOrder: 12", "check pipeline"),
+    Fault("no smoke test after the last stack", "shared", "        - Name: Prod\n", "Name: smoke-test\n              RunOrder: 14", "Name: smoke-test\n              RunOrder: 1", "check pipeline"),
+    Fault("a template that is not packaged", "shared", "        - Name: Dev\n", "Package::templates/ops.yaml", "Package::templates/operations.yaml", "check pipeline"),
+    Fault("a configuration of another stage", "shared", "        - Name: Prod\n", "Package::configuration/prod/gateway.json", "Package::configuration/dev/gateway.json", "check pipeline"),
+    Fault("commands that are in no file", "shared", "  SmokeTest:\n", "buildspecs/smoke-test.yml", "buildspecs/smoketest.yml", "check pipeline"),
+    Fault("a command uses what nobody sets", "branches", "  Sweep:\n", "Name: IDLE_DAYS", "Name: DAYS_IDLE", "check pipeline"),
+    Fault("an action uses what no build exports", "shared", "        - Name: Approval\n", "#{Changes.SUMMARY}", "#{Changes.SUMMARIES}", "check pipeline"),
+    Fault("stacks of branches are called alike", "branches", "        - Name: Deploy\n", "headgate-#{Package.ENVIRONMENT}-data", "headgate-branch-data", "check pipeline"),
+    Fault("a project may not report", "shared", "  SmokeTestRole:", "report-group/headgate-smoke-test-*", "report-group/headgate-smoke-tests-*", "check pipeline"),
+    Fault("a step's bucket is called otherwise", "target", "  Artifacts:\n", "headgate-artifacts-", "headgate-artefacts-", "check pipeline"),
+    Fault("a stage without settings", "shared", "  BranchSettings:", "Name: headgate/branch", "Name: headgate/branches", "check pipeline"),
+    Fault("branches.yaml reads what shared.yaml does not write", "branches", "  KeyArn:", "/headgate/pipeline/shared/key-arn", "/headgate/pipeline/shared/key", "check pipeline"),
+    Fault("CloudFormation may not do what a type needs", "target", "  CloudFormationData:", "kinesis:UpdateShardCount, ", "", "check pipeline"),
+    Fault("CloudFormation makes roles without bounds", "target", "  CloudFormationRoles:", "iam:PermissionsBoundary: !Ref Boundary", "iam:PermissionsBoundary: !Ref SharedAccount", "check pipeline"),
+    Fault("a role needs more than its bounds", "target", "  Boundary:", "kinesis:PutRecords, ", "", "check pipeline"),
+    Fault("CloudFormation could change the roles of the pipeline", "target", "  SmokeTestRole:", "RoleName: headgate-smoke-test", "RoleName: headgate-smoke-test-role", "check pipeline"),
+    Fault("a stack retains what a sweep does not know", "ops", "  Topic:\n    Type: AWS::SNS::Topic\n", "    Properties:", "    DeletionPolicy: Retain\n    Properties:", "check pipeline"),
+    Fault("the stack for a new account needs a bucket", "shared", "", "Resources:\n", "Resources:\n" + "  # padding\n" * 500, "check pipeline"),
+    Fault("the smoke test reads what no stack writes", "gateway", "  AdminTokenParameter:", "gateway/admin-token-secret", "gateway/admin-secret", "check wiring"),
 ]
 
-CHECKS = {"dashboard": dashboard.problems, "sample": leaderboard.problems, "metrics": metrics.problems, "wiring": wiring.problems}
+CHECKS = {"dashboard": dashboard.problems, "metrics": metrics.problems, "pipeline": pipeline.problems, "sample": leaderboard.problems, "wiring": wiring.problems}
 
 
 def faulty(fault, text):

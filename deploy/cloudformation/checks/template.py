@@ -7,10 +7,13 @@ import yaml
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
 WORKSPACE = FOLDER.parent.parent
-# In the order in which they are deployed. `queries` is made of deploy/queries, where there are any.
+PIPELINE_FOLDER = WORKSPACE / "deploy" / "pipeline"
+# An environment's, in the order in which they are deployed. `queries` is made of deploy/queries, where there are any.
 ORDER = ["network", "data", "streaming", "gateway", "ops", "queries", "loadtest"]
 # What a game's team may copy: each in a folder of its own, and held to the same.
 SAMPLES = ["leaderboard"]
+# The pipeline's, in theirs: of the shared-services account, of each target account, and of any.
+PIPELINE = ["shared", "target", "branches", "people"]
 
 PSEUDO = {
     "AWS::Region": "eu-west-1",
@@ -19,6 +22,7 @@ PSEUDO = {
     "AWS::StackName": "stack",
     "AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/stack/1",
     "AWS::URLSuffix": "amazonaws.com",
+    "AWS::NoValue": "the-nothing",
 }
 # Values for parameters that have no default.
 GIVEN = {
@@ -32,6 +36,13 @@ GIVEN = {
     "MetricsCode": "metrics.zip",
     "DeduplicateScript": "deduplicate.py",
     "LeaderboardCode": "leaderboard.zip",
+    "SharedAccount": "000000000000",
+    "DevAccount": "222222222222",
+    "ProdAccount": "333333333333",
+    "UsersAccount": "000000000000",
+    "Kind": "shared",
+    "Repository": "headgate/headgate",
+    "PipelineKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/1",
 }
 
 
@@ -162,12 +173,17 @@ class _Scope:
         return ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
 
 
+def path_of(name):
+    if name in SAMPLES:
+        return WORKSPACE / "deploy" / "samples" / name / f"{name}.yaml"
+    return (PIPELINE_FOLDER if name in PIPELINE else FOLDER) / f"{name}.yaml"
+
+
 def shipped(changed=None):
     """The templates by name; `changed` gives others' text in place of a file's."""
     changed, found = changed or {}, {}
-    places = {name: FOLDER / f"{name}.yaml" for name in ORDER}
-    places |= {name: WORKSPACE / "deploy" / "samples" / name / f"{name}.yaml" for name in SAMPLES}
-    for name, path in places.items():
+    for name in ORDER + PIPELINE + SAMPLES:
+        path = path_of(name)
         if name in changed or path.exists():
             found[name] = Template(name, changed.get(name) or path.read_text())
     return found

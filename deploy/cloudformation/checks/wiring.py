@@ -9,6 +9,7 @@ DOCKERFILE = WORKSPACE / "deploy" / "container" / "Dockerfile"
 SETTINGS = WORKSPACE / "gateway" / "src" / "config"
 # Written for whoever comes with a query or a client.
 FOR_OTHERS = {"data/database", "data/workgroup"}
+SMOKE_TEST = WORKSPACE / "deploy" / "pipeline" / "steps" / "smoke_test.py"
 # Memory that Fargate pairs with CPU units, in MiB (least and most).
 FARGATE = {1024: (2048, 8192), 2048: (4096, 16384), 4096: (8192, 30720), 8192: (16384, 61440), 16384: (32768, 122880)}
 # Seconds between the end of a drain and the kill that Fargate sends after StopTimeout.
@@ -32,10 +33,12 @@ def problems(stacks):
             if not path.startswith(f"{name}/"):
                 found.append(f"{name}.yaml writes {path} ({logical_id}), in another stack's place")
     by_script = {f"loadtest/{name}" for name in re.findall(r'told_of\("([\w-]+)"\)', (FOLDER / "loadtest").read_text())}
+    by_smoke_test = set(re.findall(r'told\(session, environment, "([\w/-]+)"\)', SMOKE_TEST.read_text()))
+    found += [f"the smoke test reads {path}, which no stack writes" for path in sorted(by_smoke_test - set(written))]
     if "loadtest" in stacks:
         found += [f"the script loadtest reads {path}, which no stack writes" for path in sorted(by_script - set(written))]
         found += load_test(stacks["loadtest"])
-    found += [f"nobody reads {path}" for path in sorted(set(written) - read - by_script - FOR_OTHERS)]
+    found += [f"nobody reads {path}" for path in sorted(set(written) - read - by_script - by_smoke_test - FOR_OTHERS)]
     if "gateway" in stacks:
         found += gateway(stacks["gateway"])
     if "data" in stacks:

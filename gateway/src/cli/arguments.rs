@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use headgate_proto::build;
 
 use super::apps::AppsArgs;
 use super::audit::AuditArgs;
@@ -29,7 +30,7 @@ use crate::metrics;
 /// events. Settings come from a TOML file, HEADGATE_… environment variables (HEADGATE_GRPC__LISTEN for grpc.listen) and
 /// flags, later ones winning.
 #[derive(Debug, Parser)]
-#[command(name = "headgate", version, max_term_width = 100)]
+#[command(name = "headgate", version = build::DESCRIPTION, max_term_width = 100)]
 pub struct Arguments {
     #[command(flatten)]
     global: Global,

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use headgate_proto::build;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::CliError;
@@ -25,7 +26,8 @@ pub async fn run(loaded: Loaded) -> Result<(), CliError> {
         _ = interrupt.recv() => return Ok(()),
     };
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = build::VERSION,
+        commit = build::COMMIT,
         grpc = %gateway.grpc_address(),
         rest = ?gateway.rest_address(),
         operate = %gateway.operate_address(),
@@ -74,7 +76,7 @@ fn first_screen(gateway: &Gateway, settings: &crate::config::Settings) -> String
          game servers   {scheme}://{}   (gRPC, headgate.v1.IngestService)\n  \
          operators      http://{}   ({}/metrics /healthz /readyz)\n  \
          events         {destination}\n",
-        env!("CARGO_PKG_VERSION"),
+        build::VERSION,
         gateway.grpc_address(),
         gateway.operate_address(),
         if settings.console.enabled { "console, " } else { "" },

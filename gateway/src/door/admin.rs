@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use headgate_proto::admin::v1::admin_service_server::{AdminService, AdminServiceServer};
 use headgate_proto::admin::v1::*;
+use headgate_proto::build;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
@@ -46,13 +47,16 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Counts those that are refused.
     pub metrics: Arc<Metrics>,
+    /// When the gateway started, milliseconds since 1970-01-01 UTC.
+    pub started_at_ms: i64,
 }
 
 /// The service, behind its guard.
 #[must_use]
 pub fn service(parts: Parts) -> InterceptedService<AdminServiceServer<impl AdminService>, impl Interceptor + Clone> {
-    let Parts { admin, erasures, authority, tasks, metrics } = parts;
-    let server = AdminServiceServer::new(Door { admin, erasures, tasks }).max_decoding_message_size(MAX_MESSAGE);
+    let Parts { admin, erasures, authority, tasks, metrics, started_at_ms } = parts;
+    let server =
+        AdminServiceServer::new(Door { admin, erasures, tasks, started_at_ms }).max_decoding_message_size(MAX_MESSAGE);
     InterceptedService::new(server, Guard::new(authority, metrics))
 }
 
@@ -60,6 +64,7 @@ struct Door {
     admin: Arc<Admin>,
     erasures: Arc<Erasures>,
     tasks: Tasks,
+    started_at_ms: i64,
 }
 
 impl Door {
@@ -245,6 +250,16 @@ impl AdminService for Door {
     ) -> Result<Response<ListPlayerDeletionsResponse>, Status> {
         let erasures = Arc::clone(&self.erasures);
         self.answer(request, |_, _, asked| players::list_deletions(erasures, asked)).await
+    }
+
+    async fn get_gateway(&self, _: Request<GetGatewayRequest>) -> Result<Response<GetGatewayResponse>, Status> {
+        let gateway = headgate_proto::admin::v1::Gateway {
+            version: build::VERSION.to_owned(),
+            commit: build::COMMIT.to_owned(),
+            build: build::BUILD.to_owned(),
+            started_at: Some(wire::timestamp(self.started_at_ms)),
+        };
+        Ok(Response::new(GetGatewayResponse { gateway: Some(gateway) }))
     }
 }
 

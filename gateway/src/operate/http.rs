@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
+use headgate_proto::build;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -137,6 +138,8 @@ struct Readiness {
     phase: String,
     destination: &'static str,
     version: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    commit: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -156,7 +159,8 @@ async fn ready(State(operated): State<Operated>) -> Response {
         ready,
         phase: phase.to_string(),
         destination: default.destination.name(),
-        version: env!("CARGO_PKG_VERSION"),
+        version: build::VERSION,
+        commit: build::COMMIT,
         reason,
     };
     (code, Json(readiness)).into_response()

@@ -11,17 +11,19 @@ mod report;
 mod results;
 mod run;
 mod run_args;
+mod smoke;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use headgate_proto::build;
 
 /// Load that a fleet of game servers would make, and figures that can be trusted.
 ///
-/// Exit status: 0 pass, 1 internal error, 2 usage, 3 a rule failed, 4 the run is invalid (the load tester was the limit),
+/// Exit status: 0 pass, 1 internal error, 2 usage, 3 a rule or a step failed, 4 the run is invalid (the load tester was the limit),
 /// 5 events were lost or doubled, 130 interrupted.
 #[derive(Parser)]
-#[command(name = "headgate-loadtest", version, max_term_width = 100)]
+#[command(name = "headgate-loadtest", version = build::DESCRIPTION, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +43,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Write the report of a result as one HTML file.
     Report(report::ReportArgs),
+    /// Ask a gateway that was just deployed whether it works, end to end; exit status 3 if a step fails.
+    Smoke(smoke::SmokeArgs),
 }
 
 /// Why a command failed, and the exit status that says so.
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Merge(args) => merge::merge(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Report(args) => report::report(&args),
+        Command::Smoke(args) => smoke::smoke(args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -27,30 +27,7 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(config: &RunConfig, key: &str, tls_ca: Option<&[u8]>) -> Result<Self, LoadError> {
-        let bad_endpoint = |error: tonic::transport::Error| LoadError::Endpoint(config.endpoint.clone(), error.into());
-        let mut endpoint = Endpoint::from_shared(config.endpoint.clone())
-            .map_err(bad_endpoint)?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        // Without this check an `https` endpoint would be refused at every connect, and an `http` one left unencrypted.
-        let encrypted = endpoint.uri().scheme_str() == Some("https");
-        if tls_ca.is_none() && encrypted {
-            return Err(LoadError::NoAuthority(config.endpoint.clone()));
-        }
-        if let Some(authority) = tls_ca {
-            if !encrypted {
-                return Err(LoadError::PlainText(config.endpoint.clone()));
-            }
-            if !authority.windows(PEM_CERTIFICATE.len()).any(|text| text == PEM_CERTIFICATE) {
-                return Err(LoadError::EmptyAuthority);
-            }
-            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
-            endpoint = endpoint.tls_config(tls).map_err(bad_endpoint)?;
-        }
+        let endpoint = endpoint(&config.endpoint, tls_ca)?;
         let mut key: MetadataValue<Ascii> = key.parse().map_err(|_| LoadError::ApiKey)?;
         key.set_sensitive(true);
         Ok(Self { endpoint, key, shared: None })
@@ -94,8 +71,34 @@ impl Connector {
     }
 }
 
+/// A gateway at `http://HOST:PORT` or, with the authorities to trust in PEM, `https://HOST:PORT`.
+pub(crate) fn endpoint(url: &str, tls_ca: Option<&[u8]>) -> Result<Endpoint, LoadError> {
+    let bad_endpoint = |error: tonic::transport::Error| LoadError::Endpoint(url.to_owned(), error.into());
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(bad_endpoint)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    // Without this check an `https` endpoint would be refused at every connect, and an `http` one left unencrypted.
+    let encrypted = endpoint.uri().scheme_str() == Some("https");
+    let Some(authority) = tls_ca else {
+        return if encrypted { Err(LoadError::NoAuthority(url.to_owned())) } else { Ok(endpoint) };
+    };
+    if !encrypted {
+        return Err(LoadError::PlainText(url.to_owned()));
+    }
+    if !authority.windows(PEM_CERTIFICATE.len()).any(|text| text == PEM_CERTIFICATE) {
+        return Err(LoadError::EmptyAuthority);
+    }
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+    endpoint.tls_config(tls).map_err(bad_endpoint)
+}
+
 /// The cause that says most: "connection refused" rather than "transport error".
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -33,7 +33,11 @@ pub(crate) use clock::GameClock;
 #[cfg(feature = "cli")]
 pub(crate) use closed_loop::ClosedLoopClient;
 pub(crate) use conn::Connector;
+#[cfg(feature = "cli")]
+pub(crate) use conn::{endpoint, innermost};
 use headgate_proto::v1::BatchVerdict;
+#[cfg(feature = "cli")]
+pub(crate) use outcome::code_name;
 pub(crate) use schedule::{Schedule, Start};
 pub(crate) use seat::{Common, Seat};
 pub(crate) use server::{GameServer, Running};

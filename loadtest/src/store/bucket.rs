@@ -1,9 +1,10 @@
 //! Objects in a bucket: written once, listed and read.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig};
@@ -98,6 +99,23 @@ impl Bucket {
         let listed =
             self.patiently(Doing::List, "", READING, async || self.s3.list_with_delimiter(prefix.as_ref()).await);
         Ok(listed.await?.objects.iter().filter_map(|object| object.location.filename().map(str::to_owned)).collect())
+    }
+
+    /// The names of the objects below a folder that were written since then, however deep they lie.
+    ///
+    /// # Errors
+    /// They can't be listed.
+    pub async fn changed(&self, folder: &str, since: SystemTime) -> Result<Vec<String>, StoreError> {
+        let below = self.key(folder);
+        let listed = self
+            .patiently(Doing::List, folder, READING, async || self.s3.list(Some(&below)).try_collect::<Vec<_>>().await);
+        let own = |key: &Key| {
+            let name = key.as_ref().strip_prefix(self.place.prefix.as_str())?;
+            Some(name.trim_start_matches('/').to_owned())
+        };
+        let listed = listed.await?;
+        let changed = listed.iter().filter(|object| SystemTime::from(object.last_modified) >= since && object.size > 0);
+        Ok(changed.filter_map(|object| own(&object.location)).collect())
     }
 
     /// Reads an object.

@@ -17,13 +17,13 @@ pub(super) const CREDENTIALS: &str = "credentials";
 const KEPT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-pub(super) struct FromSdk {
+pub(crate) struct FromSdk {
     sdk: SharedCredentialsProvider,
     kept: Mutex<Option<(Instant, Arc<AwsCredential>)>>,
 }
 
 impl FromSdk {
-    pub(super) fn new(sdk: SharedCredentialsProvider) -> Arc<Self> {
+    pub(crate) fn new(sdk: SharedCredentialsProvider) -> Arc<Self> {
         Arc::new(Self { sdk, kept: Mutex::new(None) })
     }
 }

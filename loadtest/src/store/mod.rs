@@ -20,6 +20,8 @@ mod notice;
 mod place;
 
 pub use bucket::Bucket;
+#[cfg(feature = "aws")]
+pub(crate) use credentials::FromSdk;
 pub use error::StoreError;
 pub use gather::{Gathered, gather};
 pub use notice::{Name, Notice};

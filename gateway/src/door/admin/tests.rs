@@ -359,6 +359,23 @@ async fn what_can_not_be_done_says_why_in_googles_terms() {
 }
 
 #[tokio::test]
+async fn a_gateway_says_which_build_it_is_and_since_when_but_not_to_everybody() {
+    let office = Office::open().await;
+    let mut client = office.client.clone();
+    let answer = client.get_gateway(office.request(GetGatewayRequest {})).await.expect("answers").into_inner();
+    let said = answer.gateway.expect("a gateway");
+    assert_eq!((said.version.as_str(), said.commit.as_str()), (build::VERSION, build::COMMIT));
+    assert_eq!(said.build, build::BUILD);
+    // Started after 2026 began, and not anew with each call.
+    assert!(said.started_at.as_ref().is_some_and(|at| at.seconds > 1_767_225_600), "{said:?}");
+    let again = client.get_gateway(office.request(GetGatewayRequest {})).await.expect("answers").into_inner();
+    assert_eq!(again.gateway, Some(said));
+    let status = client.get_gateway(GetGatewayRequest {}).await.expect_err("without a token");
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "admin_token_missing"));
+    office.gateway.stop().await;
+}
+
+#[tokio::test]
 async fn tools_find_the_service() {
     let office = Office::open().await;
     let asked = HealthCheckRequest { service: ADMIN_SERVICE.to_owned() };

@@ -21,6 +21,8 @@ use tokio::time::{Instant, interval, sleep_until};
 use self::files::{Reading, parquet_files};
 use self::operate::Operators;
 pub use self::parquet::ParquetFault;
+#[cfg(feature = "cli")]
+pub(crate) use self::parquet::ids_of;
 use super::destination::{Options, Progress, Verified, VerifyError};
 use super::{AT_ONCE, Expectation, compare};
 use crate::result::Verification;

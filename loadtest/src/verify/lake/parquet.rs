@@ -4,9 +4,10 @@ use std::fs::File;
 use std::path::Path;
 
 use ::parquet::column::reader::get_typed_column_reader;
-use ::parquet::data_type::ByteArrayType;
+use ::parquet::data_type::{ByteArray, ByteArrayType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use bytes::Bytes;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -44,6 +45,48 @@ pub(super) fn each_id(path: &Path, mut each: impl FnMut(u128) -> Result<(), Veri
         Ok(id) => each(id.as_u128()),
         Err(error) => Err(VerifyError::Parquet { path: path.to_path_buf(), error: error.into() }),
     })
+}
+
+/// Calls `each` with the id of every row of an application, in a file that is in memory, whoever wrote it: Firehose's columns
+/// may be empty.
+pub(crate) fn ids_of(file: Bytes, application_id: &str, mut each: impl FnMut(u128)) -> Result<(), ParquetFault> {
+    let reader = SerializedFileReader::new(file)?;
+    for index in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(index)?;
+        let applications = texts(&*group, "application_id")?;
+        let ids = texts(&*group, "event_id")?;
+        for (application, id) in applications.iter().zip(&ids) {
+            let is_its_own = application.as_ref().is_some_and(|own| own.data() == application_id.as_bytes());
+            if let (true, Some(id)) = (is_its_own, id) {
+                each(Uuid::try_parse_ascii(id.data())?.as_u128());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A column of texts, each of which may be empty.
+fn texts(group: &dyn RowGroupReader, column: &'static str) -> Result<Vec<Option<ByteArray>>, ParquetFault> {
+    let place = group.metadata().columns().iter().position(|other| other.column_path().string() == column);
+    let place = place.ok_or(ParquetFault::Column(column))?;
+    let is_optional = group.metadata().column(place).column_descr().max_def_level() > 0;
+    let mut reader = get_typed_column_reader::<ByteArrayType>(group.get_column_reader(place)?);
+    let rows = usize::try_from(group.metadata().num_rows()).unwrap_or_default();
+    let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::new());
+    let mut read = 0;
+    while read < rows {
+        let defined = is_optional.then_some(&mut levels);
+        let (records, _, _) = reader.read_records(rows - read, defined, None, &mut values)?;
+        if records == 0 {
+            return Err(ParquetFault::Short { column, read, rows });
+        }
+        read += records;
+    }
+    if !is_optional {
+        return Ok(values.into_iter().map(Some).collect());
+    }
+    let mut values = values.into_iter();
+    Ok(levels.iter().map(|level| if *level > 0 { values.next() } else { None }).collect())
 }
 
 /// Calls `each` with every value of a required column of texts.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use headgate_proto::build;
 use maud::{Markup, html};
 
 use super::Refresh;
@@ -41,7 +42,7 @@ fn tiles(console: &Console, figures: &Figures) -> Markup {
         ul .tiles {
             (tile("Phase", &phase.to_string(), "", class))
             (tile("Running for", &words::span(std::time::Duration::from_secs(uptime)), "", ""))
-            (tile("Version", env!("CARGO_PKG_VERSION"), "", ""))
+            (tile("Version", build::VERSION, &build::DESCRIPTION[build::VERSION.len()..], ""))
             (tile("Connections", &words::count(value("headgate_connections")), "open now", ""))
             (tile("Streams", &words::count(value("headgate_streams")), "open now", ""))
             (tile("Bytes on their way", &held, &limit, ""))
@@ -159,7 +160,7 @@ fn facts(console: &Console) -> Markup {
         ("gRPC, for game servers", Some(listens(console.grpc, settings.grpc.tls.is_some()))),
         ("REST", console.rest.map(|address| listens(address, settings.rest.tls.is_some()))),
         ("Operators: this console, /metrics, /healthz, /readyz", Some(console.operate.to_string())),
-        ("Headgate", Some(format!("{} for {} on {}", env!("CARGO_PKG_VERSION"), ARCH, OS))),
+        ("Headgate", Some(format!("{} for {ARCH} on {OS}", build::DESCRIPTION))),
         ("Speaks", Some("headgate.v1 over gRPC; the REST API of AWS's Game Analytics Pipeline".to_owned())),
         ("Applications and keys", Some(registry)),
     ];
