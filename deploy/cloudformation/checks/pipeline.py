@@ -450,6 +450,7 @@ def show(stacks):
                     if shown["provider"] == "CodeBuild":
                         project = house.project(name, settings["ProjectName"])
                         specification = house.buildspec(project)
+                        shown["install"] = specification["phases"].get("install", {}).get("commands", [])
                         shown["commands"] = specification["phases"]["build"]["commands"]
                         shown["exported"] = specification.get("env", {}).get("exported-variables", [])
                         shown["artifacts"] = specification.get("artifacts", {}).get("base-directory")

@@ -102,20 +102,29 @@ impl House {
 
     /// Walks a pipeline, and gives what its actions said.
     fn walk(&self, pipeline: &str, binaries: &Path, more: &[&str]) -> Vec<Value> {
-        let said = python::run(self.walking(pipeline, binaries).args(more));
+        self.walked(pipeline, self.walking(pipeline, Some(binaries)).args(more))
+    }
+
+    fn walked(&self, pipeline: &str, walking: &mut Command) -> Vec<Value> {
+        let said = python::run(walking);
         let said = said.unwrap_or_else(|problem| panic!("{pipeline}: {problem}"));
         let told: Value = serde_json::from_str(&said).expect("JSON");
         println!("{pipeline}: without {}", told["left_out"]);
         told["said"].as_array().expect("actions").clone()
     }
 
-    fn walking(&self, pipeline: &str, binaries: &Path) -> Command {
+    /// With programs that are there, or with those that the package builds.
+    fn walking(&self, pipeline: &str, binaries: Option<&Path>) -> Command {
         let work = self.path("work");
         std::fs::create_dir_all(&work).expect("a folder");
         let mut walk = self.script("walk.py");
         walk.arg("--pipelines").arg(self.path("pipelines")).arg("--documents").arg(self.path("documents"));
         walk.arg("--source").arg(self.path("source")).arg("--work").arg(&work);
-        walk.arg(pipeline).env("BINARIES", binaries);
+        walk.arg(pipeline);
+        match binaries {
+            Some(folder) => walk.env("BINARIES", folder),
+            None => walk.env_remove("BINARIES"),
+        };
         walk
     }
 
@@ -156,26 +165,35 @@ impl Drop for Ending {
     }
 }
 
-/// The smoke test of dev as the pipeline runs it, on a gateway of another commit than the package's, whose events come to the
-/// stage's lake and metrics. It fails for the commit and for nothing else, and its report lies where the buildspec says.
-fn smoke_test_of_dev(house: &House, binaries: &Path) {
+/// The smoke test of dev as the pipeline runs it, on a gateway whose events come to the stage's lake and metrics: what it
+/// said, or with what it failed.
+fn smoke_test_of_dev(house: &House, gateway: &Path, mut walk: Command) -> Result<String, String> {
     let token = python::run(house.script("pipeline.py").args(["token", "dev"]));
     let token = token.unwrap_or_else(|problem| panic!("{problem}"));
     let data = house.path("gateway");
     std::fs::create_dir(&data).expect("a folder");
     let environment = [("HEADGATE_ADMIN__TOKEN".to_owned(), token)];
-    let gateway = Handle::current().block_on(GatewayProcess::start_in(&data, &SOON, &environment));
+    let gateway = Handle::current().block_on(GatewayProcess::start_program(gateway, &data, &SOON, &environment));
     let mut carry = house.script("carry.py");
     let metrics = format!("http://{}/metrics", gateway.operate_address());
     carry.arg("dev").arg(gateway.lake()).arg(metrics).stdin(Stdio::null());
     let _carrying = Ending(carry.spawn().expect("python can be run"));
 
-    let mut walk = house.walking("headgate", binaries);
     walk.args(["--only", "Dev/smoke-test"]);
-    let said = python::run(walk.env("SMOKE_TEST_HOST", format!("http://{}", gateway.target("").address)));
+    python::run(walk.env("SMOKE_TEST_HOST", format!("http://{}", gateway.target("").address)))
+}
+
+/// What the smoke test reported, where the buildspec says that it lies.
+fn reported(house: &House) -> Report {
+    Report::read(&house.path("work/package/smoke-test/smoke-test.xml"))
+}
+
+/// A gateway of another commit than the package's fails for the commit and for nothing else.
+fn smoke_test_of_another_commit(house: &House, binaries: &Path) {
+    let said = smoke_test_of_dev(house, binary::headgate(), house.walking("headgate", Some(binaries)));
     let said = said.expect_err("the commit is another");
     println!("{said}");
-    let report = Report::read(&house.path("work/package/smoke-test/smoke-test.xml"));
+    let report = reported(house);
     let (kind, message) = report.failure("version");
     assert!(kind == "version" && message.contains(" is served, and ") && message.contains("(commit "), "{message}");
     assert_eq!(report.counts(), (7, 1, 0), "{said}");
@@ -247,7 +265,7 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
             assert!(said(&first, stage, "settle").contains(" holds "));
         }
 
-        smoke_test_of_dev(&house, &binaries);
+        smoke_test_of_another_commit(&house, &binaries);
 
         let package = |actions: &[Value]| said(actions, "Package", "package").to_owned();
         let again = house.walk("headgate", &binaries, &SMOKE_TEST);
@@ -280,4 +298,28 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
         assert!(stays["stacks"].is_array() && stays["buckets"].is_array() && stays["tables"].is_array(), "{stays}");
     });
     walking.await.expect("the pipelines are walked");
+}
+
+/// The main pipeline as it stands, nothing given: what its builds install, the package's own build of static binaries from a
+/// clean checkout, and the smoke test on the gateway that came of it, which passes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "installs Debian packages as root and builds releases: half an hour on two cores, 5 GB"]
+async fn a_package_that_the_pipeline_built_itself_passes_its_smoke_test() {
+    let (house, _) = House::deploy().await;
+    let walking = tokio::task::spawn_blocking(move || {
+        house.check_out(&[]);
+        let actions = house.walked("headgate", house.walking("headgate", None).args(SMOKE_TEST).arg("--install"));
+        assert_eq!(said(&actions, "Prod", "gateway"), "CREATE_COMPLETE");
+
+        let target = house.path("source/target");
+        let built = std::fs::read_dir(&target).expect("it was built").map(|entry| entry.expect("readable").path());
+        let gateway = built.map(|folder| folder.join("release/headgate")).find(|path| path.is_file());
+        let said = smoke_test_of_dev(&house, &gateway.expect("a gateway"), house.walking("headgate", None));
+        let said = said.unwrap_or_else(|problem| panic!("{problem}"));
+        println!("{said}");
+        let report = reported(&house);
+        assert_eq!(report.counts(), (7, 0, 0), "{said}");
+        assert!(report.out("version").contains("(commit "), "{}", report.out("version"));
+    });
+    walking.await.expect("the pipeline is walked");
 }
