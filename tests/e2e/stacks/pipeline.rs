@@ -290,6 +290,9 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
         let kept = house.walk("headgate-sweep", &binaries, &[]);
         assert!(said(&kept, "Sweep", "sweep").contains(&format!("{environment}: stays")), "the branch is there");
         assert!(house.left(&environment)["stacks"].is_array());
+        let mut other = house.walking("headgate-sweep", Some(&binaries));
+        let refused = python::run(other.args(["--variable", "Environment=b-other-000000"])).expect_err("there is none");
+        assert!(refused.contains("b-other-000000 is no environment of a branch; there are b-new-thing-"), "{refused}");
         house.git(&["branch", "--delete", "--force", "feature/new-thing"]);
         let swept = house.walk("headgate-sweep", &binaries, &[]);
         println!("{}", said(&swept, "Sweep", "sweep"));

@@ -2,7 +2,8 @@
 stand, each stack as a change set and its execution, as the role that the action names.
 
   walk.py --pipelines FILE --documents FILE --source FOLDER --work FOLDER [--branch NAME] [--execution ID]
-          [--leave-out ACTION] [--only STAGE/ACTION] [--install] PIPELINE
+          [--leave-out ACTION] [--only STAGE/ACTION] [--install]
+          [--variable NAME=VALUE] PIPELINE
 
 FILEs are what `deploy/cloudformation/check pipelines` and `check documents` print. The source is a clean checkout. BINARIES
 names static binaries, so that the build of a package takes them; without it they are built. Install phases are left out
@@ -129,7 +130,9 @@ class Walk:
             return "nothing to change"
         return f"{len(found['Changes'])} changes"
 
-    def walk(self, stages):
+    def walk(self, pipeline):
+        self.variables["variables"] = pipeline["variables"] | dict(each.split("=", 1) for each in self.asked.variable)
+        stages = pipeline["stages"]
         self.there, self.unchanged = set(), set()
         for stage in stages:
             for action in stage["actions"]:
@@ -156,6 +159,7 @@ def main():
     parser.add_argument("--leave-out", action="append", default=[], metavar="ACTION")
     parser.add_argument("--only", metavar="STAGE/ACTION")
     parser.add_argument("--install", action="store_true")
+    parser.add_argument("--variable", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("pipeline")
     asked = parser.parse_args()
     walk = Walk(asked)
