@@ -170,7 +170,7 @@ pub const SABOTAGES: &[Sabotage] = &[
         edits: &[Edit {
             file: "gateway/src/delivery/sender/parcel.rs",
             old: "        if self.maybe_stored() {",
-            new: "        if self.stored > 0 {",
+            new: "        if !self.stored.is_empty() {",
         }],
         meets: |plan| {
             kinesis(plan)
