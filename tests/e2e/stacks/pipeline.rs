@@ -28,6 +28,7 @@ const LEFT_OUT: [(&str, &[&str]); 4] = [
 ];
 /// No gateway is behind the stages' names here; `smoke_test_of_dev` takes it with one.
 const SMOKE_TEST: [&str; 2] = ["--leave-out", "smoke-test"];
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Its lake and its minutes are whole soon.
 const SOON: [&str; 3] = ["lake.segment_age=2s", "live.window_grace=1s", "admission.key_refresh=200ms"];
 
@@ -61,7 +62,7 @@ impl House {
     }
 
     /// Where the branches are, and the checkout that CodePipeline would hand on: a commit of its own, with what is not
-    /// committed yet.
+    /// committed yet, and a section of the changelog for the version.
     fn check_out(&self, branches: &[&str]) {
         let script = r#"
             set -e
@@ -69,6 +70,8 @@ impl House {
             git -C "$2" -c user.name=test -c user.email=test@example.com commit --quiet --allow-empty --message first
             git clone --quiet "$1" "$3"
             git -C "$1" diff --binary HEAD | git -C "$3" apply --index --allow-empty
+            sed -i "s/^## \\[Unreleased\\]$/## [$4] - 2026-01-31/" "$3/CHANGELOG.md"
+            git -C "$3" add CHANGELOG.md
             git -C "$3" -c user.name=test -c user.email=test@example.com commit --quiet --allow-empty --message next
             git -C "$3" remote set-url origin "$2"
         "#;
@@ -76,7 +79,8 @@ impl House {
         bash.args(["-c", script, "check-out"])
             .arg(binary::workspace())
             .arg(self.path("remote"))
-            .arg(self.path("source"));
+            .arg(self.path("source"))
+            .arg(VERSION);
         python::run(&mut bash).unwrap_or_else(|problem| panic!("{problem}"));
         for branch in branches {
             self.git(&["branch", branch]);
@@ -153,6 +157,51 @@ fn programs(folder: &Path) -> PathBuf {
         let _ = std::fs::copy(from, binaries.join(name)).expect("a file can be copied");
     }
     binaries
+}
+
+/// A release of the product from the package: what is in it is what its checksums say, the programs run and the images are
+/// those of the package, by digest. A version that is another is refused.
+fn release(house: &House, binaries: &Path) {
+    let run = |version: &str| {
+        let mut release = Command::new(house.path("source/deploy/pipeline/run"));
+        release.args(["release", version, "--binaries"]).arg(binaries).env_remove("CARGO_TARGET_DIR");
+        python::run(&mut release)
+    };
+    let refused = run("99.0.0").expect_err("the package is of another version");
+    assert!(refused.contains(&format!("the package is of {VERSION} (Cargo.toml), not of 99.0.0")), "{refused}");
+    let said = run(VERSION).unwrap_or_else(|problem| panic!("{problem}"));
+    println!("{said}");
+    let script = r#"
+        set -e
+        cd "$1"
+        sha256sum --check --strict --quiet SHA256SUMS
+        tar -xzf headgate-"$2"-*-linux.tar.gz
+        headgate-"$2"-*-linux/headgate --version
+        headgate-"$2"-*-linux/headgate-loadtest --version
+        for program in headgate headgate-loadtest; do
+            skopeo inspect --format '{{.Digest}}' oci-archive:"$(echo $program-"$2"-*-linux.oci.tar)"
+        done
+        head -c 20 NOTES.md
+    "#;
+    let folder = house.path("source/target/release-artifacts");
+    let mut bash = Command::new("bash");
+    let told = python::run(bash.args(["-c", script, "look"]).arg(&folder).arg(VERSION));
+    let told = told.unwrap_or_else(|problem| panic!("{problem}"));
+    let manifest = std::fs::read_to_string(folder.join("manifest.json")).expect("it is there");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    let image = |name: &str| manifest["images"][name].as_str().expect("a digest").to_owned();
+    for part in [
+        format!("headgate {VERSION}"),
+        format!("headgate-loadtest {VERSION}"),
+        image("headgate/gateway"),
+        image("headgate/loadtest"),
+    ] {
+        assert!(told.contains(&part), "{part}: {told}");
+    }
+    let bill = std::fs::read_to_string(folder.join(format!("headgate-{VERSION}.cdx.json"))).expect("it is there");
+    let bill: Value = serde_json::from_str(&bill).expect("JSON");
+    let components = bill["components"].as_array().expect("components");
+    assert!(components.iter().any(|each| each["name"] == "tonic"), "no tonic among {}", components.len());
 }
 
 /// What is ended with the test.
@@ -280,6 +329,8 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
         let asked = said(&other, "Approval", "approve");
         assert!(asked.contains("artifacts: function metrics;"), "{asked}");
         assert_eq!(said(&other, "Prod", "streaming"), "UPDATE_COMPLETE");
+
+        release(&house, &binaries);
 
         let of_branch = ["--branch", "feature/new-thing", "--execution", "7", SMOKE_TEST[0], SMOKE_TEST[1]];
         let deployed = house.walk("headgate-branches", &binaries, &of_branch);
