@@ -7,6 +7,7 @@
 mod attacks;
 mod neighbour;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,13 +32,18 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let Arguments { time, only } = Arguments::parse();
+    let attacks: Vec<_> = ATTACKS.iter().filter(|attack| attack.name.contains(&only)).collect();
+    if attacks.is_empty() {
+        eprintln!("hostile: no kind has {only:?} in its name");
+        return ExitCode::from(2);
+    }
     println!(
         "| kind | requests | CPU each, µs | memory grown, MiB | neighbour's p99, ms (before) | neighbour's goodput |"
     );
     println!("|---|---|---|---|---|---|");
-    for attack in ATTACKS.iter().filter(|attack| attack.name.contains(&only)) {
+    for attack in attacks {
         let data = tempfile::tempdir().expect("a folder");
         let settings = [
             "admission.events_per_second=1000000000",
@@ -73,6 +79,7 @@ async fn main() {
             100.0 * beside.goodput
         );
     }
+    ExitCode::SUCCESS
 }
 
 /// What a stretch of time took.

@@ -15,6 +15,11 @@ use headgate_tests::overload::fleet::Fleet;
 use headgate_tests::overload::house::{Destination, House};
 use headgate_tests::overload::neighbour::{self, Change, Neighbours};
 
+// The cases' names.
+const KINESIS: &str = "throttled Kinesis";
+const SLOW_READERS: &str = "slow readers";
+const DISCARDED: &str = "one core, discarded";
+const LAKE: &str = "one core, lake";
 const UNDECIDED: u8 = 3;
 /// Shards of the throttled stream, MiB a second.
 const SHARDS: u32 = 16;
@@ -77,11 +82,21 @@ async fn main() -> ExitCode {
     }
 }
 
+/// What was never run held no bar.
+fn no_case(only: &str) -> ExitCode {
+    eprintln!("overload: no case has {only:?} in its name");
+    ExitCode::from(2)
+}
+
 async fn charge(arguments: &Arguments) -> ExitCode {
+    let mut breaches = Vec::new();
+    let loads: Vec<_> = charge::LOADS.iter().filter(|load| load.name.contains(&arguments.only)).collect();
+    if loads.is_empty() {
+        return no_case(&arguments.only);
+    }
     println!("| in flight | answered | held, MiB | memory grown, MiB (bound) |");
     println!("|---|---|---|---|");
-    let mut breaches = Vec::new();
-    for load in charge::LOADS.iter().filter(|load| load.name.contains(&arguments.only)) {
+    for load in loads {
         let house = House::start(Destination::Kinesis { shards: SHARDS }, arguments.budget << 20, &arguments.set).await;
         let Charge { held, grown, answered } = charge::measure(&house, load).await;
         let (held_mib, bound) = (held / f64::from(1 << 20), held as u64 + SLACK);
@@ -94,6 +109,9 @@ async fn charge(arguments: &Arguments) -> ExitCode {
 }
 
 async fn overload(arguments: &Arguments) -> ExitCode {
+    if ![KINESIS, SLOW_READERS, DISCARDED, LAKE].iter().any(|name| name.contains(&arguments.only)) {
+        return no_case(&arguments.only);
+    }
     let times = Times { step: arguments.step, overload: arguments.time };
     let budget = arguments.budget << 20;
     println!(
@@ -102,21 +120,21 @@ async fn overload(arguments: &Arguments) -> ExitCode {
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let mut breaches = Vec::new();
-    if ["throttled Kinesis", "slow readers"].iter().any(|name| name.contains(&arguments.only)) {
+    if [KINESIS, SLOW_READERS].iter().any(|name| name.contains(&arguments.only)) {
         let house = House::start(Destination::Kinesis { shards: SHARDS }, budget, &arguments.set).await;
         let fleets = case::well_behaved(&house, 16).await;
         let peak = case::find_capacity(&fleets, 5_000.0, &times).await;
         house.settle().await;
-        if "throttled Kinesis".contains(&arguments.only) {
-            let found = case::overload("throttled Kinesis", &house, &fleets, &[], peak, 2.0 * peak, &times).await;
+        if KINESIS.contains(&arguments.only) {
+            let found = case::overload(KINESIS, &house, &fleets, &[], peak, 2.0 * peak, &times).await;
             print(&found);
             breaches.extend(found.breaches().into_iter().chain(found.timed_breaches(true)));
         }
-        if "slow readers".contains(&arguments.only) {
+        if SLOW_READERS.contains(&arguments.only) {
             house.slow_down(SLOW);
             let connections = usize::try_from(arguments.connections).expect("few");
             let slow = case::slow_readers(&house, SLOW_STREAMS, connections).await;
-            let found = case::overload("slow readers", &house, &fleets, &slow, peak, 2.0 * peak, &times).await;
+            let found = case::overload(SLOW_READERS, &house, &fleets, &slow, peak, 2.0 * peak, &times).await;
             print(&found);
             breaches.extend(found.breaches());
             leave(slow).await;
@@ -124,7 +142,7 @@ async fn overload(arguments: &Arguments) -> ExitCode {
         leave(fleets).await;
         house.emptied().await;
     }
-    for (name, destination) in [("one core, discarded", Destination::Discard), ("one core, lake", Destination::Lake)] {
+    for (name, destination) in [(DISCARDED, Destination::Discard), (LAKE, Destination::Lake)] {
         if !name.contains(&arguments.only) {
             continue;
         }
