@@ -1,5 +1,7 @@
 //! The client: what game code calls.
 
+mod giving;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,20 +14,17 @@ use crate::builder::Builder;
 use crate::clock;
 use crate::connect::Connector;
 use crate::counters::Counters;
-use crate::error::{BuildError, EventError, LogProblem, SendError};
-use crate::event::{Event, timestamp};
-use crate::failure::{Cause, Failure, Undelivered};
+use crate::error::{BuildError, LogProblem, SendError};
+use crate::event::Event;
+use crate::failure::Undelivered;
 use crate::key::Key;
 use crate::limits::Overflow;
 use crate::link::Links;
 use crate::log::{self, Log};
 use crate::shared::Shared;
-use crate::store::{Offer, Store};
-use crate::wire::{self, Measured};
+use crate::store::Store;
 use crate::worker::Worker;
 
-/// Of an event in a message. As stored it takes no less.
-const EVENT_MAX: usize = 900 << 10;
 /// A disk that takes longer than this for a write is as good as none.
 const LOG_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -40,7 +39,7 @@ pub struct Client {
 /// What became of an event that was given to [`Client::send`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its id: the one that it was given, or a new one.
+    /// Its id: the one that it was given, or a new one. Nil if it was dropped and had none.
     pub id: Uuid,
     /// Where it is.
     pub standing: Standing,
@@ -61,16 +60,6 @@ pub enum Standing {
 struct Handle {
     shared: Arc<Shared>,
     overflow: Overflow,
-}
-
-/// What an attempt to give an event came to.
-enum Given {
-    Taken {
-        receipt: Receipt,
-        number: u64,
-    },
-    /// There is no room, and the caller has time to wait for it.
-    Wait(Duration),
 }
 
 impl Client {
@@ -230,86 +219,6 @@ impl Client {
         &self.handle.shared
     }
 
-    fn give_blocking(&self, event: &Event<'_>) -> Result<(Receipt, u64), SendError> {
-        let measured = measure(event)?;
-        match self.give(&measured)? {
-            Given::Taken { receipt, number } => Ok((receipt, number)),
-            Given::Wait(within) => {
-                let until = clock::deadline(within);
-                loop {
-                    let room = self.shared().block(until, |store| has_room(store, measured.len()));
-                    room.ok_or(SendError::NoRoomInTime(within))?;
-                    // Another thread may have been faster.
-                    if let Given::Taken { receipt, number } = self.give(&measured)? {
-                        return Ok((receipt, number));
-                    }
-                }
-            }
-        }
-    }
-
-    async fn give_waiting(&self, event: &Event<'_>) -> Result<(Receipt, u64), SendError> {
-        let measured = measure(event)?;
-        match self.give(&measured)? {
-            Given::Taken { receipt, number } => Ok((receipt, number)),
-            Given::Wait(within) => {
-                let until = clock::deadline(within);
-                loop {
-                    let room = self.shared().wait(until, |store| has_room(store, measured.len())).await;
-                    room.ok_or(SendError::NoRoomInTime(within))?;
-                    if let Given::Taken { receipt, number } = self.give(&measured)? {
-                        return Ok((receipt, number));
-                    }
-                }
-            }
-        }
-    }
-
-    fn give(&self, event: &Measured<'_>) -> Result<Given, SendError> {
-        let (now, wall_ms) = (clock::now(), wall_ms());
-        let mut store = self.shared().store();
-        let mut offer = store.offer(event, wall_ms, now);
-        let mut dropped = Vec::new();
-        if matches!(offer, Offer::Full) {
-            match self.handle.overflow {
-                Overflow::Error => {
-                    let (events, bytes) = store.held();
-                    return Err(SendError::Full { events, bytes });
-                }
-                Overflow::Wait(within) => return Ok(Given::Wait(within)),
-                Overflow::DropNewest => {}
-                Overflow::DropOldest => {
-                    dropped = store.drop_oldest(event.len());
-                    offer = store.offer(event, wall_ms, now);
-                }
-            }
-        }
-        let given = match offer {
-            Offer::Taken { id, number, wake } => {
-                if wake {
-                    self.shared().work.notify_one();
-                }
-                let receipt = Receipt { id, standing: Standing::Queued };
-                Ok(Given::Taken { receipt, number })
-            }
-            Offer::Full => {
-                store.drop_newest();
-                let id = event.id().unwrap_or_default();
-                Ok(Given::Taken { receipt: Receipt { id, standing: Standing::Dropped }, number: 0 })
-            }
-            Offer::Closed => Err(SendError::Closed),
-            Offer::NoId(error) => Err(SendError::Random(error)),
-        };
-        drop(store);
-        if !dropped.is_empty() {
-            let events = dropped.iter().flat_map(wire::events);
-            let cause = || Cause::DroppedOldest;
-            self.shared().report(events.map(|framed| Failure { event: framed.event, cause: cause() }).collect());
-            self.shared().progress();
-        }
-        given
-    }
-
     fn needs_log(&self) -> Result<(), SendError> {
         let store = self.shared().store();
         match (store.closed, &store.log) {
@@ -384,23 +293,6 @@ fn finish(shared: &Shared, panicked: bool) {
     });
     drop(store);
     shared.progress();
-}
-
-fn measure<'a>(event: &'a Event<'a>) -> Result<Measured<'a>, EventError> {
-    event.check()?;
-    let measured = Measured::new(event, timestamp(event.at.unwrap_or_else(clock::wall))?);
-    let bytes = measured.len();
-    if bytes > EVENT_MAX { Err(EventError::TooLarge { bytes, max: EVENT_MAX }) } else { Ok(measured) }
-}
-
-fn wall_ms() -> u64 {
-    let since_epoch = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Room, or a reason not to wait for it.
-fn has_room(store: &mut Store, len: usize) -> Option<()> {
-    (store.closed || store.has_room(len)).then_some(())
 }
 
 fn is_over(store: &mut Store, below: u64) -> Option<()> {

@@ -10,17 +10,19 @@
 //! durable is told.
 
 mod frame;
+mod handle;
+mod keeper;
 mod open;
 mod segment;
+mod space;
 #[cfg(test)]
 mod tests;
-mod thread;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use handle::{Handle, Sink, Written};
 pub(crate) use open::{Recovered, open};
-pub(crate) use thread::{Handle, Sink, Written};
 
 /// Where the log is, how large it gets, and when it is forced to the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Log;
+use super::handle::{Handle, Sink};
+use super::keeper;
 use super::segment::{self, Frames, Number};
-use super::thread::{self, Handle, Piece, Sink, Space};
+use super::space::{Piece, Space};
 use crate::error::LogError;
 
 /// A log that is ready, and what it held.
@@ -37,7 +39,7 @@ pub(crate) fn open(log: &Log, sink: Arc<dyn Sink>) -> Result<Opened, LogError> {
     let next_segment = scan.segments.last_key_value().map_or(1, |(number, _)| number + 1);
     let space = Space::new(scan.segments, scan.pieces);
     // A new segment each time: behind a torn tail nothing would be found.
-    let handle = thread::start(log, next_segment, space, lock, sink).map_err(at_folder)?;
+    let handle = keeper::start(log, next_segment, space, lock, sink).map_err(at_folder)?;
     Ok(Opened { handle, batches, next_batch: scan.last_batch + 1 })
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::handle::Sink;
 use super::open::Recovered;
-use super::thread::Sink;
 use super::{Fsync, Handle, Log, Written, frame, open, segment};
 use crate::error::{LogError, LogProblem};
 

@@ -1,20 +1,20 @@
 //! The log's thread: appends, marks, reads, and removes segments that nobody needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::frame::{self, HEADER_LEN};
+use super::handle::{Command, Handle, Sink, Written};
 use super::segment::{self, Frames, Number};
+use super::space::{Piece, Space};
 use super::{Fsync, Log};
 use crate::clock;
 use crate::error::LogProblem;
@@ -26,168 +26,6 @@ const SEGMENT_MAX: u64 = 16 << 20;
 /// Segments in a full log, so that space comes back in pieces and not all at once.
 const SEGMENTS: u64 = 16;
 
-/// Is told what has been written, or could not be. In the order in which it was handed over.
-pub(crate) trait Sink: Send + Sync {
-    fn written(&self, written: &[Written]);
-}
-
-/// What became of a chunk of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) batch: u64,
-    pub(crate) events: u32,
-    pub(crate) bytes: usize,
-    pub(crate) result: Result<(), LogProblem>,
-}
-
-enum Command {
-    Append { batch: u64, events: u32, data: Bytes },
-    Settled { batch: u64 },
-    Read { batch: u64, reply: oneshot::Sender<io::Result<Bytes>> },
-    Close,
-}
-
-/// Gives the thread its work; never waits.
-pub(crate) struct Handle {
-    commands: Sender<Command>,
-    bytes: Arc<AtomicU64>,
-    problems: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Handle {
-    /// Appends events of a batch; the sink will hear.
-    pub(crate) fn append(&self, batch: u64, events: u32, data: Bytes) {
-        self.give(Command::Append { batch, events, data });
-    }
-
-    /// The batch need not be kept any longer.
-    pub(crate) fn settled(&self, batch: u64) {
-        self.give(Command::Settled { batch });
-    }
-
-    /// All that the log has of a batch.
-    pub(crate) fn read(&self, batch: u64) -> oneshot::Receiver<io::Result<Bytes>> {
-        let (reply, receiver) = oneshot::channel();
-        self.give(Command::Read { batch, reply });
-        receiver
-    }
-
-    /// What the log takes on disk, bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// How often the disk refused something.
-    pub(crate) fn problems(&self) -> u64 {
-        self.problems.load(Ordering::Relaxed)
-    }
-
-    /// Has everything written that was handed over, and the log closed. The thread is to be waited for.
-    pub(crate) fn close(&mut self) -> Option<JoinHandle<()>> {
-        self.give(Command::Close);
-        self.thread.take()
-    }
-
-    fn give(&self, command: Command) {
-        // The thread ends when it is told to, and nothing is given after that.
-        let _ = self.commands.send(command);
-    }
-}
-
-/// Where events of a batch are: in a run of frames, one behind the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) segment: Number,
-    /// Of the first frame.
-    pub(super) start: u64,
-    /// Of the last one.
-    pub(super) end: u64,
-    pub(super) events: u32,
-    /// Without the headers.
-    pub(super) bytes: usize,
-}
-
-impl Piece {
-    pub(super) fn of_frame(segment: Number, start: u64, data: usize, events: u32) -> Self {
-        Self { segment, start, end: start + (HEADER_LEN + data) as u64, events, bytes: data }
-    }
-
-    /// Adds it to a batch's pieces. Durable events come one by one; a piece for each would take more memory than they do.
-    pub(super) fn add_to(self, pieces: &mut Vec<Self>) {
-        match pieces.last_mut() {
-            Some(last) if last.segment == self.segment && last.end == self.start => {
-                last.end = self.end;
-                last.events += self.events;
-                last.bytes += self.bytes;
-            }
-            _ => pieces.push(self),
-        }
-    }
-}
-
-/// What is on disk, and what of it is needed.
-pub(super) struct Space {
-    /// With the bytes that each takes, and how many unsettled batches have a piece in it.
-    segments: BTreeMap<Number, (u64, usize)>,
-    /// Of unsettled batches.
-    pieces: HashMap<u64, Vec<Piece>>,
-    total: u64,
-}
-
-impl Space {
-    pub(super) fn new(segments: BTreeMap<Number, u64>, pieces: BTreeMap<u64, Vec<Piece>>) -> Self {
-        let total = segments.values().sum();
-        let segments = segments.into_iter().map(|(number, bytes)| (number, (bytes, 0))).collect();
-        let mut space = Self { segments, pieces: HashMap::new(), total };
-        for (batch, pieces) in pieces {
-            for piece in pieces {
-                space.add(batch, piece);
-            }
-        }
-        space
-    }
-
-    fn add(&mut self, batch: u64, piece: Piece) {
-        let pieces = self.pieces.entry(batch).or_default();
-        if pieces.iter().all(|other| other.segment != piece.segment) {
-            self.segments.entry(piece.segment).or_default().1 += 1;
-        }
-        piece.add_to(pieces);
-    }
-
-    /// Whether the log had something of it.
-    fn settle(&mut self, batch: u64) -> bool {
-        let Some(pieces) = self.pieces.remove(&batch) else { return false };
-        let mut segments: Vec<Number> = pieces.iter().map(|piece| piece.segment).collect();
-        segments.dedup();
-        for number in segments {
-            if let Some((_, needed)) = self.segments.get_mut(&number) {
-                *needed -= 1;
-            }
-        }
-        true
-    }
-
-    fn grow(&mut self, segment: Number, bytes: u64) {
-        self.segments.entry(segment).or_default().0 += bytes;
-        self.total += bytes;
-    }
-
-    /// The oldest segment, if nobody needs it and it is not the one that is written. In this order only: a newer one may
-    /// hold the marks of what the older ones still have.
-    fn removable(&self, active: Option<Number>) -> Option<Number> {
-        let (number, (_, needed)) = self.segments.first_key_value()?;
-        (*needed == 0 && active != Some(*number)).then_some(*number)
-    }
-
-    fn removed(&mut self, segment: Number) {
-        if let Some((bytes, _)) = self.segments.remove(&segment) {
-            self.total -= bytes;
-        }
-    }
-}
-
 pub(super) fn start(
     log: &Log,
     next_segment: Number,
@@ -196,7 +34,7 @@ pub(super) fn start(
     sink: Arc<dyn Sink>,
 ) -> io::Result<Handle> {
     let (commands, work) = channel();
-    let (bytes, problems) = (Arc::new(AtomicU64::new(space.total)), Arc::new(AtomicU64::new(0)));
+    let (bytes, problems) = (Arc::new(AtomicU64::new(space.total())), Arc::new(AtomicU64::new(0)));
     let mut keeper = Keeper {
         folder: log.folder.clone(),
         max_bytes: log.max_bytes,
@@ -283,10 +121,14 @@ impl Keeper {
         let mut written = Vec::new();
         let mut close = false;
         let mut reads = Vec::new();
+        let settled = |command: &Command| if let Command::Settled { batch } = command { Some(*batch) } else { None };
+        let settled: HashSet<u64> = waiting.iter().filter_map(settled).collect();
         for command in waiting.drain(..) {
             match command {
                 Command::Append { batch, events, data } => {
-                    let result = self.append(batch, events, &data);
+                    // What is stored by now needs no log: where the gateway is faster than the disk, little is written.
+                    let needed = !settled.contains(&batch);
+                    let result = if needed { self.append(batch, events, &data) } else { Ok(()) };
                     written.push(Written { batch, events, bytes: data.len(), result });
                 }
                 Command::Settled { batch } => self.mark(batch),
@@ -321,7 +163,7 @@ impl Keeper {
     /// Into the group that is written next. What goes wrong with the disk is in `trouble`.
     fn append(&mut self, batch: u64, events: u32, data: &Bytes) -> Result<(), LogProblem> {
         let len = (HEADER_LEN + data.len()) as u64;
-        let fits = |keeper: &Self| keeper.space.total + len + segment::MAGIC.len() as u64 <= keeper.max_bytes;
+        let fits = |keeper: &Self| keeper.space.total() + len + segment::MAGIC.len() as u64 <= keeper.max_bytes;
         if !fits(self) {
             self.make_room();
         }
@@ -419,7 +261,7 @@ impl Keeper {
     /// Lets go of what is settled at once, the segment that is written included if nothing in it is needed.
     fn make_room(&mut self) {
         self.write_group();
-        if self.space.pieces.is_empty() {
+        if self.space.is_settled() {
             self.active = None;
         }
         self.clean();
@@ -432,12 +274,12 @@ impl Keeper {
             let _ = fs::remove_file(segment::path(&self.folder, number));
             self.space.removed(number);
         }
-        self.bytes.store(self.space.total, Ordering::Relaxed);
+        self.bytes.store(self.space.total(), Ordering::Relaxed);
     }
 
     fn read(&self, batch: u64) -> io::Result<Bytes> {
         let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "the log no longer has a batch whole");
-        let pieces = self.space.pieces.get(&batch).ok_or_else(unreadable)?;
+        let pieces = self.space.pieces(batch).ok_or_else(unreadable)?;
         let mut data = Vec::with_capacity(pieces.iter().map(|piece| piece.bytes).sum());
         for piece in pieces {
             let mut frames = Frames::of(&segment::path(&self.folder, piece.segment), piece.start)?;
