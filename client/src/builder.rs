@@ -140,8 +140,8 @@ impl Builder {
     }
 
     /// Is told of each event that will never be stored: rejected, refused for good, or dropped for a newer one. It is called
-    /// by the client's thread, and by `send` where that drops the oldest: it should be quick, and it must not flush or close
-    /// the client. Default: they are only counted.
+    /// by the client's thread, and by `send` where that drops the oldest: it should be quick, it must not flush or close
+    /// the client, and it must not own one: that client would never be dropped. Default: they are only counted.
     pub fn on_failure(mut self, callee: impl Fn(Failure) + Send + Sync + 'static) -> Self {
         self.on_failure = Some(Box::new(callee));
         self

@@ -45,7 +45,14 @@ pub(crate) fn open(log: &Log, sink: Arc<dyn Sink>) -> Result<Opened, LogError> {
 
 /// The lock is given back when the file is closed, by whatever ends the process.
 fn lock(folder: &Path) -> Result<File, LogError> {
-    fs::create_dir_all(folder).map_err(|error| LogError::Io { path: folder.to_owned(), error })?;
+    let at_folder = |error| LogError::Io { path: folder.to_owned(), error };
+    if !folder.is_dir() {
+        fs::create_dir_all(folder).map_err(at_folder)?;
+        // The new folders' names have to survive a power cut, too. Those above may be closed to us; then they are not new.
+        for parent in folder.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
+            let _ = segment::sync_folder(parent);
+        }
+    }
     let path = folder.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| LogError::Io { path: path.clone(), error })?;
