@@ -138,9 +138,9 @@ impl Store {
     fn settle(&mut self, batch: &Batch) {
         self.held.subtract(batch.charge());
         if self.books.settle(batch.id.number, u64::from(batch.events))
-            && let Some(log) = &self.log
+            && let Some(log) = &mut self.log
         {
-            log.settled(batch.id.number);
+            log.settled(batch.id.number, self.books.oldest().is_none());
         }
     }
 

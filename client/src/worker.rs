@@ -93,7 +93,7 @@ impl Worker {
                 match store.next(link, now) {
                     Next::Send(batch) => self.links.send(batch),
                     Next::Load(number) => {
-                        self.loading = store.log.as_ref().map(|log| log.read(number));
+                        self.loading = store.log.as_mut().map(|log| log.read(number));
                         break;
                     }
                     Next::Nothing => break,

@@ -28,7 +28,7 @@ pub(crate) struct Written {
 /// The thread's work, in the order in which it is done.
 pub(super) enum Command {
     Append { batch: u64, events: u32, data: Bytes },
-    Settled { batch: u64 },
+    Settled(Vec<u64>),
     Read { batch: u64, reply: oneshot::Sender<io::Result<Bytes>> },
     Close,
 }
@@ -39,21 +39,31 @@ pub(crate) struct Handle {
     pub(super) bytes: Arc<AtomicU64>,
     pub(super) problems: Arc<AtomicU64>,
     pub(super) thread: Option<JoinHandle<()>>,
+    /// Settled, and not told yet: nothing is urgent about it, and waking the thread costs more than what it has to do.
+    pub(super) settled: Vec<u64>,
 }
+
+/// So many settled batches are told of, whether or not there is something else to tell.
+const SETTLED_MAX: usize = 64;
 
 impl Handle {
     /// Appends events of a batch; the sink will hear.
-    pub(crate) fn append(&self, batch: u64, events: u32, data: Bytes) {
+    pub(crate) fn append(&mut self, batch: u64, events: u32, data: Bytes) {
+        self.tell_settled();
         self.give(Command::Append { batch, events, data });
     }
 
-    /// The batch need not be kept any longer.
-    pub(crate) fn settled(&self, batch: u64) {
-        self.give(Command::Settled { batch });
+    /// The batch need not be kept any longer. `last`: nor does any other.
+    pub(crate) fn settled(&mut self, batch: u64, last: bool) {
+        self.settled.push(batch);
+        if last || self.settled.len() >= SETTLED_MAX {
+            self.tell_settled();
+        }
     }
 
     /// All that the log has of a batch.
-    pub(crate) fn read(&self, batch: u64) -> oneshot::Receiver<io::Result<Bytes>> {
+    pub(crate) fn read(&mut self, batch: u64) -> oneshot::Receiver<io::Result<Bytes>> {
+        self.tell_settled();
         let (reply, receiver) = oneshot::channel();
         self.give(Command::Read { batch, reply });
         receiver
@@ -71,8 +81,16 @@ impl Handle {
 
     /// Has everything written that was handed over, and the log closed. The thread is to be waited for.
     pub(crate) fn close(&mut self) -> Option<JoinHandle<()>> {
+        self.tell_settled();
         self.give(Command::Close);
         self.thread.take()
+    }
+
+    fn tell_settled(&mut self) {
+        if !self.settled.is_empty() {
+            let settled = std::mem::take(&mut self.settled);
+            self.give(Command::Settled(settled));
+        }
     }
 
     fn give(&self, command: Command) {

@@ -53,7 +53,7 @@ pub(super) fn start(
     };
     keeper.clean();
     let thread = std::thread::Builder::new().name("headgate-log".to_owned()).spawn(move || keeper.run(&work))?;
-    Ok(Handle { commands, bytes, problems, thread: Some(thread) })
+    Ok(Handle { commands, bytes, problems, thread: Some(thread), settled: Vec::new() })
 }
 
 struct Keeper {
@@ -121,8 +121,9 @@ impl Keeper {
         let mut written = Vec::new();
         let mut close = false;
         let mut reads = Vec::new();
-        let settled = |command: &Command| if let Command::Settled { batch } = command { Some(*batch) } else { None };
-        let settled: HashSet<u64> = waiting.iter().filter_map(settled).collect();
+        let settled =
+            |command: &Command| if let Command::Settled(batches) = command { batches.clone() } else { Vec::new() };
+        let settled: HashSet<u64> = waiting.iter().flat_map(settled).collect();
         for command in waiting.drain(..) {
             match command {
                 Command::Append { batch, events, data } => {
@@ -131,7 +132,7 @@ impl Keeper {
                     let result = if needed { self.append(batch, events, &data) } else { Ok(()) };
                     written.push(Written { batch, events, bytes: data.len(), result });
                 }
-                Command::Settled { batch } => self.mark(batch),
+                Command::Settled(batches) => batches.into_iter().for_each(|batch| self.mark(batch)),
                 Command::Read { batch, reply } => reads.push((batch, reply)),
                 Command::Close => close = true,
             }

@@ -53,7 +53,7 @@ impl House {
         self.handle.close().expect("it runs").join().expect("it ends well");
     }
 
-    fn read(&self, batch: u64) -> std::io::Result<Bytes> {
+    fn read(&mut self, batch: u64) -> std::io::Result<Bytes> {
         self.handle.read(batch).blocking_recv().expect("an answer")
     }
 
@@ -79,17 +79,17 @@ fn what_is_not_settled_is_given_back_and_what_is_settled_is_not() {
     for fsync in [Fsync::EachBatch, Fsync::Every(Duration::from_millis(1)), Fsync::Never] {
         let folder = tempfile::tempdir().expect("a folder");
         let log = Log::new(folder.path()).fsync(fsync);
-        let first = House::open(&log);
+        let mut first = House::open(&log);
         assert_eq!((first.recovered.len(), first.next_batch), (0, 1));
         for batch in 1..=4 {
             first.handle.append(batch, 2, chunk(b'a', 10));
         }
         first.handle.append(4, 1, chunk(b'b', 5));
-        first.handle.settled(2);
+        first.handle.settled(2, false);
         assert!(first.ear.wait(5).iter().all(|written| written.result.is_ok()));
         first.close();
 
-        let second = House::open(&log);
+        let mut second = House::open(&log);
         assert_eq!(second.next_batch, 5);
         let expected = [(1, 2, 10), (3, 2, 10), (4, 3, 15)];
         assert_eq!(
@@ -100,7 +100,7 @@ fn what_is_not_settled_is_given_back_and_what_is_settled_is_not() {
         assert_eq!(second.read(4).expect("it is there"), [chunk(b'a', 10), chunk(b'b', 5)].concat());
         assert!(second.read(2).is_err(), "settled");
         for batch in [1, 3, 4] {
-            second.handle.settled(batch);
+            second.handle.settled(batch, false);
         }
         second.close();
         assert_eq!(segments(folder.path()), 0, "nothing is left when everything is settled");
@@ -137,9 +137,9 @@ fn a_tail_torn_at_any_byte_costs_only_what_was_torn() {
                 bytes.extend_from_slice(data);
             }
         }
-        let house = House::open(&small(folder.path()));
+        let mut house = House::open(&small(folder.path()));
         assert_eq!(house.numbers(), expected.keys().copied().collect::<Vec<_>>(), "torn at {end}");
-        for ((number, (events, data)), found) in expected.iter().zip(&house.recovered) {
+        for ((number, (events, data)), found) in expected.iter().zip(house.recovered.clone()) {
             assert_eq!((found.events, found.bytes), (*events, data.len()), "torn at {end}");
             assert_eq!(house.read(*number).expect("it is there"), *data, "torn at {end}");
         }
@@ -179,15 +179,15 @@ fn damage_ends_the_reading_of_its_segment_and_of_no_other() {
 #[test]
 fn segments_go_when_they_and_all_older_ones_are_settled() {
     let folder = tempfile::tempdir().expect("a folder");
-    let house = House::open(&small(folder.path()).max_bytes(1 << 20));
+    let mut house = House::open(&small(folder.path()).max_bytes(1 << 20));
     // A segment of this log is closed at 64 KiB.
     for batch in 1..=6 {
         house.handle.append(batch, 1, chunk(b'x', 70 << 10));
     }
     house.ear.wait(6);
     assert_eq!(segments(folder.path()), 6);
-    let settle = |batch| {
-        house.handle.settled(batch);
+    let mut settle = |batch| {
+        house.handle.settled(batch, false);
         let _ = house.read(batch);
         segments(folder.path())
     };
@@ -203,7 +203,7 @@ fn segments_go_when_they_and_all_older_ones_are_settled() {
 #[test]
 fn a_full_log_says_so_and_has_room_again_once_something_is_settled() {
     let folder = tempfile::tempdir().expect("a folder");
-    let house = House::open(&small(folder.path()).max_bytes(1 << 20));
+    let mut house = House::open(&small(folder.path()).max_bytes(1 << 20));
     for batch in 1..=12 {
         house.handle.append(batch, 1, chunk(b'x', 100 << 10));
     }
@@ -212,7 +212,7 @@ fn a_full_log_says_so_and_has_room_again_once_something_is_settled() {
     assert_eq!(results[10..], [Err(LogProblem::Full); 2]);
     assert!(house.handle.bytes() <= 1 << 20);
     for batch in 1..=12 {
-        house.handle.settled(batch);
+        house.handle.settled(batch, false);
     }
     house.handle.append(13, 1, chunk(b'x', 100 << 10));
     assert_eq!(house.ear.wait(13)[12].result, Ok(()));
@@ -223,7 +223,7 @@ fn a_full_log_says_so_and_has_room_again_once_something_is_settled() {
 fn a_disk_that_refuses_is_told_and_tried_again() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("log");
-    let house = House::open(&small(&folder));
+    let mut house = House::open(&small(&folder));
     fs::remove_dir_all(&folder).expect("it can be removed");
     house.handle.append(1, 1, chunk(b'x', 10));
     let first = house.ear.wait(1)[0];
@@ -249,7 +249,7 @@ fn a_log_has_one_client_at_a_time() {
 #[test]
 fn durable_events_one_by_one_take_one_place_in_the_books() {
     let folder = tempfile::tempdir().expect("a folder");
-    let house = House::open(&small(folder.path()));
+    let mut house = House::open(&small(folder.path()));
     for n in 0..1_000_u32 {
         house.handle.append(1, 1, Bytes::from(n.to_le_bytes().to_vec()));
     }
@@ -257,7 +257,7 @@ fn durable_events_one_by_one_take_one_place_in_the_books() {
     let expected: Vec<u8> = (0..1_000_u32).flat_map(u32::to_le_bytes).collect();
     assert_eq!(house.read(1).expect("it is there"), expected);
     house.close();
-    let again = House::open(&small(folder.path()));
+    let mut again = House::open(&small(folder.path()));
     assert_eq!(again.recovered, [Recovered { number: 1, events: 1_000, bytes: 4_000 }]);
     assert_eq!(again.read(1).expect("it is there"), expected);
     again.close();

@@ -29,7 +29,7 @@ impl Store {
     }
 
     pub(super) fn hand_to_log(&mut self, number: u64, events: u32, data: Bytes) {
-        let Some(log) = &self.log else { return };
+        let Some(log) = &mut self.log else { return };
         if let Some(entry) = self.books.get_mut(number) {
             entry.unheard += 1;
         }
