@@ -1,0 +1,141 @@
+//! What is between the store and the log.
+
+use std::io;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Store;
+use crate::batch::{Batch, BatchId};
+use crate::error::LogProblem;
+use crate::log::{Recovered, Written};
+
+/// A batch that the log does not give back, however often it is asked, is given up.
+const READ_ATTEMPTS: u32 = 5;
+
+impl Store {
+    /// Batches that an earlier process left on the log come first.
+    pub(crate) fn recover(&mut self, batches: Vec<Recovered>, next_number: u64) {
+        self.next_number = self.next_number.max(next_number);
+        for Recovered { number, events, bytes } in batches {
+            let id = BatchId { number, part: 0 };
+            // Nobody knows whether it was sent; it counts as resent when it is.
+            let batch = Batch { id, body: None, bytes, events, whole: true, attempts: 0, sent: true };
+            self.counters.recovered += u64::from(events);
+            self.books.recover(number, u64::from(events));
+            self.held.add(batch.charge());
+            self.queue(batch);
+        }
+    }
+
+    pub(super) fn hand_to_log(&mut self, number: u64, events: u32, data: Bytes) {
+        let Some(log) = &mut self.log else { return };
+        if let Some(entry) = self.books.get_mut(number) {
+            entry.unheard += 1;
+        }
+        self.handed += 1;
+        self.on_way_to_log += data.len();
+        log.append(number, events, data);
+    }
+
+    /// Hands the log what the open batch has and the log has not, and gives the ticket with which to ask whether it is
+    /// there.
+    pub(crate) fn log_open(&mut self) -> u64 {
+        if self.log.is_some()
+            && let Some(open) = &mut self.open
+            && open.logged.0 < open.body.len()
+        {
+            let (number, (bytes, events)) = (open.number, open.logged);
+            let rest = Bytes::copy_from_slice(&open.body[bytes..]);
+            let new_events = open.events - events;
+            (open.logged, open.unlogged_since) = ((open.body.len(), open.events), None);
+            self.hand_to_log(number, new_events, rest);
+        }
+        self.handed
+    }
+
+    /// Logs the open batch if it has lingered: it may have to stay open for long, where the gateway is away.
+    pub(crate) fn log_what_lingers(&mut self, now: Instant) {
+        if self.log_due().is_some_and(|due| due <= now) {
+            let _ticket = self.log_open();
+        }
+    }
+
+    pub(super) fn log_due(&self) -> Option<Instant> {
+        let since = self.open.as_ref().filter(|_| self.log.is_some()).and_then(|open| open.unlogged_since);
+        since.map(|since| since + self.limits.linger)
+    }
+
+    /// The log has dealt with chunks.
+    pub(crate) fn written(&mut self, written: &[Written]) {
+        for Written { batch, events, bytes, result } in written {
+            self.dealt_with += 1;
+            self.on_way_to_log -= bytes;
+            if let Some(entry) = self.books.get_mut(*batch) {
+                entry.unheard -= 1;
+                match result {
+                    Ok(()) => {
+                        entry.written = true;
+                        // Of what comes behind a gap nobody was promised anything.
+                        entry.promised += if entry.problem.is_none() { *events } else { 0 };
+                    }
+                    Err(problem) => entry.problem = Some(*problem),
+                }
+                self.spill(*batch);
+            }
+        }
+    }
+
+    /// Lets go of a batch's bytes if the log has them and more than half of the memory is taken.
+    pub(super) fn spill(&mut self, number: u64) {
+        let bytes_short = self.held.bytes + self.on_way_to_log > self.limits.memory_bytes / 2;
+        let events_short = self.held.events > self.limits.memory_events / 2;
+        if (bytes_short || events_short) && self.books.get(number).is_some_and(|entry| entry.is_on_log()) {
+            let id = BatchId { number, part: 0 };
+            if let Some(batch) = self.queue.get_mut(&id).filter(|batch| batch.whole) {
+                self.held.subtract(batch.charge());
+                batch.body = None;
+                self.held.add(batch.charge());
+            }
+        }
+    }
+
+    /// What the log gave for the batch that was asked for.
+    pub(crate) fn loaded(&mut self, result: io::Result<Bytes>, now: Instant) {
+        let Some(mut batch) = self.loading.take() else { return };
+        match result {
+            Ok(body) if body.len() == batch.bytes => {
+                self.held.subtract(batch.charge());
+                batch.body = Some(body);
+                self.held.add(batch.charge());
+                self.queue(batch);
+            }
+            Err(error) if error.kind() != io::ErrorKind::InvalidData && batch.attempts + 1 < READ_ATTEMPTS => {
+                self.counters.last_error = Some(format!("the log can't be read: {error}"));
+                let wait = self.backoff.wait(batch.attempts, None);
+                batch.attempts += 1;
+                self.rest(now + wait, batch);
+            }
+            Ok(_) | Err(_) => {
+                self.counters.last_error = Some("the log no longer has a batch that it had".to_owned());
+                self.counters.unreadable += u64::from(batch.events);
+                self.settle(&batch);
+            }
+        }
+    }
+
+    /// Whether the log has dealt with everything up to a ticket.
+    pub(crate) fn is_dealt_with(&self, ticket: u64) -> bool {
+        self.dealt_with >= ticket
+    }
+
+    /// Why the log does not have all of this batch. One that is settled needs no log.
+    pub(crate) fn log_problem(&self, number: u64) -> Option<LogProblem> {
+        self.books.get(number).and_then(|entry| entry.problem)
+    }
+
+    /// Why the log does not have everything that was taken so far and is not settled.
+    pub(crate) fn any_log_problem(&self) -> Option<LogProblem> {
+        self.books.problem_below(self.next_number)
+    }
+}
