@@ -7,6 +7,7 @@ mod admin;
 #[allow(dead_code, reason = "its other half is for the tests of the load tester")]
 mod browser;
 mod client;
+mod clients;
 mod console;
 mod container;
 mod crash;
