@@ -141,7 +141,8 @@ impl Builder {
 
     /// Is told of each event that will never be stored: rejected, refused for good, or dropped for a newer one. It is called
     /// by the client's thread, and by `send` where that drops the oldest: it should be quick, it must not flush or close
-    /// the client, and it must not own one: that client would never be dropped. Default: they are only counted.
+    /// the client nor wait for room in it, and it must not own one: that client would never be dropped. Default: they are
+    /// only counted.
     pub fn on_failure(mut self, callee: impl Fn(Failure) + Send + Sync + 'static) -> Self {
         self.on_failure = Some(Box::new(callee));
         self
@@ -154,14 +155,14 @@ impl Builder {
     pub fn build(self) -> Result<Client, BuildError> {
         self.check()?;
         let connector = Connector::new(&self.endpoint, &self.tls, self.compress)?;
-        let _good = self.key.read()?;
+        let key = self.key.read()?;
         let ids = Ids::new().map_err(BuildError::Random)?;
         let backoff = || Backoff::new(self.longest_backoff).map_err(BuildError::Random);
         let (for_batches, for_streams) = (backoff()?, backoff()?);
         let window = self.limits.in_flight;
         let store = Store::new(self.limits, window, ids, for_batches);
         let shared = Shared::new(store, self.on_failure, self.key);
-        Client::start(shared, connector, for_streams, self.overflow, self.log.as_ref())
+        Client::start(shared, connector, key, for_streams, self.overflow, self.log.as_ref())
     }
 
     fn check(&self) -> Result<(), BuildError> {

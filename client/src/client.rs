@@ -7,8 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic::metadata::{Ascii, MetadataValue};
 use uuid::Uuid;
 
+use self::giving::Kind;
 use crate::backoff::Backoff;
 use crate::builder::Builder;
 use crate::clock;
@@ -51,7 +53,8 @@ pub struct Receipt {
 pub enum Standing {
     /// In memory. It is sent until it has its end, as long as the process lives.
     Queued,
-    /// On the log, or stored by now. It is sent until it has its end, by this process or by the next one with this log.
+    /// On the log. It is sent until it has its end, by this process or by the next one with this log. Or it has its end
+    /// by now.
     Durable,
     /// Nowhere: there was no room ([`Overflow::DropNewest`], [`Overflow::DropOldest`]).
     Dropped,
@@ -71,6 +74,7 @@ impl Client {
     pub(crate) fn start(
         shared: Shared,
         connector: Connector,
+        key: MetadataValue<Ascii>,
         backoff: Backoff,
         overflow: Overflow,
         log: Option<&Log>,
@@ -84,7 +88,7 @@ impl Client {
             store.log = Some(opened.handle);
             store.recover(opened.batches, opened.next_batch);
         }
-        let worker = Worker::new(Arc::clone(&shared), Links::new(connector), backoff);
+        let worker = Worker::new(Arc::clone(&shared), Links::new(connector), key, backoff);
         let of_thread = Arc::clone(&shared);
         let started = std::thread::Builder::new().name("headgate-client".to_owned()).spawn(move || {
             // A panic would be a bug of ours. Whoever waits is told that nothing comes any more.
@@ -108,7 +112,7 @@ impl Client {
     /// # Errors
     /// If the event can't be taken: it breaks a rule, there is no room, the client is closed.
     pub fn send(&self, event: Event<'_>) -> Result<Receipt, SendError> {
-        self.give_blocking(&event).map(|(receipt, _)| receipt)
+        self.give_blocking(&event, Kind::Ordinary).map(|(receipt, _)| receipt)
     }
 
     /// The same for tasks: with [`Overflow::Wait`] the task waits and not its thread. In a Tokio runtime with its timer.
@@ -116,21 +120,18 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub async fn send_async(&self, event: Event<'_>) -> Result<Receipt, SendError> {
-        self.give_waiting(&event).await.map(|(receipt, _)| receipt)
+        self.give_waiting(&event, Kind::Ordinary).await.map(|(receipt, _)| receipt)
     }
 
     /// Takes an event, and returns once it is on the log as its [`Fsync`](crate::Fsync) says: then neither a crash nor the
     /// gateway's absence loses it. Waits for the disk; threads that do so at the same time share its writes.
     ///
     /// # Errors
-    /// As [`Client::send`]; [`SendError::NoLog`]; [`SendError::NotDurable`] if the event was taken but the log is full or
-    /// the disk refuses.
+    /// As [`Client::send`], and without room it is [`SendError::Full`] where an ordinary event would be dropped;
+    /// [`SendError::NoLog`]; [`SendError::NotDurable`] if the event was taken but the log is full or the disk refuses.
     pub fn send_durable(&self, event: Event<'_>) -> Result<Receipt, SendError> {
         self.needs_log()?;
-        let (receipt, number) = self.give_blocking(&event)?;
-        if receipt.standing == Standing::Dropped {
-            return Ok(receipt);
-        }
+        let (receipt, number) = self.give_blocking(&event, Kind::Durable)?;
         let ticket = self.shared().store().log_open();
         let written = self.shared().block(clock::deadline(LOG_PATIENCE), |store| on_log(store, ticket, number));
         durable(receipt, written)
@@ -142,17 +143,14 @@ impl Client {
     /// As [`Client::send_durable`].
     pub async fn send_durable_async(&self, event: Event<'_>) -> Result<Receipt, SendError> {
         self.needs_log()?;
-        let (receipt, number) = self.give_waiting(&event).await?;
-        if receipt.standing == Standing::Dropped {
-            return Ok(receipt);
-        }
+        let (receipt, number) = self.give_waiting(&event, Kind::Durable).await?;
         let ticket = self.shared().store().log_open();
         let until = clock::deadline(LOG_PATIENCE);
         durable(receipt, self.shared().wait(until, |store| on_log(store, ticket, number)).await)
     }
 
-    /// Returns once everything that was taken before is on the log, or stored: after many [`Client::send`]s, in place of
-    /// [`Client::send_durable`] for each.
+    /// Returns once everything that was taken before is on the log, or has come to its end: after many [`Client::send`]s, in
+    /// place of [`Client::send_durable`] for each.
     ///
     /// # Errors
     /// [`SendError::NoLog`]; [`SendError::NotDurable`] if something is in memory only.
@@ -300,13 +298,20 @@ fn is_over(store: &mut Store, below: u64) -> Option<()> {
 }
 
 fn on_log(store: &mut Store, ticket: u64, number: u64) -> Option<Result<(), LogProblem>> {
-    let known = store.is_dealt_with(ticket) || store.stopped;
-    known.then(|| store.log_problem(number).map_or(Ok(()), Err))
+    dealt_with(store, ticket).map(|dealt| dealt.and_then(|()| store.log_problem(number).map_or(Ok(()), Err)))
 }
 
 fn all_on_log(store: &mut Store, ticket: u64) -> Option<Result<(), LogProblem>> {
-    let known = store.is_dealt_with(ticket) || store.stopped;
-    known.then(|| store.any_log_problem().map_or(Ok(()), Err))
+    dealt_with(store, ticket).map(|dealt| dealt.and_then(|()| store.any_log_problem().map_or(Ok(()), Err)))
+}
+
+/// Whether the log has come to this, well or badly. What it had not dealt with when it ended, it never will.
+fn dealt_with(store: &Store, ticket: u64) -> Option<Result<(), LogProblem>> {
+    match (store.is_dealt_with(ticket), store.stopped) {
+        (true, _) => Some(Ok(())),
+        (false, true) => Some(Err(LogProblem::Slow)),
+        (false, false) => None,
+    }
 }
 
 fn durable(receipt: Receipt, written: Option<Result<(), LogProblem>>) -> Result<Receipt, SendError> {

@@ -19,6 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 // A gateway that is gone without a word is noticed within half a minute.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A reason for each of 10,000 events.
+const ANSWER_MAX: usize = 16 << 20;
 const USER_AGENT: &str = concat!("headgate-client/", env!("CARGO_PKG_VERSION"));
 
 /// Whom to trust, and who to be.
@@ -75,7 +77,7 @@ impl Connector {
         batches: impl Stream<Item = Outgoing> + Send + 'static,
     ) -> Result<Streaming<StreamEventsResponse>, Status> {
         let channel: Channel = self.endpoint.connect().await.map_err(|error| Status::from_error(error.into()))?;
-        let mut client = tonic::client::Grpc::new(channel);
+        let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(ANSWER_MAX);
         if self.compress {
             client = client.send_compressed(CompressionEncoding::Zstd);
         }

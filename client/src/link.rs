@@ -21,7 +21,6 @@ use crate::store::{LinkId, Outgoing};
 
 /// From the start of connecting to the response's headers.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 type Opened = (mpsc::UnboundedSender<Outgoing>, Streaming<StreamEventsResponse>);
 
@@ -120,11 +119,15 @@ impl Links {
         self.answers = kept.collect();
     }
 
-    /// Ends the streams in good order, where the gateway does so without delay.
-    pub(crate) async fn close(&mut self) {
+    /// Nothing leaves any more.
+    pub(crate) fn close(&mut self) {
         (self.current, self.opening) = (None, None);
-        let ends = async { while self.answers.next().await.is_some() {} };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, ends).await;
+    }
+
+    /// What is heard of the streams that are left; none once all of them have ended.
+    pub(crate) async fn last(&mut self) -> Option<Heard> {
+        let (link, item) = self.answers.next().await?;
+        Some(self.heard(link, item))
     }
 
     pub(crate) async fn next(&mut self) -> Heard {
@@ -132,14 +135,7 @@ impl Links {
             let Self { opening, answers, .. } = self;
             tokio::select! {
                 Some((link, item)) = answers.next(), if !answers.is_empty() => {
-                    return match item {
-                        Item::Answer(answer) => Heard::Answer(link, answer),
-                        Item::End(status) => {
-                            let current = self.current.take_if(|current| current.id == link);
-                            let asked = current.is_none_or(|current| current.move_by.is_some());
-                            Heard::Ended { link, status, asked }
-                        }
-                    };
+                    return self.heard(link, item);
                 }
                 opened = async { Some(opening.as_mut()?.await) }, if opening.is_some() => {
                     self.opening = None;
@@ -150,6 +146,17 @@ impl Links {
                     };
                 }
                 else => std::future::pending().await,
+            }
+        }
+    }
+
+    fn heard(&mut self, link: LinkId, item: Item) -> Heard {
+        match item {
+            Item::Answer(answer) => Heard::Answer(link, answer),
+            Item::End(status) => {
+                let current = self.current.take_if(|current| current.id == link);
+                let asked = current.is_none_or(|current| current.move_by.is_some());
+                Heard::Ended { link, status, asked }
             }
         }
     }

@@ -25,6 +25,7 @@ pub(crate) use self::sending::{Next, Outgoing};
 use crate::backoff::Backoff;
 use crate::batch::{Batch, BatchId, Charge, Open};
 use crate::counters::Counters;
+use crate::error::LogProblem;
 use crate::ids::Ids;
 use crate::limits::Limits;
 use crate::log::Handle;
@@ -68,6 +69,8 @@ pub(crate) struct Store {
     /// Chunks handed to the log, and chunks that it has dealt with.
     handed: u64,
     dealt_with: u64,
+    /// The newest batch that was dropped because the log had not taken it either, and why.
+    dropped_off_log: Option<(u64, LogProblem)>,
     next_number: u64,
     next_sequence: u64,
     counters: Counters,
@@ -100,6 +103,7 @@ impl Store {
             on_way_to_log: 0,
             handed: 0,
             dealt_with: 0,
+            dropped_off_log: None,
             next_number: 1,
             next_sequence: 1,
             counters: Counters::default(),

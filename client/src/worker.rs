@@ -20,6 +20,7 @@ use crate::store::{LinkId, Next};
 
 /// How long a stream may be used whose key was changed, until the next one is open.
 const KEY_GRACE: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 type Loading = oneshot::Receiver<io::Result<Bytes>>;
 
@@ -31,8 +32,8 @@ pub(crate) struct Worker {
     failures: u32,
     /// When the gateway said to come again.
     hint: Option<Duration>,
-    /// The key that the last stream was opened with, and its version.
-    key: Option<MetadataValue<Ascii>>,
+    /// The last key that could be read, and its version.
+    key: MetadataValue<Ascii>,
     key_version: u64,
     /// Whether there was a stream before.
     opened_once: bool,
@@ -40,18 +41,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, links: Links, backoff: Backoff) -> Self {
-        Self {
-            shared,
-            links,
-            backoff,
-            failures: 0,
-            hint: None,
-            key: None,
-            key_version: 0,
-            opened_once: false,
-            loading: None,
-        }
+    pub(crate) fn new(shared: Arc<Shared>, links: Links, key: MetadataValue<Ascii>, backoff: Backoff) -> Self {
+        Self { shared, links, backoff, failures: 0, hint: None, key, key_version: 0, opened_once: false, loading: None }
     }
 
     /// Works until the store is stopping.
@@ -72,7 +63,18 @@ impl Worker {
             let deadline = deadline.into_iter().chain(self.links.move_by()).min();
             self.listen(deadline).await;
         }
-        self.links.close().await;
+        self.end().await;
+    }
+
+    /// Ends the streams in good order, where the gateway does so without delay: what it answers by then is heeded.
+    async fn end(&mut self) {
+        self.links.close();
+        let ends = async {
+            while let Some(heard) = self.links.last().await {
+                self.heed(heard);
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, ends).await;
     }
 
     /// Sends what is to be sent. None: the end has come; otherwise, when to look again if nothing happens.
@@ -204,7 +206,7 @@ impl Worker {
     fn failed(&mut self, status: &Status) {
         let refusal = Refusal::of_stream(status);
         self.hint = refusal.hint;
-        let changed = |key| Some(&key) != self.key.as_ref();
+        let changed = |key| key != self.key;
         let rotated = refusal.is_of_the_key() && self.shared.key().0.read().is_ok_and(changed);
         // A key that was changed in its file is worth a try at once.
         self.failures = if rotated { 0 } else { self.failures.saturating_add(1) };
@@ -225,15 +227,13 @@ impl Worker {
         let (key, version) = self.shared.key();
         self.key_version = version;
         match key.read() {
-            Ok(key) => self.key = Some(key),
+            Ok(key) => self.key = key,
             Err(error) => {
                 let why = format!("the key can't be read: {error}");
                 self.shared.store().count(|counters| counters.last_error = Some(why));
             }
         }
-        if let Some(key) = self.key.clone() {
-            self.links.open(key, wait);
-        }
+        self.links.open(self.key.clone(), wait);
     }
 }
 

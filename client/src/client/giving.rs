@@ -13,6 +13,16 @@ use crate::wire::{self, Measured};
 
 /// Of an event in a message. As stored it takes no less.
 const EVENT_MAX: usize = 900 << 10;
+
+/// Which events may be dropped at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Where the overflow policy says so.
+    Ordinary,
+    /// None: whoever is to hear that it is on the disk hears of it when it is not.
+    Durable,
+}
+
 /// What an attempt to give an event came to.
 enum Given {
     Taken {
@@ -25,9 +35,9 @@ enum Given {
 
 impl Client {
     /// Gives an event, and the number of its batch.
-    pub(super) fn give_blocking(&self, event: &Event<'_>) -> Result<(Receipt, u64), SendError> {
+    pub(super) fn give_blocking(&self, event: &Event<'_>, kind: Kind) -> Result<(Receipt, u64), SendError> {
         let measured = measure(event)?;
-        match self.give(&measured)? {
+        match self.give(&measured, kind)? {
             Given::Taken { receipt, number } => Ok((receipt, number)),
             Given::Wait(within) => {
                 let until = clock::deadline(within);
@@ -35,7 +45,7 @@ impl Client {
                     let room = self.shared().block(until, |store| has_room(store, measured.len()));
                     room.ok_or(SendError::NoRoomInTime(within))?;
                     // Another thread may have been faster.
-                    if let Given::Taken { receipt, number } = self.give(&measured)? {
+                    if let Given::Taken { receipt, number } = self.give(&measured, kind)? {
                         return Ok((receipt, number));
                     }
                 }
@@ -44,16 +54,16 @@ impl Client {
     }
 
     /// The same for tasks.
-    pub(super) async fn give_waiting(&self, event: &Event<'_>) -> Result<(Receipt, u64), SendError> {
+    pub(super) async fn give_waiting(&self, event: &Event<'_>, kind: Kind) -> Result<(Receipt, u64), SendError> {
         let measured = measure(event)?;
-        match self.give(&measured)? {
+        match self.give(&measured, kind)? {
             Given::Taken { receipt, number } => Ok((receipt, number)),
             Given::Wait(within) => {
                 let until = clock::deadline(within);
                 loop {
                     let room = self.shared().wait(until, |store| has_room(store, measured.len())).await;
                     room.ok_or(SendError::NoRoomInTime(within))?;
-                    if let Given::Taken { receipt, number } = self.give(&measured)? {
+                    if let Given::Taken { receipt, number } = self.give(&measured, kind)? {
                         return Ok((receipt, number));
                     }
                 }
@@ -61,17 +71,14 @@ impl Client {
         }
     }
 
-    fn give(&self, event: &Measured<'_>) -> Result<Given, SendError> {
+    fn give(&self, event: &Measured<'_>, kind: Kind) -> Result<Given, SendError> {
         let (now, wall_ms) = (clock::now(), wall_ms());
         let mut store = self.shared().store();
         let mut offer = store.offer(event, wall_ms, now);
         let mut dropped = Vec::new();
         if matches!(offer, Offer::Full) {
             match self.handle.overflow {
-                Overflow::Error => {
-                    let (events, bytes) = store.held();
-                    return Err(SendError::Full { events, bytes });
-                }
+                Overflow::Error => return Err(full(&store)),
                 Overflow::Wait(within) => return Ok(Given::Wait(within)),
                 Overflow::DropNewest => {}
                 Overflow::DropOldest => {
@@ -88,6 +95,7 @@ impl Client {
                 let receipt = Receipt { id, standing: Standing::Queued };
                 Ok(Given::Taken { receipt, number })
             }
+            Offer::Full if kind == Kind::Durable => Err(full(&store)),
             Offer::Full => {
                 store.drop_newest();
                 let id = event.id().unwrap_or_default();
@@ -105,6 +113,11 @@ impl Client {
         }
         given
     }
+}
+
+fn full(store: &Store) -> SendError {
+    let (events, bytes) = store.held();
+    SendError::Full { events, bytes }
 }
 
 fn measure<'a>(event: &'a Event<'a>) -> Result<Measured<'a>, EventError> {

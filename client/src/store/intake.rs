@@ -90,6 +90,7 @@ impl Store {
                 }
             };
             let Some(batch) = batch else { break };
+            self.note_dropped(batch.id.number);
             self.counters.dropped += u64::from(batch.events);
             self.settle(&batch);
             dropped.extend(batch.body);

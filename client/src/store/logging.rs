@@ -124,14 +124,27 @@ impl Store {
         }
     }
 
+    /// A batch is dropped. Somebody may wait for it to be on the log.
+    pub(super) fn note_dropped(&mut self, number: u64) {
+        if let Some(problem) = self.books.get(number).and_then(|entry| entry.problem)
+            && self.dropped_off_log.is_none_or(|(newest, _)| newest < number)
+        {
+            self.dropped_off_log = Some((number, problem));
+        }
+    }
+
     /// Whether the log has dealt with everything up to a ticket.
     pub(crate) fn is_dealt_with(&self, ticket: u64) -> bool {
         self.dealt_with >= ticket
     }
 
-    /// Why the log does not have all of this batch. One that is settled needs no log.
+    /// Why the log does not have all of this batch. One that has come to its end needs no log, unless it was dropped: of
+    /// older ones than the newest that was, nobody remembers which they are.
     pub(crate) fn log_problem(&self, number: u64) -> Option<LogProblem> {
-        self.books.get(number).and_then(|entry| entry.problem)
+        match self.books.get(number) {
+            Some(entry) => entry.problem,
+            None => self.dropped_off_log.filter(|(dropped, _)| number <= *dropped).map(|(_, problem)| problem),
+        }
     }
 
     /// Why the log does not have everything that was taken so far and is not settled.

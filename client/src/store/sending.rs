@@ -44,9 +44,10 @@ impl Store {
             let batch = first.remove();
             return Next::Send(self.depart(link, batch, events, now));
         }
-        // There may be no room until something is answered. Where nothing will be, this one batch goes beyond the limit.
+        // There may be no room until something is answered, or has rested and is sent again. Where there is nothing of that
+        // kind, this one batch goes beyond the limit.
         let fits = self.held.bytes + self.on_way_to_log + first.get().bytes <= self.limits.memory_bytes;
-        if !fits && !nothing_flies {
+        if !fits && !(nothing_flies && self.resting.is_empty()) {
             return Next::Nothing;
         }
         let batch = first.remove();

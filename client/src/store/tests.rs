@@ -9,10 +9,12 @@ use tonic::Code;
 use super::{LinkId, Next, Offer, Outgoing, Store};
 use crate::backoff::Backoff;
 use crate::clock;
+use crate::error::LogProblem;
 use crate::event::Event;
 use crate::failure::Cause;
 use crate::ids::Ids;
 use crate::limits::Limits;
+use crate::log::{Recovered, Written};
 use crate::refusal::Refusal;
 use crate::wire::{self, Measured};
 
@@ -331,6 +333,55 @@ fn a_stream_that_answers_nothing_is_noticed() {
     let due = now + Duration::from_secs(60);
     assert_eq!(store.next_deadline(true), Some(due));
     assert_eq!((store.overdue(due - Duration::from_millis(1)), store.overdue(due)), (None, Some(LINK)));
+}
+
+/// The gateway's own destination is down: it takes every batch, and stores nothing. What rests until it may be sent again is
+/// in memory; what waits on the log is not read beyond that.
+#[test]
+fn memory_is_bounded_while_batches_of_the_log_come_back_again_and_again() {
+    let now = clock::now();
+    let mut store = store(limits());
+    let one = |number| Recovered { number, events: 1, bytes: 2_000 };
+    store.recover((1..=100).map(one).collect(), 101);
+    let limit = limits().memory_bytes as u64;
+    let mut sent = 0;
+    for round in 0..300 {
+        let now = now + round * Duration::from_micros(10);
+        loop {
+            match store.next(LINK, now) {
+                Next::Load(_) => store.loaded(Ok(Bytes::from(vec![0; 2_000])), now),
+                Next::Send(batch) => {
+                    let not_accepted =
+                        vec![EventVerdict { code: VerdictCode::Retry.into(), ..EventVerdict::default() }];
+                    let verdict = BatchVerdict { retry: 1, not_accepted, ..BatchVerdict::default() };
+                    assert!(store.verdict(LINK, batch.sequence, verdict, now).is_empty());
+                    sent += 1;
+                }
+                Next::Nothing => break,
+            }
+            assert!(store.counters().bytes_in_memory <= limit, "{}", store.counters().bytes_in_memory);
+        }
+    }
+    assert!(sent >= 10, "{sent}");
+    assert_eq!(store.counters().pending, 100);
+}
+
+/// The log is full, and memory, too: the batch of a durable event is dropped before the one who gave it has looked.
+#[test]
+fn a_batch_that_was_dropped_is_not_taken_for_durable() {
+    let now = clock::now();
+    let mut store = store(limits());
+    give(&mut store, 20, 10, now);
+    let (first, second) = (1, 2);
+    for number in [first, second] {
+        let entry = store.books.get_mut(number).expect("it is open");
+        entry.unheard = 1;
+        let result = if number == first { Err(LogProblem::Full) } else { Ok(()) };
+        store.written(&[Written { batch: number, events: 10, bytes: 0, result }]);
+    }
+    assert_eq!((store.log_problem(first), store.log_problem(second)), (Some(LogProblem::Full), None));
+    assert_eq!(store.drop_oldest(usize::MAX / 2).len(), 1, "what is on the log is not dropped");
+    assert_eq!((store.log_problem(first), store.log_problem(second)), (Some(LogProblem::Full), None));
 }
 
 #[test]

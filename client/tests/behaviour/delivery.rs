@@ -299,3 +299,14 @@ fn tasks_use_it_without_blocking_their_thread() {
     });
     assert_eq!(sorted(server.seen().stored.clone()), sorted(given));
 }
+
+/// The time is up while an answer is on its way, and it comes while the streams are ended.
+#[test]
+fn what_is_answered_while_the_client_ends_is_not_called_undelivered() {
+    let server = StandIn::new(|_| vec![Reaction::After(Duration::from_millis(100), Box::new(Reaction::Store))]);
+    let client = client(&server.endpoint()).build().expect("it starts");
+    give(&client, 20);
+    until(&client, "it is on its way", |counters| counters.sent == 20);
+    assert!(client.close(Duration::ZERO).is_empty());
+    assert_eq!(client.counters().acknowledged, 20);
+}

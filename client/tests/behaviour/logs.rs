@@ -156,6 +156,22 @@ fn events_that_are_promised_are_not_dropped_for_newer_ones() {
 }
 
 #[test]
+fn a_durable_event_that_has_no_room_is_an_error_and_never_a_drop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let builder = client(&format!("http://{}", nobody())).memory_events(20).overflow(Overflow::DropNewest);
+    let client =
+        builder.log(Log::new(folder.path()).max_bytes(1 << 20).fsync(Fsync::Never)).build().expect("it starts");
+    let data = vec![b' '; 50_000];
+    let event = Event::new("test", "event").data(&data);
+    let ends = std::iter::repeat_with(|| client.send_durable(event)).take(1_000);
+    let error = ends.filter_map(Result::err).find(|error| matches!(error, SendError::Full { .. }));
+    assert!(error.is_some(), "a log of 1 MiB and memory for 20 events hold a thousand");
+    assert_eq!(client.counters().dropped, 0, "it is still the caller's");
+    assert_eq!(client.send(event).map(|receipt| receipt.standing), Ok(Standing::Dropped), "an ordinary one is dropped");
+    assert_balanced(&client.counters());
+}
+
+#[test]
 fn without_a_log_nothing_is_promised() {
     let client = client(&format!("http://{}", nobody())).build().expect("it starts");
     assert_eq!(client.send_durable(Event::new("test", "event")), Err(SendError::NoLog));
