@@ -71,7 +71,7 @@ pub(crate) struct Open {
     pub(crate) since: Instant,
     /// So much of it was handed to the log.
     pub(crate) logged: (usize, u32),
-    /// When the first event came that was not.
+    /// When the first event came that was not. None: all were.
     pub(crate) unlogged_since: Option<Instant>,
 }
 
@@ -80,10 +80,9 @@ impl Open {
         Self { number, body: Vec::with_capacity(capacity), events: 0, since: now, logged: (0, 0), unlogged_since: None }
     }
 
-    pub(crate) fn push(&mut self, event: &Measured<'_>, id: uuid::Uuid, now: Instant) {
+    pub(crate) fn push(&mut self, event: &Measured<'_>, id: uuid::Uuid) {
         event.write(id, &mut self.body);
         self.events += 1;
-        self.unlogged_since.get_or_insert(now);
     }
 
     /// What it takes of memory.

@@ -132,7 +132,7 @@ impl Client {
     pub fn send_durable(&self, event: Event<'_>) -> Result<Receipt, SendError> {
         self.needs_log()?;
         let (receipt, number) = self.give_blocking(&event, Kind::Durable)?;
-        let ticket = self.shared().store().log_open();
+        let ticket = self.shared().store().log_all();
         let written = self.shared().block(clock::deadline(LOG_PATIENCE), |store| on_log(store, ticket, number));
         durable(receipt, written)
     }
@@ -144,7 +144,7 @@ impl Client {
     pub async fn send_durable_async(&self, event: Event<'_>) -> Result<Receipt, SendError> {
         self.needs_log()?;
         let (receipt, number) = self.give_waiting(&event, Kind::Durable).await?;
-        let ticket = self.shared().store().log_open();
+        let ticket = self.shared().store().log_all();
         let until = clock::deadline(LOG_PATIENCE);
         durable(receipt, self.shared().wait(until, |store| on_log(store, ticket, number)).await)
     }
@@ -156,7 +156,7 @@ impl Client {
     /// [`SendError::NoLog`]; [`SendError::NotDurable`] if something is in memory only.
     pub fn persist(&self) -> Result<(), SendError> {
         self.needs_log()?;
-        let ticket = self.shared().store().log_open();
+        let ticket = self.shared().store().log_all();
         let written = self.shared().block(clock::deadline(LOG_PATIENCE), |store| all_on_log(store, ticket));
         written.unwrap_or(Err(LogProblem::Slow)).map_err(SendError::NotDurable)
     }
@@ -275,6 +275,7 @@ fn finish(shared: &Shared, panicked: bool) {
         let mut store = shared.store();
         store.closed = true;
         store.seal();
+        let _ticket = store.log_all();
         store.log.as_mut().and_then(log::Handle::close)
     };
     if let Some(thread) = log_thread {

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use self::books::Books;
 pub(crate) use self::intake::Offer;
+use self::logging::Unlogged;
 pub(crate) use self::sending::{Next, Outgoing};
 use crate::backoff::Backoff;
 use crate::batch::{Batch, BatchId, Charge, Open};
@@ -64,6 +65,9 @@ pub(crate) struct Store {
     paused_until: Option<Instant>,
     books: Books,
     held: Charge,
+    /// Sealed, and not yet handed to the log, by number: what is stored within a linger is never written.
+    unlogged: BTreeMap<u64, Unlogged>,
+    unlogged_bytes: usize,
     /// Bytes handed to the log's thread that it has not written. They may be held by nobody else any more.
     on_way_to_log: usize,
     /// Chunks handed to the log, and chunks that it has dealt with.
@@ -73,6 +77,10 @@ pub(crate) struct Store {
     dropped_off_log: Option<(u64, LogProblem)>,
     next_number: u64,
     next_sequence: u64,
+    /// When a batch left last.
+    departed: Option<Instant>,
+    /// When the client's thread looks again at the latest.
+    awake_by: Option<Instant>,
     counters: Counters,
     /// No more events are taken.
     pub(crate) closed: bool,
@@ -100,12 +108,16 @@ impl Store {
             paused_until: None,
             books: Books::default(),
             held: Charge::default(),
+            unlogged: BTreeMap::new(),
+            unlogged_bytes: 0,
             on_way_to_log: 0,
             handed: 0,
             dealt_with: 0,
             dropped_off_log: None,
             next_number: 1,
             next_sequence: 1,
+            departed: None,
+            awake_by: None,
             counters: Counters::default(),
             closed: false,
             stopping: false,
@@ -141,10 +153,15 @@ impl Store {
     /// A batch has come to its end; so has what the log has of it, if it was the last part of its number.
     fn settle(&mut self, batch: &Batch) {
         self.held.subtract(batch.charge());
-        if self.books.settle(batch.id.number, u64::from(batch.events))
-            && let Some(log) = &mut self.log
-        {
-            log.settled(batch.id.number, self.books.oldest().is_none());
+        let number = batch.id.number;
+        let Some(entry) = self.books.settle(number, u64::from(batch.events)) else { return };
+        self.forget_unlogged(number);
+        let Some(log) = &mut self.log else { return };
+        if entry.was_handed() {
+            log.settled(number);
+        }
+        if self.books.oldest().is_none() {
+            log.tell_settled();
         }
     }
 

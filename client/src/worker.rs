@@ -103,7 +103,7 @@ impl Worker {
             }
         }
         store.log_what_lingers(now);
-        Some(store.next_deadline(sending.is_some()))
+        Some(store.look_again(sending.is_some(), now))
     }
 
     async fn listen(&mut self, deadline: Option<Instant>) {

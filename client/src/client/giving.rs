@@ -1,6 +1,6 @@
 //! Giving an event: measured and checked first, then written under the lock, or not, as the overflow policy says.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Client, Receipt, Standing};
 use crate::clock;
@@ -36,8 +36,9 @@ enum Given {
 impl Client {
     /// Gives an event, and the number of its batch.
     pub(super) fn give_blocking(&self, event: &Event<'_>, kind: Kind) -> Result<(Receipt, u64), SendError> {
-        let measured = measure(event)?;
-        match self.give(&measured, kind)? {
+        let wall = clock::wall();
+        let measured = measure(event, wall)?;
+        match self.give(&measured, wall, kind)? {
             Given::Taken { receipt, number } => Ok((receipt, number)),
             Given::Wait(within) => {
                 let until = clock::deadline(within);
@@ -45,7 +46,7 @@ impl Client {
                     let room = self.shared().block(until, |store| has_room(store, measured.len()));
                     room.ok_or(SendError::NoRoomInTime(within))?;
                     // Another thread may have been faster.
-                    if let Given::Taken { receipt, number } = self.give(&measured, kind)? {
+                    if let Given::Taken { receipt, number } = self.give(&measured, wall, kind)? {
                         return Ok((receipt, number));
                     }
                 }
@@ -55,15 +56,16 @@ impl Client {
 
     /// The same for tasks.
     pub(super) async fn give_waiting(&self, event: &Event<'_>, kind: Kind) -> Result<(Receipt, u64), SendError> {
-        let measured = measure(event)?;
-        match self.give(&measured, kind)? {
+        let wall = clock::wall();
+        let measured = measure(event, wall)?;
+        match self.give(&measured, wall, kind)? {
             Given::Taken { receipt, number } => Ok((receipt, number)),
             Given::Wait(within) => {
                 let until = clock::deadline(within);
                 loop {
                     let room = self.shared().wait(until, |store| has_room(store, measured.len())).await;
                     room.ok_or(SendError::NoRoomInTime(within))?;
-                    if let Given::Taken { receipt, number } = self.give(&measured, kind)? {
+                    if let Given::Taken { receipt, number } = self.give(&measured, wall, kind)? {
                         return Ok((receipt, number));
                     }
                 }
@@ -71,10 +73,10 @@ impl Client {
         }
     }
 
-    fn give(&self, event: &Measured<'_>, kind: Kind) -> Result<Given, SendError> {
-        let (now, wall_ms) = (clock::now(), wall_ms());
+    fn give(&self, event: &Measured<'_>, wall: SystemTime, kind: Kind) -> Result<Given, SendError> {
+        let wall_ms = milliseconds(wall);
         let mut store = self.shared().store();
-        let mut offer = store.offer(event, wall_ms, now);
+        let mut offer = store.offer(event, wall_ms, clock::now);
         let mut dropped = Vec::new();
         if matches!(offer, Offer::Full) {
             match self.handle.overflow {
@@ -83,7 +85,7 @@ impl Client {
                 Overflow::DropNewest => {}
                 Overflow::DropOldest => {
                     dropped = store.drop_oldest(event.len());
-                    offer = store.offer(event, wall_ms, now);
+                    offer = store.offer(event, wall_ms, clock::now);
                 }
             }
         }
@@ -120,15 +122,16 @@ fn full(store: &Store) -> SendError {
     SendError::Full { events, bytes }
 }
 
-fn measure<'a>(event: &'a Event<'a>) -> Result<Measured<'a>, EventError> {
+fn measure<'a>(event: &'a Event<'a>, wall: SystemTime) -> Result<Measured<'a>, EventError> {
     event.check()?;
-    let measured = Measured::new(event, timestamp(event.at.unwrap_or_else(clock::wall))?);
+    let measured = Measured::new(event, timestamp(event.at.unwrap_or(wall))?);
     let bytes = measured.len();
     if bytes > EVENT_MAX { Err(EventError::TooLarge { bytes, max: EVENT_MAX }) } else { Ok(measured) }
 }
 
-fn wall_ms() -> u64 {
-    let since_epoch = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+/// Since 1970.
+fn milliseconds(wall: SystemTime) -> u64 {
+    let since_epoch = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 

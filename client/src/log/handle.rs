@@ -53,10 +53,10 @@ impl Handle {
         self.give(Command::Append { batch, events, data });
     }
 
-    /// The batch need not be kept any longer. `last`: nor does any other.
-    pub(crate) fn settled(&mut self, batch: u64, last: bool) {
+    /// The batch need not be kept any longer. The thread is told with the next that there is to tell, or after some.
+    pub(crate) fn settled(&mut self, batch: u64) {
         self.settled.push(batch);
-        if last || self.settled.len() >= SETTLED_MAX {
+        if self.settled.len() >= SETTLED_MAX {
             self.tell_settled();
         }
     }
@@ -86,7 +86,8 @@ impl Handle {
         self.thread.take()
     }
 
-    fn tell_settled(&mut self) {
+    /// Tells the thread now.
+    pub(crate) fn tell_settled(&mut self) {
         if !self.settled.is_empty() {
             let settled = std::mem::take(&mut self.settled);
             self.give(Command::Settled(settled));

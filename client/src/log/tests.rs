@@ -85,7 +85,7 @@ fn what_is_not_settled_is_given_back_and_what_is_settled_is_not() {
             first.handle.append(batch, 2, chunk(b'a', 10));
         }
         first.handle.append(4, 1, chunk(b'b', 5));
-        first.handle.settled(2, false);
+        first.handle.settled(2);
         assert!(first.ear.wait(5).iter().all(|written| written.result.is_ok()));
         first.close();
 
@@ -100,7 +100,7 @@ fn what_is_not_settled_is_given_back_and_what_is_settled_is_not() {
         assert_eq!(second.read(4).expect("it is there"), [chunk(b'a', 10), chunk(b'b', 5)].concat());
         assert!(second.read(2).is_err(), "settled");
         for batch in [1, 3, 4] {
-            second.handle.settled(batch, false);
+            second.handle.settled(batch);
         }
         second.close();
         assert_eq!(segments(folder.path()), 0, "nothing is left when everything is settled");
@@ -187,7 +187,7 @@ fn segments_go_when_they_and_all_older_ones_are_settled() {
     house.ear.wait(6);
     assert_eq!(segments(folder.path()), 6);
     let mut settle = |batch| {
-        house.handle.settled(batch, false);
+        house.handle.settled(batch);
         let _ = house.read(batch);
         segments(folder.path())
     };
@@ -212,7 +212,7 @@ fn a_full_log_says_so_and_has_room_again_once_something_is_settled() {
     assert_eq!(results[10..], [Err(LogProblem::Full); 2]);
     assert!(house.handle.bytes() <= 1 << 20);
     for batch in 1..=12 {
-        house.handle.settled(batch, false);
+        house.handle.settled(batch);
     }
     house.handle.append(13, 1, chunk(b'x', 100 << 10));
     assert_eq!(house.ear.wait(13)[12].result, Ok(()));

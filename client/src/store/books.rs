@@ -18,6 +18,8 @@ pub(super) struct Entry {
     next_part: u32,
     /// Whether it takes no more events.
     pub(super) sealed: bool,
+    /// Whether some of it is still to be handed to the log.
+    pub(super) unlogged: bool,
     /// Chunks handed to the log of which it has not been heard.
     pub(super) unheard: u32,
     /// Whether the log has any of it.
@@ -30,17 +32,22 @@ pub(super) struct Entry {
 
 impl Entry {
     fn new(sealed: bool, written: bool) -> Self {
-        Self { parts: 1, next_part: 1, sealed, unheard: 0, written, promised: 0, problem: None }
+        Self { parts: 1, next_part: 1, sealed, unlogged: false, unheard: 0, written, promised: 0, problem: None }
     }
 
     /// Whether the log has all of it.
     pub(super) fn is_on_log(&self) -> bool {
-        self.sealed && self.written && self.unheard == 0 && self.problem.is_none()
+        self.sealed && self.written && !self.unlogged && self.unheard == 0 && self.problem.is_none()
     }
 
     /// Whether nobody was told that it is durable, nor will be.
     pub(super) fn may_be_dropped(&self) -> bool {
-        !self.written && self.unheard == 0
+        !self.written && !self.unlogged && self.unheard == 0
+    }
+
+    /// Whether the log was ever given something of it.
+    pub(super) fn was_handed(&self) -> bool {
+        self.written || self.unheard > 0 || self.problem.is_some()
     }
 }
 
@@ -87,16 +94,15 @@ impl Books {
         self.events -= events;
     }
 
-    /// The last events of a batch have. Whether it was the last batch of its number.
-    pub(super) fn settle(&mut self, number: u64, events: u64) -> bool {
+    /// The last events of a batch have. The entry, if it was the last batch of its number.
+    pub(super) fn settle(&mut self, number: u64, events: u64) -> Option<Entry> {
         self.events -= events;
-        let Some(entry) = self.entries.get_mut(&number) else { return false };
+        let entry = self.entries.get_mut(&number)?;
         entry.parts -= 1;
-        let last = entry.parts == 0;
-        if last {
-            self.entries.remove(&number);
+        if entry.parts > 0 {
+            return None;
         }
-        last
+        self.entries.remove(&number)
     }
 
     /// The oldest number that is not settled.

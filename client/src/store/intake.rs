@@ -6,6 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Store;
+use super::logging::Unlogged;
 use crate::batch::{OVERHEAD, Open};
 use crate::wire::Measured;
 
@@ -26,12 +27,14 @@ pub(crate) enum Offer {
 
 impl Store {
     /// Takes an event, if there is room.
-    pub(crate) fn offer(&mut self, event: &Measured<'_>, wall_ms: u64, now: Instant) -> Offer {
+    pub(crate) fn offer(&mut self, event: &Measured<'_>, wall_ms: u64, now: impl Fn() -> Instant) -> Offer {
         if self.closed {
             return Offer::Closed;
         }
         let len = event.len();
         if !self.has_room(len) {
+            // What the log has may leave memory.
+            let _ticket = self.log_all();
             return Offer::Full;
         }
         let id = match event.id().map_or_else(|| self.ids.next(wall_ms), Ok) {
@@ -39,16 +42,20 @@ impl Store {
             Err(error) => return Offer::NoId(error),
         };
         let full = |open: &Open| open.body.len() + len > self.limits.batch_bytes;
-        let mut wake = self.open.as_ref().is_some_and(full);
-        if wake {
+        let mut wake = false;
+        if self.open.as_ref().is_some_and(full) {
             self.seal();
+            wake = self.has_window();
         }
-        let mut open = self.open.take().unwrap_or_else(|| {
-            wake = true;
-            self.begin(now)
-        });
+        let mut open = self.open.take().unwrap_or_else(|| self.begin(now()));
+        // The first that waits, for its batch to leave or for the log. The clock is read for it alone.
+        if open.unlogged_since.is_none() {
+            let since = if open.events == 0 { open.since } else { now() };
+            open.unlogged_since = Some(since);
+            wake |= self.sleeps_past(since + self.limits.linger);
+        }
         let number = open.number;
-        open.push(event, id, now);
+        open.push(event, id);
         self.books.event();
         self.counters.accepted += 1;
         self.held.bytes += len;
@@ -57,7 +64,8 @@ impl Store {
         self.open = Some(open);
         if sealed {
             self.seal();
-            wake = true;
+            // Where the window is full, the answer that makes room wakes the thread.
+            wake |= self.has_window();
         }
         Offer::Taken { id, number, wake }
     }
@@ -114,10 +122,11 @@ impl Store {
         open
     }
 
-    /// Closes the open batch, if there is one: the log gets what it does not have of it, and it may be sent.
+    /// Closes the open batch, if there is one: it may be sent.
     pub(crate) fn seal(&mut self) {
         let Some(open) = self.open.take() else { return };
         let (number, events, (logged_bytes, logged_events)) = (open.number, open.events, open.logged);
+        let since = open.unlogged_since.unwrap_or(open.since);
         let batch = open.seal();
         self.last_len = batch.bytes;
         if let Some(entry) = self.books.get_mut(number) {
@@ -126,8 +135,8 @@ impl Store {
         if let Some(body) = &batch.body
             && logged_bytes < batch.bytes
         {
-            let rest = body.slice(logged_bytes..);
-            self.hand_to_log(number, events - logged_events, rest);
+            let data = body.slice(logged_bytes..);
+            self.log_later(number, Unlogged { since, events: events - logged_events, data });
         }
         self.queue(batch);
         self.spill(number);

@@ -12,6 +12,16 @@ use crate::log::{Recovered, Written};
 
 /// A batch that the log does not give back, however often it is asked, is given up.
 const READ_ATTEMPTS: u32 = 5;
+/// So many bytes are handed to the log at the latest, however long the linger.
+const UNLOGGED_MAX: usize = 1 << 20;
+
+/// What the log does not have of a sealed batch.
+pub(super) struct Unlogged {
+    /// When its first event came.
+    pub(super) since: Instant,
+    pub(super) events: u32,
+    pub(super) data: Bytes,
+}
 
 impl Store {
     /// Batches that an earlier process left on the log come first.
@@ -28,19 +38,45 @@ impl Store {
         }
     }
 
-    pub(super) fn hand_to_log(&mut self, number: u64, events: u32, data: Bytes) {
+    /// Keeps for the log what it does not have of a batch that is sealed. It may well be stored before it lingers.
+    pub(super) fn log_later(&mut self, number: u64, unlogged: Unlogged) {
+        if self.log.is_none() {
+            return;
+        }
+        if let Some(entry) = self.books.get_mut(number) {
+            entry.unlogged = true;
+        }
+        self.unlogged_bytes += unlogged.data.len();
+        self.unlogged.insert(number, unlogged);
+        if self.unlogged_bytes >= UNLOGGED_MAX.min(self.limits.memory_bytes / 8) {
+            let _ticket = self.log_all();
+        }
+    }
+
+    /// A batch has come to its end before the log got it.
+    pub(super) fn forget_unlogged(&mut self, number: u64) {
+        if let Some(unlogged) = self.unlogged.remove(&number) {
+            self.unlogged_bytes -= unlogged.data.len();
+        }
+    }
+
+    fn hand_to_log(&mut self, number: u64, events: u32, data: Bytes) {
         let Some(log) = &mut self.log else { return };
         if let Some(entry) = self.books.get_mut(number) {
             entry.unheard += 1;
+            entry.unlogged = false;
         }
         self.handed += 1;
         self.on_way_to_log += data.len();
         log.append(number, events, data);
     }
 
-    /// Hands the log what the open batch has and the log has not, and gives the ticket with which to ask whether it is
-    /// there.
-    pub(crate) fn log_open(&mut self) -> u64 {
+    /// Hands the log everything that it does not have, and gives the ticket with which to ask whether it is there.
+    pub(crate) fn log_all(&mut self) -> u64 {
+        self.unlogged_bytes = 0;
+        for (number, Unlogged { events, data, .. }) in std::mem::take(&mut self.unlogged) {
+            self.hand_to_log(number, events, data);
+        }
         if self.log.is_some()
             && let Some(open) = &mut self.open
             && open.logged.0 < open.body.len()
@@ -54,16 +90,20 @@ impl Store {
         self.handed
     }
 
-    /// Logs the open batch if it has lingered: it may have to stay open for long, where the gateway is away.
+    /// Logs everything once something has lingered. An open batch may have to stay open for long, where the gateway is
+    /// away.
     pub(crate) fn log_what_lingers(&mut self, now: Instant) {
         if self.log_due().is_some_and(|due| due <= now) {
-            let _ticket = self.log_open();
+            let _ticket = self.log_all();
         }
     }
 
     pub(super) fn log_due(&self) -> Option<Instant> {
-        let since = self.open.as_ref().filter(|_| self.log.is_some()).and_then(|open| open.unlogged_since);
-        since.map(|since| since + self.limits.linger)
+        self.log.as_ref()?;
+        // Numbers are given in the order of time.
+        let sealed = self.unlogged.first_key_value().map(|(_, unlogged)| unlogged.since);
+        let since = sealed.or_else(|| self.open.as_ref().and_then(|open| open.unlogged_since))?;
+        Some(since + self.limits.linger)
     }
 
     /// The log has dealt with chunks.

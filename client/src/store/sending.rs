@@ -47,7 +47,8 @@ impl Store {
         // There may be no room until something is answered, or has rested and is sent again. Where there is nothing of that
         // kind, this one batch goes beyond the limit.
         let fits = self.held.bytes + self.on_way_to_log + first.get().bytes <= self.limits.memory_bytes;
-        if !fits && !(nothing_flies && self.resting.is_empty()) {
+        let nothing_comes = nothing_flies && self.resting.is_empty();
+        if !fits && !nothing_comes {
             return Next::Nothing;
         }
         let batch = first.remove();
@@ -64,6 +65,7 @@ impl Store {
             self.counters.resent += u64::from(batch.events);
         }
         batch.sent = true;
+        self.departed = Some(now);
         self.in_flight_bytes += batch.bytes;
         self.flights.insert(sequence, Flight { link, batch, sent: now });
         Outgoing { sequence, events }
@@ -73,7 +75,7 @@ impl Store {
         self.paused_until.is_none() && self.has_window()
     }
 
-    fn has_window(&self) -> bool {
+    pub(super) fn has_window(&self) -> bool {
         self.window.has_room(self.flights.len()) && self.loading.is_none()
     }
 
@@ -84,6 +86,19 @@ impl Store {
             let batch = first.remove();
             self.queue(batch);
         }
+    }
+
+    /// When to look again if nothing happens. Where batches leave one behind the other, a look one linger later costs less
+    /// than to be woken for the first event of each.
+    pub(crate) fn look_again(&mut self, sending: bool, now: Instant) -> Option<Instant> {
+        let next = self.departed.map(|departed| departed + self.limits.linger).filter(|at| *at > now);
+        self.awake_by = self.next_deadline(sending).into_iter().chain(next).min();
+        self.awake_by
+    }
+
+    /// Whether the client's thread has to be woken for something that is due then.
+    pub(super) fn sleeps_past(&self, due: Instant) -> bool {
+        self.awake_by.is_none_or(|awake_by| awake_by > due)
     }
 
     /// When there is something to do that nobody tells of. `sending`: whether there is a stream to send on.

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::event::Event;
 use crate::failure::Cause;
 use crate::ids::Ids;
 use crate::limits::Limits;
-use crate::log::{Recovered, Written};
+use crate::log::{self, Log, Recovered, Sink, Written};
 use crate::refusal::Refusal;
 use crate::wire::{self, Measured};
 
@@ -42,7 +43,7 @@ fn store(limits: Limits) -> Store {
 fn offer(store: &mut Store, name: &str, bytes: usize, now: Instant) -> Offer {
     let data = vec![b' '; bytes];
     let event = Event::new("test", name).data(&data);
-    store.offer(&Measured::new(&event, (5, 0)), 1_700_000_000_000, now)
+    store.offer(&Measured::new(&event, (5, 0)), 1_700_000_000_000, || now)
 }
 
 fn give(store: &mut Store, count: usize, bytes: usize, now: Instant) {
@@ -382,6 +383,100 @@ fn a_batch_that_was_dropped_is_not_taken_for_durable() {
     assert_eq!((store.log_problem(first), store.log_problem(second)), (Some(LogProblem::Full), None));
     assert_eq!(store.drop_oldest(usize::MAX / 2).len(), 1, "what is on the log is not dropped");
     assert_eq!((store.log_problem(first), store.log_problem(second)), (Some(LogProblem::Full), None));
+}
+
+/// A log on disk, whose news a test tells the store itself.
+fn with_log(folder: &std::path::Path, limits: Limits) -> Store {
+    struct Unheard;
+    impl Sink for Unheard {
+        fn written(&self, _: &[Written]) {}
+    }
+    let mut store = store(limits);
+    store.log = Some(log::open(&Log::new(folder), Arc::new(Unheard)).expect("it opens").handle);
+    store
+}
+
+#[test]
+fn what_is_stored_before_it_lingers_is_never_handed_to_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = clock::now();
+    let mut store = with_log(folder.path(), limits());
+    give(&mut store, 15, 10, now);
+    let left = leave(&mut store, now);
+    assert_eq!(store.next_deadline(true), Some(now + LINGER), "the log's, and the open batch's");
+    store.log_what_lingers(now + LINGER / 2);
+    assert!(store.verdict(LINK, left[0].sequence, accepted(10), now).is_empty());
+    assert_eq!((store.handed, store.unlogged_bytes), (0, 0));
+    store.log_what_lingers(now + LINGER);
+    assert_eq!(store.handed, 1, "the open batch has lingered");
+
+    give(&mut store, 15, 10, now);
+    store.log_what_lingers(now + LINGER - Duration::from_millis(1));
+    assert_eq!(store.handed, 1);
+    store.log_what_lingers(now + LINGER);
+    assert_eq!(store.handed, 3, "one that is sealed, one that is not");
+}
+
+#[test]
+fn the_log_gets_what_is_much_before_it_lingers_and_all_when_memory_is_full() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = clock::now();
+    let mut store = with_log(folder.path(), limits());
+    give(&mut store, 16, 1_000, now);
+    assert!(store.handed > 0 && store.unlogged_bytes < 8 << 10, "an eighth of the memory: {}", store.unlogged_bytes);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut small = with_log(folder.path(), Limits { memory_events: 15, ..limits() });
+    give(&mut small, 15, 10, now);
+    assert_eq!(small.handed, 0);
+    assert!(matches!(offer(&mut small, "e", 10, now), Offer::Full));
+    assert_eq!(small.handed, 2, "what is on the log can leave memory");
+    assert!(small.drop_oldest(10).is_empty(), "what is on its way to the log is not dropped");
+}
+
+/// Three durable events, and then seven others: the log has the first three.
+#[test]
+fn a_batch_is_on_the_log_only_when_all_of_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = clock::now();
+    let mut store = with_log(folder.path(), Limits { memory_events: 10, ..limits() });
+    give(&mut store, 3, 10, now);
+    assert_eq!(store.log_all(), 1);
+    let bytes = store.on_way_to_log;
+    store.written(&[Written { batch: 1, events: 3, bytes, result: Ok(()) }]);
+    give(&mut store, 7, 10, now);
+    assert!(store.drop_oldest(10).is_empty(), "three of them were promised");
+    let left = store.undelivered_below(u64::MAX);
+    assert_eq!((left.on_log(), left.in_memory()), (3, 7));
+    let names: Vec<String> = left.iter().map(|event| event.event_name).collect();
+    assert_eq!(names, (0..7).map(|n| format!("e{n}")).collect::<Vec<_>>());
+    assert_eq!(
+        leave(&mut store, now).iter().map(|batch| ids(batch).len()).collect::<Vec<_>>(),
+        [10],
+        "it is in memory"
+    );
+}
+
+#[test]
+fn the_thread_is_woken_for_what_is_due_before_it_looks_and_for_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = clock::now();
+    let ms = Duration::from_millis(1);
+    let mut store = with_log(folder.path(), limits());
+    let wakes = |store: &mut Store, now| match offer(store, "e", 10, now) {
+        Offer::Taken { wake, .. } => wake,
+        other => panic!("{other:?}"),
+    };
+    assert!(wakes(&mut store, now), "it sleeps until something happens");
+    assert_eq!(store.look_again(true, now), Some(now + LINGER));
+    assert!(!wakes(&mut store, now + ms), "it knows of the batch");
+    let _ticket = store.log_all();
+    assert_eq!(store.look_again(false, now + ms), None);
+    assert!(wakes(&mut store, now + 2 * ms), "the log has to be told of this one");
+    assert_eq!(store.look_again(true, now + 2 * ms), Some(now + LINGER));
+    assert_eq!((0..7).filter(|_| wakes(&mut store, now + 2 * ms)).count(), 1, "for the batch that is full");
+    assert_eq!(leave(&mut store, now + 3 * ms).len(), 1);
+    assert_eq!(store.look_again(true, now + 3 * ms), Some(now + 2 * ms + LINGER), "the log's turn");
+    assert!(!wakes(&mut store, now + 4 * ms), "it looks before this one has lingered");
 }
 
 #[test]
