@@ -14,7 +14,7 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -57,8 +57,8 @@ pub(crate) struct Store {
     resting: BTreeMap<(Instant, BatchId), Batch>,
     /// The batch that is read from the log.
     loading: Option<Batch>,
-    /// By sequence.
-    flights: HashMap<u64, Flight>,
+    /// By sequence, and so in the order in which they were sent.
+    flights: BTreeMap<u64, Flight>,
     in_flight_bytes: usize,
     window: Window,
     /// The gateway takes nothing before.
@@ -102,7 +102,7 @@ impl Store {
             queue: BTreeMap::new(),
             resting: BTreeMap::new(),
             loading: None,
-            flights: HashMap::new(),
+            flights: BTreeMap::new(),
             in_flight_bytes: 0,
             window: Window::new(window),
             paused_until: None,

@@ -114,13 +114,13 @@ impl Store {
     }
 
     fn answer_due(&self) -> Option<Instant> {
-        self.flights.values().map(|flight| flight.sent + self.limits.answer_timeout).min()
+        self.flights.first_key_value().map(|(_, flight)| flight.sent + self.limits.answer_timeout)
     }
 
     /// A stream on which a batch has waited too long for its answer: nothing may come of it any more.
     pub(crate) fn overdue(&self, now: Instant) -> Option<LinkId> {
-        let mut flights = self.flights.values();
-        flights.find(|flight| flight.sent + self.limits.answer_timeout <= now).map(|flight| flight.link)
+        let (_, oldest) = self.flights.first_key_value()?;
+        (oldest.sent + self.limits.answer_timeout <= now).then_some(oldest.link)
     }
 
     /// A stream has ended: what has no answer is sent again.
