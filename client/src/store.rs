@@ -67,7 +67,7 @@ pub(crate) struct Store {
     held: Charge,
     /// Sealed, and not yet handed to the log, by number: what is stored within a linger is never written.
     unlogged: BTreeMap<u64, Unlogged>,
-    unlogged_bytes: usize,
+    unlogged_size: Charge,
     /// Bytes handed to the log's thread that it has not written. They may be held by nobody else any more.
     on_way_to_log: usize,
     /// Chunks handed to the log, and chunks that it has dealt with.
@@ -109,7 +109,7 @@ impl Store {
             books: Books::default(),
             held: Charge::default(),
             unlogged: BTreeMap::new(),
-            unlogged_bytes: 0,
+            unlogged_size: Charge::default(),
             on_way_to_log: 0,
             handed: 0,
             dealt_with: 0,

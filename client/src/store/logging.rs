@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Store;
-use crate::batch::{Batch, BatchId};
+use crate::batch::{Batch, BatchId, Charge};
 use crate::error::LogProblem;
 use crate::log::{Recovered, Written};
 
@@ -21,6 +21,12 @@ pub(super) struct Unlogged {
     pub(super) since: Instant,
     pub(super) events: u32,
     pub(super) data: Bytes,
+}
+
+impl Unlogged {
+    fn size(&self) -> Charge {
+        Charge { bytes: self.data.len(), events: u64::from(self.events) }
+    }
 }
 
 impl Store {
@@ -46,9 +52,11 @@ impl Store {
         if let Some(entry) = self.books.get_mut(number) {
             entry.unlogged = true;
         }
-        self.unlogged_bytes += unlogged.data.len();
+        self.unlogged_size.add(unlogged.size());
         self.unlogged.insert(number, unlogged);
-        if self.unlogged_bytes >= UNLOGGED_MAX.min(self.limits.memory_bytes / 8) {
+        // Much of the memory must not wait for a linger, however long: what is on the log can leave it.
+        let Charge { bytes, events } = self.unlogged_size;
+        if bytes >= UNLOGGED_MAX.min(self.limits.memory_bytes / 8) || events >= self.limits.memory_events / 8 {
             let _ticket = self.log_all();
         }
     }
@@ -56,7 +64,7 @@ impl Store {
     /// A batch has come to its end before the log got it.
     pub(super) fn forget_unlogged(&mut self, number: u64) {
         if let Some(unlogged) = self.unlogged.remove(&number) {
-            self.unlogged_bytes -= unlogged.data.len();
+            self.unlogged_size.subtract(unlogged.size());
         }
     }
 
@@ -73,7 +81,7 @@ impl Store {
 
     /// Hands the log everything that it does not have, and gives the ticket with which to ask whether it is there.
     pub(crate) fn log_all(&mut self) -> u64 {
-        self.unlogged_bytes = 0;
+        self.unlogged_size = Charge::default();
         for (number, Unlogged { events, data, .. }) in std::mem::take(&mut self.unlogged) {
             self.hand_to_log(number, events, data);
         }
