@@ -283,7 +283,7 @@ impl Keeper {
         let pieces = self.space.pieces(batch).ok_or_else(unreadable)?;
         let mut data = Vec::with_capacity(pieces.iter().map(|piece| piece.bytes).sum());
         for piece in pieces {
-            let mut frames = Frames::of(&segment::path(&self.folder, piece.segment), piece.start)?;
+            let mut frames = Frames::between(&segment::path(&self.folder, piece.segment), piece.start, piece.end)?;
             let mut at = piece.start;
             while at < piece.end {
                 let found = frames.next()?.filter(|found| found.header.batch == batch).ok_or_else(unreadable)?;

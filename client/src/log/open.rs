@@ -86,7 +86,7 @@ impl Scan {
     }
 
     fn read(&mut self, path: &Path, number: Number, settled: &mut BTreeSet<u64>) -> io::Result<()> {
-        let mut frames = Frames::of(path, 0)?;
+        let mut frames = Frames::all(path)?;
         while let Some(found) = frames.next()? {
             let batch = found.header.batch;
             self.last_batch = self.last_batch.max(batch);

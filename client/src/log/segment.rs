@@ -10,6 +10,7 @@ pub(super) const MAGIC: [u8; 8] = *b"hgclog1\n";
 const EXTENSION: &str = "log";
 /// A frame holds a batch at most, and a batch is far smaller: a longer one is a length that was torn.
 const FRAME_MAX: u32 = 64 << 20;
+const BUFFER_MAX: usize = 256 << 10;
 
 /// A segment's number; they count up.
 pub(super) type Number = u64;
@@ -69,15 +70,25 @@ impl Found<'_> {
 }
 
 impl Frames {
-    /// From the frame at `start` on; 0: from the first.
-    pub(super) fn of(path: &Path, start: u64) -> io::Result<Self> {
+    /// All of a segment's.
+    pub(super) fn all(path: &Path) -> io::Result<Self> {
+        Self::from(path, 0, BUFFER_MAX)
+    }
+
+    /// Those between two ends of frames. No more is read than they are.
+    pub(super) fn between(path: &Path, start: u64, end: u64) -> io::Result<Self> {
+        let len = usize::try_from(end.saturating_sub(start)).unwrap_or(BUFFER_MAX);
+        Self::from(path, start, len.min(BUFFER_MAX))
+    }
+
+    fn from(path: &Path, start: u64, buffer: usize) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let first = MAGIC.len() as u64;
         let mut magic = [0; MAGIC.len()];
         // A file that is none of ours, or whose first bytes were torn, has no frames.
         let ours = fill(&mut file, &mut magic)? && magic == MAGIC;
         let at = if ours { file.seek(SeekFrom::Start(start.max(first)))? } else { file.seek(SeekFrom::End(0))? };
-        Ok(Self { file: BufReader::with_capacity(256 << 10, file), at, data: Vec::new() })
+        Ok(Self { file: BufReader::with_capacity(buffer, file), at, data: Vec::new() })
     }
 
     pub(super) fn next(&mut self) -> io::Result<Option<Found<'_>>> {
