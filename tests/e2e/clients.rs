@@ -30,6 +30,10 @@ const BURST: u64 = 1_500;
 /// Events a second: far fewer than the slowest of the programs sends on a busy machine, so each of them is put off.
 const RATE: u64 = 500;
 const KILLS: u64 = 2;
+/// Events that come one by one, and the time between two: more than an event waits for others, so each finds none waiting.
+const SLOW_EVENTS: u64 = 40;
+const SLOWLY: Duration = Duration::from_millis(150);
+const AT_ONCE: Duration = Duration::ZERO;
 /// From the start of a program to its end, the gateway's two restarts included. Its own patience at the end is a minute.
 const RUN_PATIENCE: Duration = Duration::from_secs(180);
 
@@ -72,6 +76,7 @@ async fn each_promise_is_kept(prepare: Prepare, tls: Tls) {
     let program = tokio::task::spawn_blocking(prepare).await.expect("it can be made");
     nothing_is_sent_twice_where_nothing_fails(&program).await;
     a_bad_key_ends_it_at_once(&program).await;
+    what_comes_while_the_gateway_is_away_is_sent_later(&program).await;
     every_event_comes_through_kills_and_throttling(&program, tls).await;
 }
 
@@ -81,7 +86,7 @@ async fn nothing_is_sent_twice_where_nothing_fails(program: &Program) {
     let mut gateway = GatewayProcess::start(data.path(), &[]).await;
     let (_, target) = gateway.demo();
     let key = data.path().join("demo-api-key");
-    let ended = program.start(&target.address.to_string(), &key, None, EVENTS).ended(RUN_PATIENCE).await;
+    let ended = program.start(&target.address.to_string(), &key, None, EVENTS, AT_ONCE).ended(RUN_PATIENCE).await;
     assert!(ended.success, "{ended:?}");
     assert_eq!(ended.report, Report { acknowledged: EVENTS, streams: 1, ..Report::default() });
     assert_eq!(stored(&mut gateway).await, Stored { rows: EVENTS, distinct: EVENTS });
@@ -94,10 +99,38 @@ async fn a_bad_key_ends_it_at_once(program: &Program) {
     let (_, target) = gateway.demo();
     let key = data.path().join("bad-key");
     std::fs::write(&key, "not-a-key\n").expect("it can be written");
-    let ended = program.start(&target.address.to_string(), &key, None, 10).ended(PATIENCE).await;
+    let ended = program.start(&target.address.to_string(), &key, None, 10, AT_ONCE).ended(PATIENCE).await;
     assert!(!ended.success, "{ended:?}");
     assert_eq!(ended.report, Report::default());
     assert!(ended.errors.contains("the API key is unknown"), "{ended:?}");
+}
+
+/// Events go on coming, one by one, while there is no gateway: none of them keeps the client from connecting again.
+async fn what_comes_while_the_gateway_is_away_is_sent_later(program: &Program) {
+    let data = folder();
+    let mut gateway = GatewayProcess::start(data.path(), &[]).await;
+    let (_, target) = gateway.demo();
+    let key = data.path().join("demo-api-key");
+    let mut run = program.start(&target.address.to_string(), &key, None, SLOW_EVENTS, SLOWLY);
+    poll::until("an event is accepted", PATIENCE, async || {
+        run.assert_running();
+        (accepted(&gateway).await > 0.0).then_some(())
+    })
+    .await;
+    gateway.kill();
+    poll::until("the client notices", PATIENCE, async || {
+        run.assert_running();
+        run.errors().contains("the stream ended").then_some(())
+    })
+    .await;
+    gateway.start_again().await;
+    let ended = run.ended(RUN_PATIENCE).await;
+    assert!(ended.success, "{ended:?}");
+    let Report { acknowledged, refused, resent, .. } = ended.report;
+    assert_eq!((acknowledged, refused), (SLOW_EVENTS, 0), "{ended:?}");
+    let Stored { rows, distinct } = stored(&mut gateway).await;
+    assert_eq!(distinct, SLOW_EVENTS, "events that are in the lake, of those acknowledged");
+    assert!(rows - distinct <= resent, "{rows} rows, and {resent} events were sent again");
 }
 
 /// Each life of the gateway takes a burst and is killed. What was in flight is sent again with the same ids, to a gateway
@@ -120,7 +153,7 @@ async fn every_event_comes_through_kills_and_throttling(program: &Program, tls: 
     std::fs::write(&key, &target.key).expect("it can be written");
     // The certificate is for this name.
     let address = format!("localhost:{}", target.address.port());
-    let mut run = program.start(&address, &key, (tls == Tls::Yes).then_some(&ca), EVENTS);
+    let mut run = program.start(&address, &key, (tls == Tls::Yes).then_some(&ca), EVENTS, AT_ONCE);
     for _ in 0..KILLS {
         poll::until("the gateway has taken a burst", RUN_PATIENCE, async || {
             run.assert_running();
@@ -140,6 +173,11 @@ async fn every_event_comes_through_kills_and_throttling(program: &Program, tls: 
     let Stored { rows, distinct } = stored(&mut gateway).await;
     assert_eq!(distinct, EVENTS, "events that are in the lake, of those acknowledged");
     assert!(rows - distinct <= resent, "{rows} rows, and {resent} events were sent again");
+}
+
+/// Events that this life of the gateway has accepted.
+async fn accepted(gateway: &GatewayProcess) -> f64 {
+    gateway.metrics().await.sum("headgate_events_settled_total", &["verdict=\"accepted\""])
 }
 
 #[derive(Debug, PartialEq)]
@@ -175,9 +213,4 @@ fn protos() -> std::path::PathBuf {
 /// The option of protoc that names where to write, such as `--java_out=FOLDER`.
 fn out(kind: &str, folder: &Path) -> String {
     format!("--{kind}_out={}", folder.display())
-/// Events that this life of the gateway has accepted.
-async fn accepted(gateway: &GatewayProcess) -> f64 {
-    gateway.metrics().await.sum("headgate_events_settled_total", &["verdict=\"accepted\""])
-}
-
 }

@@ -1,9 +1,10 @@
 // Sends events to a gateway and says what became of them.
 //
-//   send --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N]
+//   send --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N] [--every MS]
 
 #include <google/protobuf/util/time_util.h>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "sender.h"
 
@@ -40,8 +42,11 @@ Sender::Event Event(int number) {
   return event;
 }
 
-void Send(Sender& sender, int events) {
-  for (int number = 0; number < events; ++number) sender.Put(Event(number));
+void Send(Sender& sender, int events, std::chrono::milliseconds every) {
+  for (int number = 0; number < events; ++number) {
+    sender.Put(Event(number));
+    std::this_thread::sleep_for(every);
+  }
   sender.Close();
 }
 
@@ -49,7 +54,8 @@ void Send(Sender& sender, int events) {
 
 int main(int count, char** arguments) {
   std::map<std::string, std::string> options = {
-      {"--address", "127.0.0.1:50051"}, {"--key-file", "headgate-data/demo-api-key"}, {"--ca", ""}, {"--events", "10000"}};
+      {"--address", "127.0.0.1:50051"}, {"--key-file", "headgate-data/demo-api-key"}, {"--ca", ""}, {"--events", "10000"},
+      {"--every", "0"}};
   bool tls = false;
   for (int at = 1; at < count; ++at) {
     const std::string name = arguments[at];
@@ -58,7 +64,8 @@ int main(int count, char** arguments) {
     } else if (options.count(name) == 1 && at + 1 < count) {
       options[name] = arguments[++at];
     } else {
-      std::fprintf(stderr, "usage: send [--address HOST:PORT] [--key-file FILE] [--ca FILE | --tls] [--events N]\n");
+      std::fprintf(stderr,
+                   "usage: send [--address HOST:PORT] [--key-file FILE] [--ca FILE | --tls] [--events N] [--every MS]\n");
       return 2;
     }
   }
@@ -68,7 +75,7 @@ int main(int count, char** arguments) {
     key.erase(key.find_last_not_of(" \r\n") + 1);
     Sender sender(options["--address"], key, Credentials(options["--ca"], tls));
     try {
-      Send(sender, std::stoi(options["--events"]));
+      Send(sender, std::stoi(options["--events"]), std::chrono::milliseconds(std::stoi(options["--every"])));
     } catch (const std::exception& error) {
       std::fprintf(stderr, "%s\n", error.what());
       status = 1;

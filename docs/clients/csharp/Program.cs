@@ -1,6 +1,6 @@
 // Sends events to a gateway and says what became of them.
 //
-//   dotnet run -- --address HOST:PORT --key-file FILE [--ca FILE | --tls true] [--events N]
+//   dotnet run -- --address HOST:PORT --key-file FILE [--ca FILE | --tls true] [--events N] [--every MS]
 
 using System.Security.Cryptography.X509Certificates;
 using Google.Protobuf;
@@ -15,12 +15,14 @@ var options = new Dictionary<string, string>
     ["--ca"] = "",
     ["--tls"] = "false",
     ["--events"] = "10000",
+    ["--every"] = "0",
 };
 for (var at = 0; at < args.Length; at += 2)
 {
     if (at + 1 == args.Length || !options.ContainsKey(args[at]))
     {
-        Console.Error.WriteLine("usage: send [--address HOST:PORT] [--key-file FILE] [--ca FILE | --tls true] [--events N]");
+        Console.Error.WriteLine("usage: send [--address HOST:PORT] [--key-file FILE] [--ca FILE | --tls true]"
+            + " [--events N] [--every MS]");
         return 2;
     }
     options[args[at]] = args[at + 1];
@@ -42,6 +44,7 @@ try
             EventTimestamp = Timestamp.FromDateTime(DateTime.UtcNow),
             EventData = ByteString.CopyFromUtf8($$"""{"player_id":"p-{{number % 1000}}","number":{{number}}}"""),
         });
+        await Task.Delay(int.Parse(options["--every"]));
     }
     await sender.CloseAsync(TimeSpan.FromSeconds(60));
 }

@@ -1,6 +1,6 @@
 // Sends events to a gateway and says what became of them.
 //
-//	send --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N]
+//	send --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N] [--every MS]
 package main
 
 import (
@@ -22,6 +22,7 @@ func main() {
 	ca := flag.String("ca", "", "PEM of the authority to trust; TLS")
 	tls := flag.Bool("tls", false, "TLS, with the authorities that this machine trusts")
 	events := flag.Int("events", 10_000, "how many")
+	every := flag.Int("every", 0, "milliseconds between two events")
 	flag.Parse()
 	log.SetFlags(0)
 
@@ -36,17 +37,18 @@ func main() {
 	}
 	sender, err := NewSender(*address, strings.TrimSpace(string(key)), transport)
 	exitOn(err)
-	err = send(sender, *events)
+	err = send(sender, *events, time.Duration(*every)*time.Millisecond)
 	fmt.Printf("acknowledged=%d refused=%d resent=%d put_off=%d streams=%d\n",
 		sender.Acknowledged, sender.Refused, sender.Resent, sender.PutOff, sender.Streams)
 	exitOn(err)
 }
 
-func send(sender *Sender, events int) error {
+func send(sender *Sender, events int, every time.Duration) error {
 	for number := 0; number < events; number++ {
 		if err := sender.Put(event(number)); err != nil {
 			return err
 		}
+		time.Sleep(every)
 	}
 	return sender.Close(time.Minute)
 }

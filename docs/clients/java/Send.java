@@ -16,16 +16,17 @@ import java.util.concurrent.TimeUnit;
 /**
  * Sends events to a gateway and says what became of them.
  *
- * <pre>Send --address HOST:PORT --key-file FILE [--ca FILE | --tls true] [--events N]</pre>
+ * <pre>Send --address HOST:PORT --key-file FILE [--ca FILE | --tls true] [--events N] [--every MS]</pre>
  */
 public final class Send {
     public static void main(String[] arguments) throws IOException {
         Map<String, String> options = new HashMap<>(Map.of(
                 "--address", "127.0.0.1:50051", "--key-file", "headgate-data/demo-api-key", "--events", "10000",
-                "--ca", "", "--tls", "false"));
+                "--every", "0", "--ca", "", "--tls", "false"));
         for (int at = 0; at < arguments.length; at += 2) {
             if (at + 1 == arguments.length || options.replace(arguments[at], arguments[at + 1]) == null) {
-                System.err.println("usage: Send [--address HOST:PORT] [--key-file FILE] [--ca FILE | --tls true] [--events N]");
+                System.err.println("usage: Send [--address HOST:PORT] [--key-file FILE] [--ca FILE | --tls true]"
+                        + " [--events N] [--every MS]");
                 System.exit(2);
             }
         }
@@ -35,6 +36,7 @@ public final class Send {
         try {
             for (int number = 0; number < Integer.parseInt(options.get("--events")); number++) {
                 sender.put(event(number));
+                Thread.sleep(Long.parseLong(options.get("--every")));
             }
             sender.close(60, TimeUnit.SECONDS);
         } catch (Exception error) {

@@ -1,6 +1,6 @@
 """Sends events to a gateway and says what became of them.
 
-  send.py --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N]
+  send.py --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N] [--every MS]
 """
 
 import argparse
@@ -8,6 +8,7 @@ import json
 import logging
 import pathlib
 import sys
+import time
 
 from headgate.v1 import ingest_pb2 as pb
 from sender import Sender
@@ -27,6 +28,7 @@ def main():
     parser.add_argument("--ca", type=pathlib.Path, help="PEM of the authority to trust; TLS")
     parser.add_argument("--tls", action="store_true", help="TLS, with the authorities that gRPC brings")
     parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--every", type=int, default=0, help="milliseconds between two events")
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s")
 
@@ -34,6 +36,7 @@ def main():
     try:
         for number in range(args.events):
             sender.put(event(number))
+            time.sleep(args.every / 1000)
         sender.close()
     except (RuntimeError, TimeoutError) as error:
         sys.exit(str(error))

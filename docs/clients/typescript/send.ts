@@ -1,9 +1,10 @@
 // Sends events to a gateway and says what became of them.
 //
-//   node build/send.js --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N] [--protos DIR]
+//   node build/send.js --address HOST:PORT --key-file FILE [--ca FILE | --tls] [--events N] [--every MS] [--protos DIR]
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { setTimeout } from "node:timers/promises";
 import { type Event, Sender } from "./sender";
 
 function event(number: number): Event {
@@ -24,6 +25,7 @@ async function main(): Promise<void> {
       ca: { type: "string" },
       tls: { type: "boolean" },
       events: { type: "string", default: "10000" },
+      every: { type: "string", default: "0" },
       protos: { type: "string", default: "proto/proto" },
     },
   });
@@ -34,8 +36,12 @@ async function main(): Promise<void> {
     ca: values.ca === undefined ? undefined : readFileSync(values.ca),
     tls: values.tls,
   });
+  const every = Number(values.every);
   try {
-    for (let number = 0; number < Number(values.events); number++) await sender.put(event(number));
+    for (let number = 0; number < Number(values.events); number++) {
+      await sender.put(event(number));
+      if (every > 0) await setTimeout(every);
+    }
     await sender.close();
   } finally {
     console.log(`acknowledged=${sender.acknowledged} refused=${sender.refused} resent=${sender.resent} ` +

@@ -133,9 +133,10 @@ export class Sender {
 
   /** Sends what may be sent now, and sets the clock for the rest. */
   private pump(): void {
-    clearTimeout(this.timer);
     const stream = this.stream;
+    // Between two streams the clock is set for opening the next one.
     if (!stream || stream.leaving || this.ended) return;
+    clearTimeout(this.timer);
     while (this.notBefore <= now()) {
       if (stream.inFlight.size >= this.window) return; // The next answer makes room.
       const batch = this.take();

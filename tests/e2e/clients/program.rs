@@ -56,13 +56,21 @@ impl Program {
         self.name
     }
 
-    /// Has it send so many events, with TLS where there is an authority.
-    pub(super) fn start(&self, address: &str, key_file: &Path, ca: Option<&PathBuf>, events: u64) -> Run {
+    /// Has it send so many events, one `every` so long, with TLS where there is an authority.
+    pub(super) fn start(
+        &self,
+        address: &str,
+        key_file: &Path,
+        ca: Option<&PathBuf>,
+        events: u64,
+        every: Duration,
+    ) -> Run {
         let folder = super::folder();
         let written_to = |name: &str| File::create(folder.path().join(name)).expect("it can be written");
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).envs(self.environment.iter().map(|(name, path)| (name, path)));
-        command.args(["--address", address, "--events", &events.to_string(), "--key-file"]).arg(key_file);
+        command.args(["--address", address, "--events", &events.to_string()]);
+        command.args(["--every", &every.as_millis().to_string(), "--key-file"]).arg(key_file);
         if let Some(ca) = ca {
             command.arg("--ca").arg(ca);
         }
@@ -81,8 +89,13 @@ impl Run {
     /// If it has ended: shows what it said.
     pub(super) fn assert_running(&mut self) {
         if let Some(status) = self.child.try_wait().expect("one's own child can be waited for") {
-            panic!("it has ended too early: {status}\n{}{}", self.read("said"), self.read("errors"));
+            panic!("it has ended too early: {status}\n{}{}", self.read("said"), self.errors());
         }
+    }
+
+    /// What it has written to standard error by now.
+    pub(super) fn errors(&self) -> String {
+        self.read("errors")
     }
 
     /// Waits until it has ended by itself.
@@ -92,8 +105,8 @@ impl Run {
         })
         .await;
         let said = self.read("said");
-        let report = Report::parse(&said).unwrap_or_else(|| panic!("no report: {said:?}\n{}", self.read("errors")));
-        Ended { success: status.success(), report, errors: self.read("errors") }
+        let report = Report::parse(&said).unwrap_or_else(|| panic!("no report: {said:?}\n{}", self.errors()));
+        Ended { success: status.success(), report, errors: self.errors() }
     }
 
     fn read(&self, name: &str) -> String {
@@ -106,7 +119,7 @@ impl Drop for Run {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("the client said:\n{}{}", self.read("said"), self.read("errors"));
+            eprintln!("the client said:\n{}{}", self.read("said"), self.errors());
         }
     }
 }
