@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod connection;
 pub mod decompress;
 pub mod direct;
+mod event_message;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 pub mod grpc;

@@ -8,14 +8,11 @@ mod event;
 
 use std::fmt;
 
-use prost::encoding::{encode_varint, encoded_len_varint};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use self::event::RestEvent;
+use crate::door::event_message::begin_event;
 use crate::event::validate::Flaw;
-
-/// `PublishEventsRequest.events`, of a length.
-const EVENTS_TAG: u8 = 1 << 3 | 2;
 
 /// A batch that was read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -146,8 +143,7 @@ impl Batch {
     fn put(&mut self, event: &RestEvent<'_>) {
         let index = self.events;
         self.events += 1;
-        self.message.push(EVENTS_TAG);
-        encode_varint(event.encoded_len() as u64, &mut self.message);
+        begin_event(event.encoded_len(), &mut self.message);
         event.encode(&mut self.message);
         if let Some(invalid) = event.flaw() {
             self.flaws.push(Flaw { index, invalid: invalid.clone() });
@@ -157,19 +153,6 @@ impl Batch {
                 self.unknown_field = Some((index, name.to_owned()));
             }
         }
-    }
-}
-
-/// The length of a field of bytes with its tag, below 16, and its length.
-fn bytes_len(bytes: &[u8]) -> usize {
-    if bytes.is_empty() { 0 } else { 1 + encoded_len_varint(bytes.len() as u64) + bytes.len() }
-}
-
-fn put_bytes(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    if !bytes.is_empty() {
-        out.push(number << 3 | 2);
-        encode_varint(bytes.len() as u64, out);
-        out.extend_from_slice(bytes);
     }
 }
 
