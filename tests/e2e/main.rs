@@ -21,6 +21,7 @@ mod hostile;
 mod keys;
 mod kinesis;
 mod loadtest;
+mod otlp;
 mod overload;
 mod policies;
 mod power_cut;

@@ -126,6 +126,18 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Duration,
     },
+    /// A part of the batch is not stored, and the wire of its door has no verdict for each event to say which.
+    #[error(
+        "{unsettled} events are not stored, {stored} are: send the batch again, those that are stored are known by their ids"
+    )]
+    PartlyStored {
+        /// Events that are not stored, or of which nobody knows.
+        unsettled: u32,
+        /// Events that are stored.
+        stored: u32,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The gateway is stopping.
     #[error("the gateway is draining: connect again")]
     Draining,
@@ -224,6 +236,7 @@ impl Refusal {
             Self::InvalidEvent { .. } => ("invalid_event", InvalidArgument, 400, Debug),
             Self::MessageTimeout { .. } => ("message_timeout", DeadlineExceeded, 408, Debug),
             Self::DestinationDown { .. } => ("destination_down", Unavailable, 503, Warn),
+            Self::PartlyStored { .. } => ("partly_stored", Unavailable, 503, Warn),
             Self::Draining => ("draining", Unavailable, 503, Debug),
             Self::Internal => ("internal", Internal, 500, Error),
         };
@@ -237,7 +250,8 @@ impl Refusal {
             Self::KeyStoreUnavailable { retry_after }
             | Self::OverRate { retry_after, .. }
             | Self::OverBudget { retry_after, .. }
-            | Self::DestinationDown { retry_after } => Some(*retry_after),
+            | Self::DestinationDown { retry_after }
+            | Self::PartlyStored { retry_after, .. } => Some(*retry_after),
             // Another task answers at once; this one does not come back.
             Self::Draining => Some(Duration::from_millis(100)),
             Self::KeyMissing
@@ -285,6 +299,7 @@ impl Refusal {
             Self::InvalidEvent { index: 3, problem: "event_name is required".to_owned() },
             Self::MessageTimeout { limit: Duration::from_secs(30) },
             Self::DestinationDown { retry_after: soon },
+            Self::PartlyStored { unsettled: 40, stored: 60, retry_after: soon },
             Self::Draining,
             Self::Internal,
         ]

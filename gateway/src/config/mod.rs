@@ -20,6 +20,7 @@ mod lifecycle;
 mod live;
 mod load;
 mod operate;
+mod otlp;
 mod registry;
 mod rest;
 mod secret;
@@ -47,6 +48,7 @@ pub use lifecycle::LifecycleSettings;
 pub use live::LiveSettings;
 pub use load::{ConfigError, Loaded, load};
 pub use operate::{LogFormat, OperateSettings};
+pub use otlp::OtlpSettings;
 pub use registry::{DynamoDbSettings, RegistryKind, RegistrySettings};
 pub use rest::RestSettings;
 pub use secret::Secret;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub grpc: GrpcSettings,
     /// The REST listener.
     pub rest: RestSettings,
+    /// OpenTelemetry's logs, on both listeners.
+    pub otlp: OtlpSettings,
     /// The operators' listener and the log.
     pub operate: OperateSettings,
     /// The pages on the operators' listener.
@@ -101,6 +105,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("headgate-data"),
             grpc: GrpcSettings::default(),
             rest: RestSettings::default(),
+            otlp: OtlpSettings::default(),
             operate: OperateSettings::default(),
             console: ConsoleSettings::default(),
             admin: AdminSettings::default(),

@@ -13,7 +13,7 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::delivery::route::Routes;
 use crate::event::scan::{Envelope, Head};
-use crate::event::validate::{Flaw, Invalid};
+use crate::event::validate::{Flaw, Invalid, Limits};
 use crate::ingest::policy::Policy;
 use crate::ingest::{Incoming, Ingest};
 use crate::live::Live;
@@ -96,6 +96,12 @@ impl Intake {
         flaws: &[Flaw],
     ) -> Result<(), (u32, Invalid)> {
         self.ingest.check(app, policy, message, Envelope::Publish, flaws)
+    }
+
+    /// As [`Ingest::limits`].
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.ingest.limits()
     }
 
     /// As [`Ingest::policy`].

@@ -13,6 +13,7 @@ pub mod intake;
 pub mod kill;
 pub mod listener;
 pub mod open_calls;
+pub(crate) mod otlp;
 pub mod peers;
 mod refusals;
 pub mod reply;

@@ -42,7 +42,7 @@ impl Builder<'_> {
             tasks: self.calls.clone(),
             draining: self.ends.draining.clone(),
         };
-        let shared = grpc::Shared::new(parts, settings, self.metrics);
+        let shared = grpc::Shared::new(parts, settings, &self.settings.otlp, self.metrics);
         let listening = Listening {
             address: settings.listen,
             http: Http::of_grpc(settings, self.calls),
@@ -78,7 +78,7 @@ impl Builder<'_> {
             metrics: Arc::clone(self.metrics),
             draining: self.ends.draining.clone(),
         };
-        let shared = rest::Shared::new(parts, settings);
+        let shared = rest::Shared::new(parts, settings, &self.settings.otlp);
         let listening = Listening {
             address: settings.listen,
             http: Http::of_rest(settings, self.calls),

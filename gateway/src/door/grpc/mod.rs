@@ -1,5 +1,7 @@
 //! The gRPC door: `headgate.v1.IngestService` over raw message bytes, beside the standard health and reflection services.
 //!
+//! OpenTelemetry's `LogsService` is answered here, too: its records are events.
+//!
 //! The ingest calls do not go through tonic's codec, which buffers and decompresses a message before anyone can say
 //! whether it may come in; they read frames themselves ([`message`]). Everything else is tonic's.
 
@@ -7,6 +9,7 @@ pub mod answers;
 pub mod body;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod logs;
 pub mod message;
 mod publish;
 pub mod status;
@@ -32,7 +35,7 @@ use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
-use crate::config::GrpcSettings;
+use crate::config::{GrpcSettings, OtlpSettings};
 use crate::door::certificate::ClientCertificate;
 use crate::door::connection::{Answered, Answering, LeaveSignal};
 use crate::door::decompress::Encoding;
@@ -47,6 +50,7 @@ use crate::registry::Purpose;
 
 const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
 const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
+const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 // Parsed here, and not for each call.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -64,6 +68,7 @@ pub struct Shared {
     max_batches_in_flight: u32,
     message_timeout: Duration,
     slow_reader_timeout: Duration,
+    otlp: bool,
 }
 
 /// What the door needs from the rest of the house.
@@ -81,6 +86,7 @@ pub struct Parts {
 struct DoorMetrics {
     streams: GaugeHandle,
     streams_opened: CounterHandle,
+    otlp_batches: CounterHandle,
     metrics: Arc<Metrics>,
 }
 
@@ -93,7 +99,7 @@ impl DoorMetrics {
 impl Shared {
     /// Puts the door together.
     #[must_use]
-    pub fn new(parts: Parts, settings: &GrpcSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub fn new(parts: Parts, settings: &GrpcSettings, otlp: &OtlpSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
         let Parts { intake, clock, tasks, draining } = parts;
         Arc::new(Self {
             intake,
@@ -101,6 +107,7 @@ impl Shared {
             metrics: DoorMetrics {
                 streams: metrics.gauge(Gauge::Streams, &[]),
                 streams_opened: metrics.counter(Counter::StreamsOpened, &[]),
+                otlp_batches: metrics.counter(Counter::DoorBatches, &["otlp_grpc"]),
                 metrics: Arc::clone(metrics),
             },
             clock,
@@ -110,6 +117,7 @@ impl Shared {
             max_batches_in_flight: settings.max_batches_in_flight,
             message_timeout: settings.message_timeout,
             slow_reader_timeout: settings.slow_reader_timeout,
+            otlp: otlp.enabled,
         })
     }
 
@@ -224,6 +232,9 @@ impl ConnectionService {
         if is_stream {
             let leave = self.leave.wait();
             Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call))))
+        } else if head.uri.path() == LOGS {
+            // In a place of its own, so that it does not make the calls larger of which there are many.
+            Box::pin(logs::export(&shared, &grant, reader, call)).await.map_err(refused)
         } else {
             publish::publish(&shared, &grant, reader, affinity, call).await.map_err(refused)
         }
@@ -237,7 +248,8 @@ impl hyper::service::Service<Request<RequestBody>> for ConnectionService {
 
     fn call(&self, mut request: Request<RequestBody>) -> Self::Future {
         let this = self.clone();
-        if matches!(request.uri().path(), PUBLISH | STREAM) {
+        let path = request.uri().path();
+        if matches!(path, PUBLISH | STREAM) || (this.shared.otlp && path == LOGS) {
             return Box::pin(this.ingest(request).map(Ok));
         }
         // For the audit log.

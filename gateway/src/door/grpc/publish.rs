@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use headgate_proto::v1::PublishEventsResponse;
 use hyper::body::Incoming as RequestBody;
 
 use super::Shared;
 use super::body::{GrpcBody, framed};
 use super::message::{MessageReader, Next, ReadError};
+use crate::admission::app::App;
+use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::door::kill::KillSwitch;
@@ -35,23 +38,7 @@ pub(super) async fn publish(
     let due = arrived + shared.message_timeout;
     // Of many calls at once most wait for a place in their connection's window, and cost memory meanwhile.
     let charged = app.take_call()?;
-    let read = async {
-        let first = std::future::poll_fn(|cx| reader.poll_next(cx, app)).await;
-        let (bytes, permit) = match first.map_err(refusal)? {
-            Next::Message { bytes, mut permit } => {
-                permit.join_call(charged)?;
-                (bytes, permit)
-            }
-            Next::Refused { refusal, .. } => return Err(refusal),
-            Next::End => return Err(Refusal::Undecodable { why: "the call holds no message" }),
-        };
-        match std::future::poll_fn(|cx| reader.poll_next(cx, app)).await.map_err(refusal)? {
-            Next::End => Ok((bytes, permit)),
-            Next::Message { .. } | Next::Refused { .. } => {
-                Err(Refusal::Undecodable { why: "the call holds more than one message" })
-            }
-        }
-    };
+    let read = read_one(&mut reader, app, charged);
     let (message, mut permit) = tokio::time::timeout_at(due.into(), read)
         .await
         .unwrap_or(Err(Refusal::MessageTimeout { limit: shared.message_timeout }))?;
@@ -90,6 +77,29 @@ pub(super) async fn publish(
         }
     };
     Ok(GrpcBody::message(answer, call))
+}
+
+/// Reads the one message of a call, which was charged for before it came.
+pub(super) async fn read_one(
+    reader: &mut MessageReader<RequestBody>,
+    app: &App,
+    charged: Permit,
+) -> Result<(Bytes, Permit), Refusal> {
+    let first = std::future::poll_fn(|cx| reader.poll_next(cx, app)).await;
+    let (bytes, permit) = match first.map_err(refusal)? {
+        Next::Message { bytes, mut permit } => {
+            permit.join_call(charged)?;
+            (bytes, permit)
+        }
+        Next::Refused { refusal, .. } => return Err(refusal),
+        Next::End => return Err(Refusal::Undecodable { why: "the call holds no message" }),
+    };
+    match std::future::poll_fn(|cx| reader.poll_next(cx, app)).await.map_err(refusal)? {
+        Next::End => Ok((bytes, permit)),
+        Next::Message { .. } | Next::Refused { .. } => {
+            Err(Refusal::Undecodable { why: "the call holds more than one message" })
+        }
+    }
 }
 
 fn refusal(error: ReadError) -> Refusal {

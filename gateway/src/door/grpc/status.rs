@@ -68,6 +68,7 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::UnsupportedCompression { .. }
         | Refusal::MessageTimeout { .. }
         | Refusal::DestinationDown { .. }
+        | Refusal::PartlyStored { .. }
         | Refusal::Draining
         | Refusal::Internal => {}
     }

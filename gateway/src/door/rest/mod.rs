@@ -2,7 +2,7 @@
 //!
 //! Every route is served at the root and under a stage prefix of one segment (`/live/applications/…`); where a path is
 //! both, the root's route answers. Events go the way of every door's ([`super::intake`]), and what administrators do goes
-//! through [`Admin`].
+//! through [`Admin`]. Beside it the listener takes OpenTelemetry's logs ([`logs`]).
 
 mod administrator;
 mod answer;
@@ -16,6 +16,7 @@ mod failure;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod live;
+mod logs;
 mod shapes;
 mod signature;
 
@@ -48,9 +49,9 @@ use crate::admin::authority::Authority;
 use crate::admin::{Admin, AdminError};
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
-use crate::config::RestSettings;
+use crate::config::{OtlpSettings, RestSettings};
 use crate::live::Live;
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, CounterHandle, Metrics};
 use crate::operate::tasks::Tasks;
 
 /// What the door needs from the rest of the house.
@@ -91,13 +92,16 @@ pub struct Shared {
     max_admin_body: usize,
     body_timeout: Duration,
     slow_reader_timeout: Duration,
+    otlp: bool,
+    otlp_batches: CounterHandle,
 }
 
 impl Shared {
     /// Puts the door together.
     #[must_use]
-    pub fn new(parts: Parts, settings: &RestSettings) -> Arc<Self> {
+    pub fn new(parts: Parts, settings: &RestSettings, otlp: &OtlpSettings) -> Arc<Self> {
         let Parts { intake, admin, authority, live, clock, tasks, metrics, draining } = parts;
+        let otlp_batches = metrics.counter(Counter::DoorBatches, &["otlp_http"]);
         Arc::new(Self {
             intake,
             admin,
@@ -115,6 +119,8 @@ impl Shared {
             max_admin_body: settings.max_admin_body.as_usize(),
             body_timeout: settings.body_timeout,
             slow_reader_timeout: settings.slow_reader_timeout,
+            otlp: otlp.enabled,
+            otlp_batches,
         })
     }
 
@@ -166,10 +172,17 @@ fn api() -> Router<Arc<Shared>> {
         .merge(live::routes())
 }
 
+/// What the AWS solution does not have.
+fn beyond_aws(shared: &Shared) -> Router<Arc<Shared>> {
+    let router = Router::new();
+    if shared.otlp { router.route("/v1/logs", post(logs::export).options(preflight)) } else { router }
+}
+
 fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .merge(api())
         .nest("/{stage}", api())
+        .merge(beyond_aws(shared))
         .fallback(async || Failure::not_found("there is no such path"))
         .method_not_allowed_fallback(async || Failure::method_not_allowed())
         .with_state(Arc::clone(shared))
