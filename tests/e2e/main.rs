@@ -16,6 +16,7 @@ mod dynamodb;
 mod faults;
 mod functions;
 mod fuzzing;
+mod grpc_web;
 mod healthcheck;
 mod hostile;
 mod keys;

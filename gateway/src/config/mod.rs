@@ -13,6 +13,7 @@ mod firehose;
 pub(crate) mod fuzz;
 mod gather;
 mod grpc;
+mod grpc_web;
 mod ingest;
 mod kinesis;
 mod lake;
@@ -41,6 +42,7 @@ pub use delivery::{BadRowsKind, DeliverySettings, DestinationKind};
 pub use firehose::FirehoseSettings;
 pub use gather::GatherSettings;
 pub use grpc::{ClientCertificates, GrpcSettings, TlsProfile, TlsSettings};
+pub use grpc_web::GrpcWebSettings;
 pub use ingest::IngestSettings;
 pub use kinesis::{Aggregation, Encoding, KinesisSettings, Routing};
 pub use lake::LakeSettings;
@@ -65,6 +67,8 @@ pub struct Settings {
     pub grpc: GrpcSettings,
     /// The REST listener.
     pub rest: RestSettings,
+    /// gRPC-Web, on the REST listener.
+    pub grpc_web: GrpcWebSettings,
     /// OpenTelemetry's logs, on both listeners.
     pub otlp: OtlpSettings,
     /// The operators' listener and the log.
@@ -105,6 +109,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("headgate-data"),
             grpc: GrpcSettings::default(),
             rest: RestSettings::default(),
+            grpc_web: GrpcWebSettings::default(),
             otlp: OtlpSettings::default(),
             operate: OperateSettings::default(),
             console: ConsoleSettings::default(),

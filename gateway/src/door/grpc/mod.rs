@@ -14,6 +14,7 @@ pub mod message;
 mod publish;
 pub mod status;
 pub mod stream;
+pub mod web;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -48,7 +49,8 @@ use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
 use crate::registry::Purpose;
 
-const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
+/// The path of the call with one batch.
+pub const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
 const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
 const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 // Parsed here, and not for each call.

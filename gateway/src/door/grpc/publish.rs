@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use headgate_proto::v1::PublishEventsResponse;
-use hyper::body::Incoming as RequestBody;
+use http_body::Body;
 
 use super::Shared;
 use super::body::{GrpcBody, framed};
@@ -26,13 +26,16 @@ use crate::registry::Purpose;
 const SMALL_ANSWER: usize = 4 << 10;
 
 /// Reads the call's one message, takes it in and waits for its verdicts.
-pub(super) async fn publish(
+pub(super) async fn publish<B>(
     shared: &Arc<Shared>,
     grant: &Grant,
-    mut reader: MessageReader<RequestBody>,
+    mut reader: MessageReader<B>,
     affinity: usize,
     call: OpenCall,
-) -> Result<GrpcBody, Refusal> {
+) -> Result<GrpcBody, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let arrived = shared.clock.now();
     let app = grant.app();
     let due = arrived + shared.message_timeout;
@@ -80,11 +83,14 @@ pub(super) async fn publish(
 }
 
 /// Reads the one message of a call, which was charged for before it came.
-pub(super) async fn read_one(
-    reader: &mut MessageReader<RequestBody>,
+pub(super) async fn read_one<B>(
+    reader: &mut MessageReader<B>,
     app: &App,
     charged: Permit,
-) -> Result<(Bytes, Permit), Refusal> {
+) -> Result<(Bytes, Permit), Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let first = std::future::poll_fn(|cx| reader.poll_next(cx, app)).await;
     let (bytes, permit) = match first.map_err(refusal)? {
         Next::Message { bytes, mut permit } => {
@@ -105,7 +111,7 @@ pub(super) async fn read_one(
 fn refusal(error: ReadError) -> Refusal {
     match error {
         ReadError::Protocol(refusal) => refusal,
-        // Nobody will read this.
-        ReadError::Gone => Refusal::Undecodable { why: "the call was cancelled" },
+        // Nobody will read this, but for senders of gRPC-Web's text that is no Base64.
+        ReadError::Gone => Refusal::Undecodable { why: "its body breaks off" },
     }
 }

@@ -48,6 +48,15 @@ impl Failure {
         Self { status: StatusCode::FORBIDDEN, code: "AccessDenied", detail: None, retry_after: None }
     }
 
+    /// 403: the page is of an origin that may not call.
+    pub(super) fn origin_denied() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "pages of this origin may not call: grpc_web.origins says which may",
+        )
+    }
+
     /// 400: the body can't be read.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", detail)

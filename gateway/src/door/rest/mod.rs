@@ -2,7 +2,8 @@
 //!
 //! Every route is served at the root and under a stage prefix of one segment (`/live/applications/…`); where a path is
 //! both, the root's route answers. Events go the way of every door's ([`super::intake`]), and what administrators do goes
-//! through [`Admin`]. Beside it the listener takes OpenTelemetry's logs ([`logs`]).
+//! through [`Admin`]. Beside it the listener takes what needs HTTP/1.1: OpenTelemetry's logs ([`logs`]) and gRPC-Web
+//! ([`web`]).
 
 mod administrator;
 mod answer;
@@ -19,6 +20,7 @@ mod live;
 mod logs;
 mod shapes;
 mod signature;
+pub mod web;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -39,6 +41,7 @@ use uuid::Uuid;
 use self::answer::{RestBody, complete, preflight};
 use self::arrival::Arriving;
 use self::failure::Failure;
+use self::web::Web;
 use super::certificate::ClientCertificate;
 use super::connection::{Answered, Answering, LeaveSignal};
 use super::intake::Intake;
@@ -173,16 +176,19 @@ fn api() -> Router<Arc<Shared>> {
 }
 
 /// What the AWS solution does not have.
-fn beyond_aws(shared: &Shared) -> Router<Arc<Shared>> {
-    let router = Router::new();
-    if shared.otlp { router.route("/v1/logs", post(logs::export).options(preflight)) } else { router }
+fn beyond_aws(shared: &Shared, web: Option<Web>) -> Router<Arc<Shared>> {
+    let mut router = web.map_or_else(Router::new, Web::routes);
+    if shared.otlp {
+        router = router.route("/v1/logs", post(logs::export).options(preflight));
+    }
+    router
 }
 
-fn router(shared: &Arc<Shared>) -> Router {
+fn router(shared: &Arc<Shared>, web: Option<Web>) -> Router {
     Router::new()
         .merge(api())
         .nest("/{stage}", api())
-        .merge(beyond_aws(shared))
+        .merge(beyond_aws(shared, web))
         .fallback(async || Failure::not_found("there is no such path"))
         .method_not_allowed_fallback(async || Failure::method_not_allowed())
         .with_state(Arc::clone(shared))
@@ -232,7 +238,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let (body, arrival) = Arriving::new(body);
         let answer = self.clone().answer(Request::from_parts(head, body));
         Box::pin(answer.map(move |mut response| {
-            complete(response.headers_mut());
+            complete(&mut response);
             if !has_other_streams && !arrival.is_whole() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -256,10 +262,10 @@ pub struct RestServices {
 }
 
 impl RestServices {
-    /// Over what every request shares.
+    /// Over what every request shares, with gRPC-Web where it is wanted.
     #[must_use]
-    pub fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), router: router(shared) }
+    pub fn new(shared: &Arc<Shared>, web: Option<Web>) -> Self {
+        Self { shared: Arc::clone(shared), router: router(shared, web) }
     }
 }
 
