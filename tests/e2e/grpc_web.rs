@@ -179,12 +179,11 @@ async fn an_answer_is_a_message_and_its_status_in_the_body() {
     for client in [RestClient::new(gateway.rest()), RestClient::http2(gateway.rest())] {
         let answer = publish(&client, &target.key, &[], one_event()).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/grpc-web-text+proto"));
-        let [(0, message), (TRAILERS, trailers)] = frames(&answer).try_into().expect("two frames") else {
-            panic!("{answer:?}")
-        };
+        let frames = frames(&answer);
+        let [(0, message), (TRAILERS, trailers)] = frames.as_slice() else { panic!("{frames:?}") };
         let response = PublishEventsResponse::decode(message.as_slice()).expect("a response");
         assert_eq!(response.verdict.expect("a verdict").accepted, 1);
-        assert_eq!(String::from_utf8_lossy(&trailers).trim(), "grpc-status:0");
+        assert_eq!(String::from_utf8_lossy(trailers).trim(), "grpc-status:0");
 
         // A status alone is in the headers.
         let status = async |key: &str, body: String| {

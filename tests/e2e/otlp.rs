@@ -21,7 +21,7 @@ const BATCH: u64 = 100;
 const STEP: u64 = 1_000_003;
 const NAMES: [&str; 4] = ["login", "match.started", "match.round.won", "shop.bought"];
 /// The exporter sends faster than that: it is throttled several times.
-const RATE: [&str; 2] = ["admission.events_per_second=2500", "admission.events_burst=2500"];
+const RATE: [&str; 2] = ["admission.events_per_second=500", "admission.events_burst=500"];
 
 fn exporting(protocol: &str, gateway: &GatewayProcess, base: u64) -> Command {
     let (_, target) = gateway.demo();

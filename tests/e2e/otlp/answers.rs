@@ -93,7 +93,7 @@ async fn records_that_break_a_rule_are_a_partial_success_and_the_others_are_stor
     let partial = &answer.json()["partialSuccess"];
     assert_eq!(partial["rejectedLogRecords"], "2");
     let said = partial["errorMessage"].as_str().expect("a text");
-    assert!(said.contains("record 1: event_type is required"), "{said}");
+    assert!(said.contains("record 1: event_name is required"), "{said}");
     assert!(said.contains("record 3: event_timestamp is required"), "{said}");
     assert_eq!(house.post(&[record("a")]).await.text, "{}");
     assert_eq!(house.post(&[]).await.text, "{}", "who has nothing to say has said it");
@@ -122,7 +122,8 @@ async fn what_a_retry_can_help_has_a_hint_and_what_it_cannot_has_none() {
     let headers = [("x-api-key", house.target.key.as_str()), ("content-type", "application/x-protobuf")];
     let answer = house.client.send(Method::POST, "/v1/logs", &headers, growing).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (413, "application/x-protobuf"));
-    house.destination.set_health(Health::Down { retry_after: Duration::from_millis(200) });
+    let retry_after = Duration::from_millis(200);
+    house.destination.set_health(Health::Down { reason: "by order".to_owned(), retry_after });
     assert_refused(&house.post(&records(1)).await, 503, Code::Unavailable, true);
 }
 

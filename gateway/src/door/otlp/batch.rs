@@ -26,6 +26,8 @@ const LOG_RECORDS: u32 = 2;
 /// `Resource.attributes`
 const ATTRIBUTES: u32 = 1;
 
+const NAMELESS: Invalid = Invalid { field: Field::EventName, problem: Problem::Required };
+
 /// A batch that was read.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -113,11 +115,14 @@ impl<C: FnMut(usize) -> Result<(), Refusal>> Reader<'_, C> {
     fn record(&mut self, message: &[u8], version: &Result<&[u8], Invalid>) -> Result<(), Stop> {
         let index = self.batch.events;
         let (record, read) = Record::read(message);
-        let written = read
-            .and_then(|()| version.as_ref().map(drop).map_err(Clone::clone))
-            .and_then(|()| record.write_data(self.limits, &mut self.data));
-        if let Err(invalid) = written {
+        let written = read.and_then(|()| record.write_data(self.limits, &mut self.data));
+        if written.is_err() {
             self.data.clear();
+        }
+        // An application's usual log line has no name; that it has no type follows from that.
+        let nameless = || record.name().is_empty().then_some(NAMELESS);
+        let invalid = written.err().or_else(|| version.as_ref().err().cloned()).or_else(nameless);
+        if let Some(invalid) = invalid {
             self.batch.flaws.push(Flaw { index, invalid });
         }
         let version = version.as_ref().copied().unwrap_or_default();

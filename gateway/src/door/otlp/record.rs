@@ -153,7 +153,8 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn name(&self) -> &'a [u8] {
+    /// The event's name; empty: it has none.
+    pub(super) fn name(&self) -> &'a [u8] {
         if self.event_name.is_empty() { self.named.event_name } else { self.event_name }
     }
 

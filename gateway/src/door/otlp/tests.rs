@@ -7,7 +7,7 @@ use super::model::{Any, AnyValue, KeyValue, LogRecord, Members, Values, attribut
 use crate::admission::refusal::Refusal;
 use crate::config::IngestSettings;
 use crate::event::scan::{self, Envelope, RawEvent, Timestamp};
-use crate::event::validate::{Field, Limits, Problem, validate};
+use crate::event::validate::{Field, Invalid, Limits, Problem, validate};
 
 const TIME: u64 = 1_737_927_950_250_000_001;
 
@@ -160,6 +160,11 @@ fn what_an_event_cannot_show_is_noted_with_its_field() {
     assert_eq!(flaw(named("headgate.event_id")), (Field::EventId, no_text.clone()));
     assert_eq!(flaw(named("event.type")), (Field::EventType, no_text.clone()));
     assert_eq!(flaw(named("event.name")), (Field::EventName, no_text.clone()));
+
+    let nameless = read_records(vec![record("", vec![attribute("message", "an application's usual log line")])]);
+    let [flaw_of_nameless] = nameless.flaws.as_slice() else { panic!("{:?}", nameless.flaws) };
+    assert_eq!(flaw_of_nameless.invalid, Invalid { field: Field::EventName, problem: Problem::Required });
+    assert!(!events(&nameless)[0].event_data.is_empty(), "it is a bad row with what it says");
 
     let mut deep: AnyValue = Any::Int(1).into();
     for _ in 0..63 {

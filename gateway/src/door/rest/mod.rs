@@ -2,7 +2,7 @@
 //!
 //! Every route is served at the root and under a stage prefix of one segment (`/live/applications/…`); where a path is
 //! both, the root's route answers. Events go the way of every door's ([`super::intake`]), and what administrators do goes
-//! through [`Admin`]. Beside it the listener takes what needs HTTP/1.1: OpenTelemetry's logs ([`logs`]) and gRPC-Web
+//! through [`Admin`]. Beside it the listener takes what needs HTTP/1.1: OpenTelemetry's logs (`logs`) and gRPC-Web
 //! ([`web`]).
 
 mod administrator;
