@@ -3,17 +3,27 @@
 //! One pass, by tables of the fields that are looked at: others are passed over, as OTLP asks of receivers. Two things are
 //! OTLP's own: trace and span ids are hexadecimal, and enums are numbers. A message's length is written in five bytes,
 //! since it is known only behind the message; protobuf's readers take it so.
+//!
+//! An error says what has to stand where and nothing of what stands there: a text may be as long as the body, and nobody
+//! has charged for a second one.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::encoding::encode_varint;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Bytes of a message's length.
 const LENGTH: usize = 5;
+
+/// protobuf's JSON takes Base64 of either alphabet, with and without padding.
+const EITHER_PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER_PADDING);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER_PADDING);
 
 /// The fields of a message: a name, a number and what is there.
 struct Shape(&'static [(&'static str, u8, Kind)]);
@@ -61,7 +71,8 @@ static KEY_VALUE_LIST: Shape = Shape(&[("values", 1, Kind::Messages(&KEY_VALUE))
 /// Reads a request in JSON and writes it as protobuf.
 ///
 /// # Errors
-/// If it is no JSON (RFC 8259), nested more than 128 levels deep, or a field is not what it has to be; says where.
+/// If it is no JSON (RFC 8259), nested more than 128 levels deep, or a field is not what it has to be; says where, in less
+/// than 1 KiB.
 pub(in crate::door) fn to_protobuf(body: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::with_capacity(body.len());
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -69,6 +80,9 @@ pub(in crate::door) fn to_protobuf(body: &[u8]) -> Result<Vec<u8>, serde_json::E
     json.end()?;
     Ok(out)
 }
+
+/// What is said of a string in a wrong place: not what it holds.
+const A_STRING: de::Unexpected<'static> = de::Unexpected::Other("a string");
 
 /// A message's fields, without its length.
 struct Message<'o> {
@@ -80,7 +94,7 @@ impl<'de> DeserializeSeed<'de> for Message<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -89,6 +103,10 @@ impl<'de> Visitor<'de> for Message<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Err(E::invalid_type(A_STRING, &self))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
@@ -132,6 +150,10 @@ impl Field<'_> {
         self.out.extend_from_slice(&bits.to_le_bytes());
     }
 
+    fn double(&mut self, double: f64) {
+        self.fixed64(double.to_bits());
+    }
+
     fn wrong<E: de::Error>(&self, found: de::Unexpected<'_>) -> E {
         E::invalid_type(found, self)
     }
@@ -156,18 +178,19 @@ impl<'de> Visitor<'de> for Field<'_> {
             Kind::Bool => "a boolean",
             Kind::Int64 => "an integer of 64 bits, as a number or a string",
             Kind::Fixed64 => "a positive integer of 64 bits, as a number or a string",
-            Kind::Double => "a number",
+            Kind::Double => "a number, as a number or a string",
             Kind::Message(_) => "an object",
             Kind::Messages(_) => "an array of objects",
         })
     }
 
     fn visit_str<E: de::Error>(mut self, text: &str) -> Result<(), E> {
-        let wrong = || E::invalid_value(de::Unexpected::Str(text), &self);
+        let wrong = || E::invalid_value(A_STRING, &self);
         match self.kind {
             Kind::Text => self.bytes(text.as_bytes()),
             Kind::Base64 => {
-                let bytes = STANDARD.decode(text).map_err(|_| wrong())?;
+                let alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+                let bytes = alphabet.decode(text).map_err(|_| wrong())?;
                 self.bytes(&bytes);
             }
             Kind::Hex => {
@@ -175,21 +198,25 @@ impl<'de> Visitor<'de> for Field<'_> {
                 self.bytes(&bytes);
             }
             Kind::Int64 => {
-                let int = text.parse::<i64>().map_err(|_| wrong())?;
+                let int = text.parse().ok().or_else(|| whole(double(text)?)).ok_or_else(wrong)?;
+                let int = i64::try_from(int).map_err(|_| wrong())?;
                 self.varint(int.cast_unsigned());
             }
             Kind::Fixed64 => {
-                let int = text.parse().map_err(|_| wrong())?;
+                let int = text.parse().ok().or_else(|| whole(double(text)?)).ok_or_else(wrong)?;
+                let int = u64::try_from(int).map_err(|_| wrong())?;
                 self.fixed64(int);
             }
-            // Only what JSON has no number for.
-            Kind::Double => match text {
-                "NaN" => self.fixed64(f64::NAN.to_bits()),
-                "Infinity" => self.fixed64(f64::INFINITY.to_bits()),
-                "-Infinity" => self.fixed64(f64::NEG_INFINITY.to_bits()),
-                _ => return Err(wrong()),
-            },
-            Kind::Bool | Kind::Message(_) | Kind::Messages(_) => return Err(self.wrong(de::Unexpected::Str(text))),
+            Kind::Double => {
+                let number = match text {
+                    "NaN" => f64::NAN,
+                    "Infinity" => f64::INFINITY,
+                    "-Infinity" => f64::NEG_INFINITY,
+                    _ => double(text).ok_or_else(wrong)?,
+                };
+                self.double(number);
+            }
+            Kind::Bool | Kind::Message(_) | Kind::Messages(_) => return Err(self.wrong(A_STRING)),
         }
         Ok(())
     }
@@ -198,7 +225,7 @@ impl<'de> Visitor<'de> for Field<'_> {
         match self.kind {
             Kind::Fixed64 => self.fixed64(number),
             #[allow(clippy::cast_precision_loss, reason = "a double is what the field is")]
-            Kind::Double => self.fixed64((number as f64).to_bits()),
+            Kind::Double => self.double(number as f64),
             Kind::Int64 if i64::try_from(number).is_ok() => self.varint(number),
             _ => return Err(self.wrong(de::Unexpected::Unsigned(number))),
         }
@@ -209,7 +236,7 @@ impl<'de> Visitor<'de> for Field<'_> {
         match self.kind {
             Kind::Int64 => self.varint(number.cast_unsigned()),
             #[allow(clippy::cast_precision_loss, reason = "a double is what the field is")]
-            Kind::Double => self.fixed64((number as f64).to_bits()),
+            Kind::Double => self.double(number as f64),
             _ => return Err(self.wrong(de::Unexpected::Signed(number))),
         }
         Ok(())
@@ -217,7 +244,18 @@ impl<'de> Visitor<'de> for Field<'_> {
 
     fn visit_f64<E: de::Error>(mut self, number: f64) -> Result<(), E> {
         match self.kind {
-            Kind::Double => self.fixed64(number.to_bits()),
+            Kind::Double => self.double(number),
+            // 1e3 and 5.0 are integers, too.
+            Kind::Int64 => {
+                let int = whole(number).and_then(|int| i64::try_from(int).ok());
+                let int = int.ok_or_else(|| self.wrong(de::Unexpected::Float(number)))?;
+                self.varint(int.cast_unsigned());
+            }
+            Kind::Fixed64 => {
+                let int = whole(number).and_then(|int| u64::try_from(int).ok());
+                let int = int.ok_or_else(|| self.wrong(de::Unexpected::Float(number)))?;
+                self.fixed64(int);
+            }
             _ => return Err(self.wrong(de::Unexpected::Float(number))),
         }
         Ok(())
@@ -258,6 +296,20 @@ impl<'de> Visitor<'de> for Field<'_> {
         }
         Ok(())
     }
+}
+
+/// A number in a string, as JSON writes it.
+fn double(text: &str) -> Option<f64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if is_number { text.parse().ok().filter(|number: &f64| number.is_finite()) } else { None }
+}
+
+/// An integer that is written as 5.0 or 1e3.
+fn whole(number: f64) -> Option<i128> {
+    // Whatever is larger is no integer of 64 bits.
+    const LIMIT: f64 = 18_446_744_073_709_551_616.0;
+    #[allow(clippy::cast_possible_truncation, reason = "it has no fraction and is within the limit")]
+    (number.fract() == 0.0 && number.abs() <= LIMIT).then_some(number as i128)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -271,6 +271,52 @@ fn a_request_in_json_is_the_same_request() {
 }
 
 #[test]
+fn every_way_in_which_protobufs_json_writes_a_value_is_read() {
+    let value = |value: &str| {
+        let body = format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"timeUnixNano":1.0e9,"body":{{{value}}}}}]}}]}}]}}"#
+        );
+        let protobuf = to_protobuf(body.as_bytes()).expect(value);
+        let request = super::model::Request::decode(protobuf.as_slice()).expect("protobuf");
+        let record = request.resource_logs[0].scope_logs[0].log_records[0].clone();
+        assert_eq!(record.time_unix_nano, 1_000_000_000);
+        record.body.and_then(|body| body.value).expect("a value")
+    };
+    for (written, double) in [("\"-1.5e3\"", -1_500.0), ("\"2\"", 2.0), ("2", 2.0), ("\"0.1\"", 0.1)] {
+        assert_eq!(value(&format!(r#""doubleValue":{written}"#)), Any::Double(double), "{written}");
+    }
+    for (written, int) in [("5.0", 5), ("1e3", 1_000), ("\"1e3\"", 1_000), ("-9223372036854775808.0", i64::MIN)] {
+        assert_eq!(value(&format!(r#""intValue":{written}"#)), Any::Int(int), "{written}");
+    }
+    for written in ["+/8=", "+/8", "-_8=", "-_8"] {
+        assert_eq!(value(&format!(r#""bytesValue":"{written}""#)), Any::Bytes(vec![0xfb, 0xff]), "{written}");
+    }
+}
+
+/// A text in a wrong place, of 10 MiB, whose every byte takes six where it is shown.
+#[test]
+fn an_error_repeats_nothing_of_the_body() {
+    let text = "\u{7f}".repeat(10 << 20);
+    let record = |record: &str| format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{record}]}}]}}]}}"#);
+    let bodies = [
+        format!("\"{text}\""),
+        format!(r#"{{"resourceLogs":"{text}"}}"#),
+        format!(r#"{{"resourceLogs":["{text}"]}}"#),
+        record(&format!(r#"{{"traceId":"{text}"}}"#)),
+        record(&format!(r#"{{"timeUnixNano":"{text}"}}"#)),
+        record(&format!(r#"{{"body":{{"bytesValue":"{text}"}}}}"#)),
+        record(&format!(r#"{{"body":{{"doubleValue":"{text}"}}}}"#)),
+        record(&format!(r#"{{"body":{{"boolValue":"{text}"}}}}"#)),
+        record(&format!(r#"{{"body":"{text}"}}"#)),
+        record(&format!("-1{}", "0".repeat(300))),
+    ];
+    for body in bodies {
+        let error = to_protobuf(body.as_bytes()).expect_err("no request").to_string();
+        assert!(error.len() < 1 << 10 && error.contains(" at line 1 column "), "{error}");
+    }
+}
+
+#[test]
 fn json_that_is_no_request_is_refused_with_its_place() {
     let refused = [
         "",
@@ -298,7 +344,11 @@ fn json_that_is_no_request_is_refused_with_its_place() {
         r#"{"traceId":"0g"}"#,
         r#"{"body":{"intValue":9223372036854775808}}"#,
         r#"{"body":{"bytesValue":"*"}}"#,
-        r#"{"body":{"doubleValue":"1"}}"#,
+        r#"{"body":{"doubleValue":"inf"}}"#,
+        r#"{"body":{"doubleValue":"1e999"}}"#,
+        r#"{"body":{"intValue":"1.5"}}"#,
+        r#"{"body":{"intValue":9223372036854775808.0}}"#,
+        r#"{"timeUnixNano":-1.0}"#,
         r#"{"body":{"boolValue":"true"}}"#,
         r#"{"body":{"boolValue":1}}"#,
         r#"{"attributes":{}}"#,

@@ -40,6 +40,9 @@ pub fn read(body: &str, max_events: u32) -> Result<Batch, serde_json::Error> {
     Ok(batch)
 }
 
+/// What is said of a string in a wrong place: not what it holds, which may be as long as the body.
+const A_STRING: de::Unexpected<'static> = de::Unexpected::Other("a string");
+
 /// The body's one object. Other members than `events` are passed over, as AWS's own schema does.
 struct Body<'a> {
     batch: &'a mut Batch,
@@ -50,7 +53,7 @@ impl<'de> DeserializeSeed<'de> for Body<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -59,6 +62,10 @@ impl<'de> Visitor<'de> for Body<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with an array `events`")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Err(E::invalid_type(A_STRING, &self))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -116,7 +123,7 @@ impl<'de> DeserializeSeed<'de> for Events<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -125,6 +132,10 @@ impl<'de> Visitor<'de> for Events<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of events")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Err(E::invalid_type(A_STRING, &self))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<(), A::Error> {
