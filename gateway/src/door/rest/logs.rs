@@ -118,6 +118,12 @@ async fn take(
         Format::Json => {
             let request = otlp::json::to_protobuf(&body).map_err(|error| Refused::NoRequest(error.to_string()))?;
             permit.grow(request.len().saturating_sub(body.len()))?;
+            // It would wait for the verdicts with them.
+            drop(body);
+            if request.len() > shared.max_body {
+                let (size, limit) = (request.len() as u64, shared.max_body as u64);
+                return Err(Refusal::MessageTooLarge { size, limit }.into());
+            }
             Bytes::from(request)
         }
     };
