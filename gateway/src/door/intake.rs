@@ -75,13 +75,21 @@ impl Intake {
         envelope: Envelope,
     ) -> Result<Head, (Option<u64>, Refusal)> {
         let head = self.ingest.head(message, envelope)?;
-        let refuse = |refusal| (Some(head.sequence), refusal);
-        permit.cover_events(head.events, message.len()).map_err(refuse)?;
-        if let Some(retry_after) = self.routes.of(app.route()).destination.health().retry_after() {
-            return Err(refuse(Refusal::DestinationDown { retry_after }));
-        }
-        app.charge(head.events, message.len()).map_err(refuse)?;
+        self.admit_counted(app, head.events, message.len(), permit).map_err(|refusal| (Some(head.sequence), refusal))?;
         Ok(head)
+    }
+
+    /// The same of a batch that holds so many events in `len` bytes.
+    ///
+    /// # Errors
+    /// Why it may not.
+    #[inline]
+    pub fn admit_counted(&self, app: &App, events: u32, len: usize, permit: &mut Permit) -> Result<(), Refusal> {
+        permit.cover_events(events, len)?;
+        if let Some(retry_after) = self.routes.of(app.route()).destination.health().retry_after() {
+            return Err(Refusal::DestinationDown { retry_after });
+        }
+        app.charge(events, len)
     }
 
     /// As [`Ingest::check`].

@@ -34,19 +34,25 @@ impl<'o> Data<'o> {
         Self { out, limits }
     }
 
-    /// Writes a member.
+    /// Writes a member, or nothing of it.
     ///
     /// # Errors
     /// What can't be shown in JSON, is nested too deeply, or makes the object larger than an event may be.
     pub(super) fn put(&mut self, key: &[u8], any: &[u8]) -> Result<(), Invalid> {
-        self.member(key, any, 1)
+        let start = self.out.len();
+        self.member(key, any, 1).inspect_err(|_| self.out.truncate(start))
     }
 
-    /// Writes a member whose value is digits of a hexadecimal number.
+    /// Writes a member whose value is digits of a hexadecimal number, or nothing of it.
     ///
     /// # Errors
     /// As [`Self::put`].
     pub(super) fn put_hex(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), Invalid> {
+        let start = self.out.len();
+        self.hex(key, bytes).inspect_err(|_| self.out.truncate(start))
+    }
+
+    fn hex(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), Invalid> {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         self.key(key)?;
         self.out.push(b'"');
@@ -63,6 +69,16 @@ impl<'o> Data<'o> {
             self.out.clear();
         } else {
             self.out.push(b'}');
+        }
+    }
+
+    /// Ends what is no event's data: the object stays open, and behind it stands the record that it was read from, where
+    /// the object can't show all of it. Nobody takes that for an object, so what has lost something is never stored as if
+    /// it were whole; and the members are found in it as far as it goes, as the id of a player who is to be forgotten.
+    pub(super) fn leave_open(self, record: Option<&[u8]>) {
+        if let Some(record) = record {
+            self.out.extend_from_slice(b"\nlog_record ");
+            self.out.extend_from_slice(record);
         }
     }
 

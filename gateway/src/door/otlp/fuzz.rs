@@ -3,7 +3,7 @@
 use prost::Message;
 use serde_json::Value;
 
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, NAMELESS};
 use super::json;
 use super::model::{Any, AnyValue, LogRecord, Request};
 use crate::config::IngestSettings;
@@ -12,6 +12,8 @@ use crate::event::member::member;
 use crate::event::scan::{self, Envelope, RawEvent};
 use crate::event::validate::Limits;
 use crate::fuzz::Input;
+
+const SENDER: uuid::Uuid = uuid::Uuid::nil();
 
 /// A request becomes the message that holds an event for each of its records, with the data that protobuf's own reader
 /// finds in it, or is refused.
@@ -51,7 +53,7 @@ pub fn otlp_logs(data: &[u8]) {
 /// Reads a request and holds it to what is promised of every one.
 fn holds(request: &[u8], limits: Limits) -> Option<Batch> {
     let mut outgrown = 0;
-    let read = batch::read(request, limits, |grown| {
+    let read = batch::read(request, SENDER, limits, usize::MAX, |grown| {
         outgrown += grown;
         Ok(())
     });
@@ -70,10 +72,14 @@ fn holds(request: &[u8], limits: Limits) -> Option<Batch> {
     assert_eq!(head.events, batch.events);
     assert!(batch.flaws.windows(2).all(|pair| pair[0].index < pair[1].index));
     assert!(batch.flaws.iter().all(|flaw| flaw.index < head.events));
-    for bytes in scan::events(&batch.message, Envelope::Publish) {
+    let mut flawed = batch.flaws.iter().peekable();
+    for (index, bytes) in (0_u32..).zip(scan::events(&batch.message, Envelope::Publish)) {
         crate::ingest::fuzz::envelope(bytes);
         let data = scan::event(bytes).expect("an event").event_data;
-        if !data.is_empty() {
+        let is_flawed = flawed.next_if(|flaw| flaw.index == index).is_some_and(|flaw| flaw.invalid != NAMELESS);
+        if is_flawed {
+            assert!(check_object(data, limits.max_depth).is_err(), "a replay refuses what has lost something");
+        } else if !data.is_empty() {
             check_object(data, limits.max_depth).expect("what is written is an object");
         }
     }

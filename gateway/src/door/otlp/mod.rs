@@ -29,7 +29,7 @@ use super::reply::OneReply;
 use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
-use crate::event::scan::Envelope;
+use crate::event::scan::{Envelope, Head};
 use crate::ingest::Incoming;
 use crate::ingest::verdict::{BatchOutcome, Reply};
 use crate::metrics::CounterHandle;
@@ -45,7 +45,7 @@ pub(super) struct Export<'a> {
     pub(super) permit: Permit,
     /// When it arrived.
     pub(super) arrived: Instant,
-    /// The largest message of its door; its records may be no larger as events.
+    /// The largest message of its door; those of its records that are stored may be no larger as events.
     pub(super) limit: usize,
 }
 
@@ -63,28 +63,24 @@ impl Export<'_> {
         let Self { grant, request, mut permit, arrived, limit } = self;
         // The request may have taken its time.
         grant.check(Purpose::SendBatch)?;
-        let limits = intake.limits();
+        let (app, limits) = (grant.app(), intake.limits());
         let records = batch::count(&request)?;
         if records == 0 {
-            // An exporter with nothing to say has said it (OTLP, "Full Success").
+            // An exporter with nothing to say has said it (OTLP, "Full Success"), and its bytes have been read.
+            app.charge(0, request.len())?;
             return Ok((Response::default(), None));
         }
         if records > limits.max_batch {
             return Err(Refusal::BatchTooLarge { events: records, limit: limits.max_batch });
         }
-        let mut size = request.len();
-        let batch = batch::read(&request, limits, |grown| {
-            size += grown;
-            if size > limit {
-                return Err(Refusal::MessageTooLarge { size: size as u64, limit: limit as u64 });
-            }
-            permit.grow(grown)
-        })?;
-        drop(request);
-        let app = grant.app();
-        let message = Bytes::from(batch.message);
-        let head = intake.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
+        // Before the work: whoever sends too much, or to a destination that is down, costs a count.
+        intake.admit_counted(app, records, request.len(), &mut permit)?;
         batches.inc();
+        let batch = batch::read(&request, grant.api_key_id(), limits, limit, |grown| permit.grow(grown))?;
+        drop(request);
+        let message = Bytes::from(batch.message);
+        permit.cover_events(records, message.len())?;
+        let head = Head { sequence: 0, events: records };
         let reply = Arc::new(OneReply::new());
         intake.take(Incoming {
             app: Arc::clone(app),

@@ -1,5 +1,6 @@
 //! One log record as an event: which of its fields and attributes become which of the event's fields.
 
+use super::batch::AppVersion;
 use super::data::Data;
 use super::wire::{Any, Fields, Value, each, key_value};
 use crate::door::event_message::{begin_event, bytes_len, put_bytes, put_timestamp, timestamp_len};
@@ -27,6 +28,14 @@ pub(super) struct Record<'a> {
     attribute_is_body: bool,
     attribute_is_trace_id: bool,
     attribute_is_span_id: bool,
+    flaw: Option<Invalid>,
+}
+
+/// Writes an attribute that is no field of the event: one that should be and is no text is data still, to be repaired.
+fn put_attribute(data: &mut Data<'_>, attribute: &[u8]) -> Result<(), Invalid> {
+    let (key, any) = key_value(attribute)?;
+    let is_field = Named::default().place(key).is_some();
+    if is_field && matches!(Any::read(any)?, Any::Text(_)) { Ok(()) } else { data.put(key, any) }
 }
 
 /// Attributes that are fields of the event.
@@ -56,39 +65,49 @@ impl<'a> Named<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Reads a `LogRecord`, all but the values of its attributes. What is wrong comes with what was found before it: no
-    /// protobuf, or an attribute that is a field of the event and no text.
-    pub(super) fn read(message: &'a [u8]) -> (Self, Result<(), Invalid>) {
+    /// Reads a `LogRecord`, all but the values of its attributes. What is wrong with it is told by
+    /// [`Self::write_data`]: no protobuf, or an attribute that is a field of the event and no text.
+    pub(super) fn read(message: &'a [u8]) -> Self {
         let mut record = Self { message, ..Self::default() };
-        let read = record.fields();
-        (record, read)
+        if let Err(malformed) = record.fields() {
+            record.note(malformed.into());
+        }
+        record
     }
 
-    fn fields(&mut self) -> Result<(), Invalid> {
+    fn note(&mut self, invalid: Invalid) {
+        self.flaw.get_or_insert(invalid);
+    }
+
+    fn fields(&mut self) -> Result<(), Malformed> {
         let mut fields = Fields::of(self.message);
         while let Some(field) = fields.next_field()? {
             match field {
                 (1, Value::Fixed64(nanos)) => self.time = nanos,
                 (11, Value::Fixed64(nanos)) => self.observed_time = nanos,
                 (5, Value::Bytes(any)) => self.body = any,
-                (ATTRIBUTES, Value::Bytes(attribute)) => self.attribute(attribute)?,
+                (ATTRIBUTES, Value::Bytes(attribute)) => self.attribute(attribute),
                 (9, Value::Bytes(id)) => self.trace_id = id,
                 (10, Value::Bytes(id)) => self.span_id = id,
                 (12, Value::Bytes(name)) => self.event_name = name,
-                (1 | 5 | ATTRIBUTES | 9..=12, _) => return Err(Malformed::WireType.into()),
+                (1 | 5 | ATTRIBUTES | 9..=12, _) => self.note(Malformed::WireType.into()),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn attribute(&mut self, attribute: &'a [u8]) -> Result<(), Invalid> {
-        let (key, any) = key_value(attribute)?;
+    fn attribute(&mut self, attribute: &'a [u8]) {
+        let (key, any) = match key_value(attribute) {
+            Ok(read) => read,
+            Err(malformed) => return self.note(malformed.into()),
+        };
         if let Some((place, field)) = self.named.place(key) {
-            let Any::Text(text) = Any::read(any)? else {
-                return Err(Invalid { field, problem: Problem::WrongType { expected: "a string" } });
-            };
-            *place = text;
+            match Any::read(any) {
+                Ok(Any::Text(text)) => *place = text,
+                Ok(_) => self.note(Invalid { field, problem: Problem::WrongType { expected: "a string" } }),
+                Err(malformed) => self.note(malformed.into()),
+            }
         }
         match key {
             BODY => self.attribute_is_body = true,
@@ -96,31 +115,51 @@ impl<'a> Record<'a> {
             SPAN_ID => self.attribute_is_span_id = true,
             _ => {}
         }
-        Ok(())
     }
 
-    /// Writes its attributes, but for those that are fields of the event, and its body as one object.
+    /// Writes its attributes, but for those that are fields of the event, and its body as one object. `version` is what
+    /// its resource says of the event.
     ///
-    /// # Errors
-    /// What can't be part of an event, see [`Data::put`].
-    pub(super) fn write_data(&self, limits: Limits, out: &mut Vec<u8>) -> Result<(), Invalid> {
+    /// Says what is wrong first: then everything that could be written is there, and whatever could not as it came, but as
+    /// no object ([`Data::leave_open`]).
+    pub(super) fn write_data(&self, version: &AppVersion<'_>, limits: Limits, out: &mut Vec<u8>) -> Option<Invalid> {
         let mut data = Data::begin(out, limits);
-        each(self.message, ATTRIBUTES, |attribute| {
-            let (key, any) = key_value(attribute)?;
-            if Named::default().place(key).is_some() { Ok(()) } else { data.put(key, any) }
-        })?;
-        if !self.attribute_is_body && Any::read(self.body)? != Any::Null {
-            data.put(BODY, self.body)?;
+        let mut unwritten = None;
+        let mut note = |written: Result<(), Invalid>| {
+            if let Err(invalid) = written {
+                unwritten.get_or_insert(invalid);
+            }
+        };
+        let attributes = each::<Malformed>(self.message, ATTRIBUTES, |attribute| {
+            note(put_attribute(&mut data, attribute));
+            Ok(())
+        });
+        note(attributes.map_err(Invalid::from));
+        if !self.attribute_is_body {
+            note(Any::read(self.body).map_err(Invalid::from).and_then(|body| match body {
+                Any::Null => Ok(()),
+                _ => data.put(BODY, self.body),
+            }));
         }
         for (name, id, is_attribute) in
             [(TRACE_ID, self.trace_id, self.attribute_is_trace_id), (SPAN_ID, self.span_id, self.attribute_is_span_id)]
         {
             if !is_attribute && !id.is_empty() {
-                data.put_hex(name, id)?;
+                note(data.put_hex(name, id));
             }
         }
-        data.end();
-        Ok(())
+        if let Some(any) = version.no_text {
+            note(data.put(AppVersion::ATTRIBUTE, any));
+        }
+        let is_broken = self.flaw.as_ref().is_some_and(|flaw| matches!(flaw.problem, Problem::Malformed(_)));
+        let is_whole = unwritten.is_none() && !is_broken;
+        let invalid = self.flaw.clone().or(unwritten).or_else(|| version.invalid.clone());
+        if invalid.is_none() {
+            data.end();
+        } else {
+            data.leave_open((!is_whole).then_some(self.message));
+        }
+        invalid
     }
 
     /// The id that it brings; empty: none.

@@ -1,15 +1,20 @@
+use std::time::Duration;
+
 use prost::Message;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::batch::{self, Batch};
 use super::json::to_protobuf;
 use super::model::{Any, AnyValue, KeyValue, LogRecord, Members, Values, attribute, every_kind, request};
-use crate::admission::refusal::Refusal;
+use crate::admission::refusal::{BudgetScope, Refusal};
 use crate::config::IngestSettings;
 use crate::event::scan::{self, Envelope, RawEvent, Timestamp};
 use crate::event::validate::{Field, Invalid, Limits, Problem, validate};
 
 const TIME: u64 = 1_737_927_950_250_000_001;
+const SENDER: Uuid = Uuid::from_u128(7);
+const MAX: usize = 4 << 20;
 
 fn limits() -> Limits {
     Limits::from(&IngestSettings::default())
@@ -20,7 +25,7 @@ fn record(name: &str, attributes: Vec<KeyValue>) -> LogRecord {
 }
 
 fn read(bytes: &[u8]) -> Batch {
-    let batch = batch::read(bytes, limits(), |_| Ok(())).expect("it is a request");
+    let batch = batch::read(bytes, SENDER, limits(), MAX, |_| Ok(())).expect("it is a request");
     assert_eq!(batch::count(bytes), Ok(batch.events));
     batch
 }
@@ -53,12 +58,24 @@ fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).expect("JSON")
 }
 
-/// What is wrong with the only record.
+/// What is wrong with the only record, whose data is no object: a replay does not take it as it is.
 fn flaw(record: LogRecord) -> (Field, Problem) {
     let batch = read_records(vec![record]);
     let [flaw] = batch.flaws.as_slice() else { panic!("{:?}", batch.flaws) };
-    assert!(events(&batch)[0].event_data.is_empty(), "of a record that is wrong no data is kept");
+    let rejected = validate(&events(&batch)[0], None, &limits()).map_err(|invalid| invalid.problem);
+    assert!(rejected.is_err(), "it is taken");
     (flaw.invalid.field, flaw.invalid.problem.clone())
+}
+
+/// What the bad row of the only record shows of it: its data as far as that could be written, and the record if it could
+/// not be written whole.
+fn kept(record: &LogRecord) -> (String, Option<LogRecord>) {
+    let batch = read_records(vec![record.clone()]);
+    let data = events(&batch)[0].event_data;
+    let mark = b"\nlog_record ";
+    let Some(at) = memchr::memmem::find(data, mark) else { return (text(data).to_owned(), None) };
+    let whole = LogRecord::decode(&data[at + mark.len()..]).expect("the record");
+    (text(&data[..at]).to_owned(), Some(whole))
 }
 
 #[test]
@@ -139,10 +156,11 @@ fn without_a_time_of_its_own_a_record_happened_when_it_was_seen() {
 #[test]
 fn a_request_sent_again_has_the_same_ids_and_no_two_records_share_one() {
     let twice = request(vec![], vec![record("a", vec![]), record("a", vec![])]).encode_to_vec();
-    let ids = |bytes: &[u8]| {
-        let batch = read(bytes);
-        events(&batch).iter().map(|event| text(event.event_id).parse().expect("a UUID")).collect::<Vec<uuid::Uuid>>()
+    let ids_of = |bytes: &[u8], sender| {
+        let batch = batch::read(bytes, sender, limits(), MAX, |_| Ok(())).expect("a request");
+        events(&batch).iter().map(|event| text(event.event_id).parse().expect("a UUID")).collect::<Vec<Uuid>>()
     };
+    let ids = |bytes: &[u8]| ids_of(bytes, SENDER);
     let first = ids(&twice);
     assert_eq!(first, ids(&twice));
     assert_ne!(first[0], first[1], "two records that are equal are two events");
@@ -151,6 +169,8 @@ fn a_request_sent_again_has_the_same_ids_and_no_two_records_share_one() {
     let instance = vec![attribute("service.instance.id", "b")];
     let other = ids(&request(instance, vec![record("a", vec![]), record("a", vec![])]).encode_to_vec());
     assert!(first.iter().all(|id| !other.contains(id)));
+    let other = ids_of(&twice, Uuid::from_u128(8));
+    assert!(first.iter().all(|id| !other.contains(id)), "another key's request is another one");
 }
 
 #[test]
@@ -172,20 +192,34 @@ fn what_an_event_cannot_show_is_noted_with_its_field() {
     }
     assert_eq!(only(record("a", vec![attribute("deep", deep.clone())])).0, "a");
     let deeper = Any::Array(Values { values: vec![deep] });
-    assert_eq!(flaw(record("a", vec![attribute("deep", deeper)])), (Field::EventData, Problem::TooDeep { limit: 64 }));
+    assert_eq!(flaw(record("a", vec![attribute("deep", deeper.clone())])), (Field::EventData, Problem::TooDeep { limit: 64 }));
+
+    // Everything that it says is in its bad row, with the id of the player, who may have to be forgotten.
+    let mixed = vec![attribute("player_id", "p"), attribute("event.type", Any::Int(1)), attribute("x", "y")];
+    assert_eq!(kept(&record("a", mixed)), (r#"{"player_id":"p","event.type":1,"x":"y""#.to_owned(), None));
+    let mixed = record("a", vec![attribute("deep", deeper), attribute("player_id", "p"), attribute("x", "y")]);
+    assert_eq!(kept(&mixed), (r#"{"player_id":"p","x":"y""#.to_owned(), Some(mixed.clone())));
+    let data = kept(&mixed).0;
+    assert_eq!(crate::event::member::member(data.as_bytes(), "player_id"), Some(&b"\"p\""[..]));
 
     let large = flaw(record("a", vec![attribute("large", "\u{1}".repeat(200_000).as_str())]));
     assert!(matches!(large, (Field::Event, Problem::EventTooLarge { .. })), "{large:?}");
 
     let versions = |version: AnyValue| {
         let records = vec![record("a", vec![]), record("b", vec![])];
-        let batch = read(&request(vec![attribute("service.version", version)], records).encode_to_vec());
-        assert!(events(&batch).iter().all(|event| event.app_version.is_empty()));
-        batch.flaws.into_iter().map(|flaw| (flaw.index, flaw.invalid.field, flaw.invalid.problem)).collect::<Vec<_>>()
+        read(&request(vec![attribute("service.version", version)], records).encode_to_vec())
     };
-    let all = |problem: Problem| vec![(0, Field::AppVersion, problem.clone()), (1, Field::AppVersion, problem)];
-    assert_eq!(versions(Any::Int(2).into()), all(no_text));
-    assert_eq!(versions("1".repeat(257).as_str().into()), all(Problem::TooLong { limit: 256 }));
+    let wrong_type = Invalid { field: Field::AppVersion, problem: no_text };
+    let batch = versions(Any::Int(2).into());
+    assert_eq!(batch.flaws.iter().map(|flaw| &flaw.invalid).collect::<Vec<_>>(), [&wrong_type, &wrong_type]);
+    assert!(events(&batch).iter().all(|event| event.event_data == br#"{"service.version":2"#));
+    // The validator says so, here and in a replay; and not the whole of it stands in each event.
+    let batch = versions("1".repeat(60_000).as_str().into());
+    assert_eq!(batch.flaws, []);
+    let too_long = Err(Invalid { field: Field::AppVersion, problem: Problem::TooLong { limit: 256 } });
+    for event in events(&batch) {
+        assert_eq!((validate(&event, None, &limits()), event.app_version.len()), (too_long.clone(), 257));
+    }
 }
 
 #[test]
@@ -199,11 +233,13 @@ fn a_broken_record_is_one_records_trouble_and_a_broken_request_everybodys() {
         let batch = read(&field(1, &field(2, &records)));
         let flaws: Vec<_> = batch.flaws.iter().map(|flaw| flaw.index).collect();
         assert_eq!((batch.events, flaws), (3, vec![1]), "{broken:?}");
+        let data = events(&batch)[1].event_data;
+        assert!(data.starts_with(b"{") && data.ends_with(&[b"\nlog_record ", broken].concat()), "{data:?}");
     }
     for broken in [&[0x0a, 9, 1][..], &[0x08, 1], &field(1, &[0x10, 1]), &field(1, &field(2, &[0x12])), &[0]] {
         let refused = |refusal: Refusal| matches!(refusal, Refusal::Undecodable { .. });
         assert!(batch::count(broken).is_err_and(refused), "{broken:?}");
-        assert!(batch::read(broken, limits(), |_| Ok(())).is_err_and(refused), "{broken:?}");
+        assert!(batch::read(broken, SENDER, limits(), MAX, |_| Ok(())).is_err_and(refused), "{broken:?}");
     }
     assert_eq!(batch::count(b""), Ok(0));
 }
@@ -213,14 +249,22 @@ fn what_outgrows_its_request_is_charged_before_it_is_written_on() {
     let records = vec![record("a", vec![attribute("x", "\u{1}".repeat(1_000).as_str())]); 100];
     let bytes = request(vec![], records).encode_to_vec();
     let mut charged = 0;
-    let batch = batch::read(&bytes, limits(), |grown| {
+    let batch = batch::read(&bytes, SENDER, limits(), MAX, |grown| {
         charged += grown;
         Ok(())
     });
     assert_eq!(bytes.len() + charged, batch.expect("it is a request").message.len());
-    let refusal = Refusal::MessageTooLarge { size: 0, limit: 0 };
-    let stopped = batch::read(&bytes, limits(), |_| Err(refusal.clone()));
+    let refusal = Refusal::OverBudget { scope: BudgetScope::Gateway, retry_after: Duration::ZERO };
+    let stopped = batch::read(&bytes, SENDER, limits(), MAX, |_| Err(refusal.clone()));
     assert_eq!(stopped.map(|batch| batch.events), Err(refusal));
+    let too_large = batch::read(&bytes, SENDER, limits(), bytes.len(), |_| Ok(())).map(|batch| batch.events);
+    assert!(matches!(too_large, Err(Refusal::MessageTooLarge { .. })), "{too_large:?}");
+    // What is rejected makes nobody else's records too many.
+    let mut large = record("b", vec![attribute("large", "x".repeat(2 << 20).as_str())]);
+    large.attributes.push(attribute("event.type", Any::Int(1)));
+    let bytes = request(vec![], vec![record("a", vec![]), large]).encode_to_vec();
+    let batch = batch::read(&bytes, SENDER, limits(), 1_000, |_| Ok(())).expect("one good record is small");
+    assert_eq!((batch.events, batch.flaws.len()), (2, 1));
 }
 
 #[test]
