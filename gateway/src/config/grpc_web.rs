@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct GrpcWebSettings {
     /// Whether calls are taken. Default `true`. What a message may be is said by `grpc.max_message`.
     pub enabled: bool,
-    /// Origins whose pages may call, such as `https://play.example.com`; `loopback`: every page of this machine, on any
-    /// port; `*`: every page. Clients that are no browsers name no origin and are not asked for one. Default
-    /// `["loopback"]`.
+    /// Origins whose pages may call, such as `https://play.example.com` or an app's `capacitor://localhost`; `loopback`:
+    /// every page of this machine, on any port; `*`: every page. The origin at which pages reach the gateway itself is no
+    /// exception. Clients that are no browsers name no origin and are not asked for one. Default `["loopback"]`.
     pub origins: Vec<String>,
 }
 
