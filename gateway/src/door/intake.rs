@@ -75,7 +75,8 @@ impl Intake {
         envelope: Envelope,
     ) -> Result<Head, (Option<u64>, Refusal)> {
         let head = self.ingest.head(message, envelope)?;
-        self.admit_counted(app, head.events, message.len(), permit).map_err(|refusal| (Some(head.sequence), refusal))?;
+        self.admit_counted(app, head.events, message.len(), permit)
+            .map_err(|refusal| (Some(head.sequence), refusal))?;
         Ok(head)
     }
 

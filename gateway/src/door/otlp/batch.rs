@@ -27,8 +27,7 @@ const LOG_RECORDS: u32 = 2;
 /// `Resource.attributes`
 const ATTRIBUTES: u32 = 1;
 
-const NO_TEXT: Invalid =
-    Invalid { field: Field::AppVersion, problem: Problem::WrongType { expected: "a string" } };
+const NO_TEXT: Invalid = Invalid { field: Field::AppVersion, problem: Problem::WrongType { expected: "a string" } };
 /// An application's usual log line.
 pub(super) const NAMELESS: Invalid = Invalid { field: Field::EventName, problem: Problem::Required };
 
@@ -192,7 +191,11 @@ impl<'a> AppVersion<'a> {
                 }
                 *self = match Any::read(any)? {
                     Any::Text(text) => Self { text: &text[..text.len().min(max_name + 1)], ..Self::default() },
-                    _ => Self { invalid: Some(NO_TEXT), no_text: Some(any).filter(|any| any.len() <= max_name), text: b"" },
+                    _ => Self {
+                        invalid: Some(NO_TEXT),
+                        no_text: Some(any).filter(|any| any.len() <= max_name),
+                        text: b"",
+                    },
                 };
                 Ok(())
             })?;

@@ -192,7 +192,10 @@ fn what_an_event_cannot_show_is_noted_with_its_field() {
     }
     assert_eq!(only(record("a", vec![attribute("deep", deep.clone())])).0, "a");
     let deeper = Any::Array(Values { values: vec![deep] });
-    assert_eq!(flaw(record("a", vec![attribute("deep", deeper.clone())])), (Field::EventData, Problem::TooDeep { limit: 64 }));
+    assert_eq!(
+        flaw(record("a", vec![attribute("deep", deeper.clone())])),
+        (Field::EventData, Problem::TooDeep { limit: 64 })
+    );
 
     // Everything that it says is in its bad row, with the id of the player, who may have to be forgotten.
     let mixed = vec![attribute("player_id", "p"), attribute("event.type", Any::Int(1)), attribute("x", "y")];
