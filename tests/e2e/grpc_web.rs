@@ -200,6 +200,40 @@ async fn an_answer_is_a_message_and_its_status_in_the_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_may_be_compressed_name_its_type_in_any_case_and_come_from_everywhere_where_that_is_allowed() {
+    let data = tempfile::tempdir().expect("a folder");
+    let gateway = GatewayProcess::start(data.path(), &["grpc_web.origins=[\"*\"]"]).await;
+    let (_, target) = gateway.demo();
+    let key = ("x-api-key", target.key.as_str());
+    let message = PublishEventsRequest { events: vec![login()] }.encode_to_vec();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gzip, &message).expect("writes");
+    let gzip = frame(1, &gzip.finish().expect("finishes"));
+    for client in [RestClient::new(gateway.rest()), RestClient::http2(gateway.rest())] {
+        let send = async |kind: &str, more: &[(&str, &str)], body: Vec<u8>| {
+            let headers = [&[key, ("content-type", kind), ("origin", "https://any.example")], more].concat();
+            client.send(Method::POST, PUBLISH, &headers, body).await
+        };
+        let answer = send("application/grpc-web", &[("grpc-encoding", "gzip")], gzip.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/grpc-web+proto"));
+        assert!(answer.text.contains("grpc-status:0"), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), "https://any.example");
+        let text = STANDARD.encode(frame(0, &message)).into_bytes();
+        let answer = send("Application/GRPC-Web-Text; charset=utf-8", &[("accept", "*/*")], text).await;
+        assert_eq!(answer.header("content-type"), "application/grpc-web-text+proto");
+        assert!(matches!(frames(&answer).as_slice(), [(0, _), (TRAILERS, _)]), "{answer:?}");
+        for kind in ["application/grpc-web+json", "application/grpc-webx", "application/grpc", "text/plain"] {
+            let answer = send(kind, &[], frame(0, &message)).await;
+            assert_eq!(answer.error().0, 415, "{kind}");
+            assert_eq!(answer.header("access-control-allow-origin"), "https://any.example");
+        }
+    }
+    let metrics = gateway.metrics().await;
+    assert_eq!(metrics.sum("headgate_refusals_total", &["refusal=\"unsupported_media_type\""]), 8.0);
+    assert_eq!(metrics.sum("headgate_door_batches_total", &["door=\"grpc_web\""]), 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn preflights_and_calls_are_for_pages_of_allowed_origins() {
     let data = tempfile::tempdir().expect("a folder");
     let gateway = GatewayProcess::start(data.path(), &["grpc_web.origins=[\"https://play.example.com\"]"]).await;
@@ -227,6 +261,7 @@ async fn preflights_and_calls_are_for_pages_of_allowed_origins() {
             assert_eq!(denied.header("access-control-allow-origin"), "", "{origin}");
         }
     }
+    assert_eq!(gateway.metrics().await.sum("headgate_refusals_total", &["refusal=\"origin_denied\""]), 6.0);
     // Whoever names no origin is no page.
     let called = publish(&client, &target.key, &[], one_event()).await;
     assert_eq!((called.status.as_u16(), called.header("access-control-allow-origin")), (200, ""));

@@ -95,6 +95,15 @@ pub enum Refusal {
         /// What the call names, shortened.
         encoding: String,
     },
+    /// The body is of a content type that the path does not take.
+    #[error("this content type is not taken here: send {expected}")]
+    UnsupportedMediaType {
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A page of an origin that may not call.
+    #[error("pages of this origin may not call: `grpc_web.origins` says which may")]
+    OriginDenied,
     /// A batch without events.
     #[error("the batch holds no events")]
     EmptyBatch,
@@ -128,7 +137,7 @@ pub enum Refusal {
     },
     /// A part of the batch is not stored, and the wire of its door has no verdict for each event to say which.
     #[error(
-        "{unsettled} events are not stored, {stored} are: send the batch again, those that are stored are known by their ids"
+        "{unsettled} events are not stored, or not known to be, and {stored} are: send the batch again, those that are stored are known by their ids"
     )]
     PartlyStored {
         /// Events that are not stored, or of which nobody knows.
@@ -231,6 +240,8 @@ impl Refusal {
             Self::DecompressedTooLarge { .. } => ("decompressed_too_large", InvalidArgument, 413, Debug),
             Self::Undecodable { .. } => ("undecodable", InvalidArgument, 400, Debug),
             Self::UnsupportedCompression { .. } => ("unsupported_compression", Code::Unimplemented, 415, Debug),
+            Self::UnsupportedMediaType { .. } => ("unsupported_media_type", InvalidArgument, 415, Debug),
+            Self::OriginDenied => ("origin_denied", PermissionDenied, 403, Debug),
             Self::EmptyBatch => ("empty_batch", InvalidArgument, 400, Debug),
             Self::BatchTooLarge { .. } => ("batch_too_large", InvalidArgument, 400, Debug),
             Self::InvalidEvent { .. } => ("invalid_event", InvalidArgument, 400, Debug),
@@ -266,6 +277,8 @@ impl Refusal {
             | Self::DecompressedTooLarge { .. }
             | Self::Undecodable { .. }
             | Self::UnsupportedCompression { .. }
+            | Self::UnsupportedMediaType { .. }
+            | Self::OriginDenied
             | Self::EmptyBatch
             | Self::BatchTooLarge { .. }
             | Self::InvalidEvent { .. }
@@ -294,6 +307,8 @@ impl Refusal {
             Self::DecompressedTooLarge { limit: 4 << 20 },
             Self::Undecodable { why: "a field's length runs past the end of the message" },
             Self::UnsupportedCompression { encoding: "br".to_owned() },
+            Self::UnsupportedMediaType { expected: "application/x-protobuf or application/json" },
+            Self::OriginDenied,
             Self::EmptyBatch,
             Self::BatchTooLarge { events: 10_001, limit: 10_000 },
             Self::InvalidEvent { index: 3, problem: "event_name is required".to_owned() },

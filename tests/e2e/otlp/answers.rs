@@ -146,7 +146,7 @@ async fn a_request_of_which_a_part_is_not_stored_is_to_be_sent_again_and_stored_
     assert_refused(&answer, 503, Code::Unavailable, true);
     assert_eq!(answer.header("retry-after"), "2", "the longest hint, in whole seconds");
     let said = answer.json()["message"].as_str().unwrap_or_default().to_owned();
-    assert!(said.starts_with("2 events are not stored, 1 are"), "{said}");
+    assert!(said.starts_with("2 events are not stored, or not known to be, and 1 are"), "{said}");
 
     assert_eq!(house.post(&records).await.text, "{}");
     let metrics = house.gateway.metrics().encode().expect("encodes");
@@ -170,8 +170,12 @@ async fn the_key_comes_first_and_then_the_format() {
     let bearer = format!("Bearer {}", house.target.key);
     assert_eq!(send(&[json, ("authorization", &bearer)], body.clone()).await.text, "{}");
     let key = ("x-api-key", house.target.key.as_str());
-    assert_eq!(send(&[key, ("content-type", "text/plain")], body.clone()).await.error().0, 415);
+    let plain = ("content-type", "text/plain");
+    assert_eq!(send(&[plain], body.clone()).await.error().0, 403, "whoever has no key is not told the formats");
+    assert_eq!(send(&[key, plain], body.clone()).await.error().0, 415);
     assert_eq!(send(&[key], body.clone()).await.error().0, 415);
+    let metrics = house.gateway.metrics().encode().expect("encodes");
+    assert!(metrics.contains("headgate_refusals_total{refusal=\"unsupported_media_type\"} 2"), "{metrics}");
     let broken = send(&[key, json], body[..body.len() - 3].to_owned()).await;
     assert_refused(&broken, 400, Code::InvalidArgument, false);
     assert!(broken.json()["message"].as_str().is_some_and(|said| said.contains("line 1 column")), "{broken:?}");
@@ -237,6 +241,56 @@ async fn millions_of_empty_records_are_one_refusal_and_hold_nothing() {
     };
     poll::until("every byte is given back", PATIENCE, held).await;
     assert_eq!(house.post(&[record("a")]).await.text, "{}", "others are served on");
+}
+
+/// What a little of gzip becomes, and a text whose every byte an error would show as six, are refused in a short answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_and_a_long_text_in_a_wrong_place_are_short_refusals_and_hold_nothing() {
+    let house = House::with(|_| {}).await;
+    let key = ("x-api-key", house.target.key.as_str());
+    for (kind, bytes) in [("application/json", vec![b' '; 64 << 20]), ("application/x-protobuf", vec![0; 64 << 20])] {
+        let headers = [key, ("content-type", kind), ("content-encoding", "gzip")];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut gzip, &bytes).expect("writes");
+        let bomb = gzip.finish().expect("finishes");
+        assert!(bomb.len() < 1 << 20);
+        let answer = house.client.send(Method::POST, "/v1/logs", &headers, bomb).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (413, kind));
+    }
+    let mut long = record("a");
+    long["traceId"] = json!("\u{7f}".repeat(9 << 20));
+    let answer = house.post(&[long]).await;
+    assert_refused(&answer, 400, Code::InvalidArgument, false);
+    assert!(answer.text.len() < 1 << 10, "{} bytes", answer.text.len());
+    let held = async || {
+        let text = house.gateway.metrics().encode().expect("encodes");
+        text.contains("\nheadgate_in_flight_bytes 0\n").then_some(())
+    };
+    poll::until("every byte is given back", PATIENCE, held).await;
+}
+
+/// A destination that is down, and a rate that is used up, are asked before the records are read: what is wrong with them
+/// nobody has found out.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_rate_come_before_the_records() {
+    let house = House::with(|settings| {
+        settings.admission.events_per_second = 1;
+        settings.admission.events_burst = 1_000;
+        settings.admission.bytes_burst = Size::mib(8);
+    })
+    .await;
+    let retry_after = Duration::from_millis(200);
+    house.destination.set_health(Health::Down { reason: "by order".to_owned(), retry_after });
+    let headers = [("x-api-key", house.target.key.as_str()), ("content-type", "application/x-protobuf")];
+    // As events too large for the door: 413 is what reading them says.
+    let large = field(2, &[field(12, b"a"), field(5, &field(1, &[1; 100 << 10]))].concat());
+    let growing = field(1, &field(2, &[large.repeat(20), [0x12, 0].repeat(980)].concat()));
+    let post = async |body: Vec<u8>| house.client.send(Method::POST, "/v1/logs", &headers, body).await.status;
+    assert_eq!(post(growing.clone()).await, 503);
+    house.destination.set_health(Health::Up);
+    assert_eq!(house.post(&vec![record("a"); 1_000]).await.text, "{}");
+    assert_eq!(post(growing).await, 429);
+    assert_eq!(post(field(3, &vec![0; 9 << 20])).await, 400, "nothing to say, and more bytes than the burst");
 }
 
 #[tokio::test(flavor = "multi_thread")]

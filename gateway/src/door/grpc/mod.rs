@@ -238,7 +238,8 @@ impl ConnectionService {
             // In a place of its own, so that it does not make the calls larger of which there are many.
             Box::pin(logs::export(&shared, &grant, reader, call)).await.map_err(refused)
         } else {
-            publish::publish(&shared, &grant, reader, affinity, call).await.map_err(refused)
+            let answer = publish::publish(&shared, &grant, reader, affinity, None).await.map_err(refused)?;
+            Ok(answer.into_body(&shared, call))
         }
     }
 }
@@ -319,7 +320,7 @@ fn response(body: GrpcBody) -> Response<GrpcBody> {
 }
 
 /// A call that is refused: the status alone, in the headers.
-fn refused(refusal: &Refusal) -> Response<GrpcBody> {
+pub(super) fn refused(refusal: &Refusal) -> Response<GrpcBody> {
     let mut response = response(GrpcBody::Empty);
     let _ = status::status(refusal).add_header(response.headers_mut());
     response

@@ -20,19 +20,44 @@ use crate::door::unsent::Unsent;
 use crate::event::scan::Envelope;
 use crate::ingest::Incoming;
 use crate::ingest::verdict::{BatchOutcome, Reply};
+use crate::metrics::CounterHandle;
 use crate::registry::Purpose;
 
 /// The largest answer that is not watched.
 const SMALL_ANSWER: usize = 4 << 10;
 
-/// Reads the call's one message, takes it in and waits for its verdicts.
+/// A batch's answer, framed, with the bytes of the budget that the batch holds.
+pub(super) struct Answer {
+    pub(super) framed: Vec<u8>,
+    pub(super) permit: Permit,
+}
+
+impl Answer {
+    /// Whether it fits into any client's window. One that does not is watched until it has left.
+    pub(super) fn is_small(&self) -> bool {
+        self.framed.len() <= SMALL_ANSWER
+    }
+
+    /// As the body of a call of gRPC.
+    pub(super) fn into_body(self, shared: &Shared, call: OpenCall) -> GrpcBody {
+        if self.is_small() {
+            return GrpcBody::message(self.framed.into(), call);
+        }
+        let (answer, unsent) = Unsent::new(self.framed, Some(self.permit), KillSwitch::of_this_call(), &shared.clock);
+        let unsent: Weak<Unsent> = Arc::downgrade(&unsent);
+        shared.slow_readers.add(unsent);
+        GrpcBody::message(answer, call)
+    }
+}
+
+/// Reads the call's one message, takes it in and waits for its verdicts. `batches` counts it where it is admitted.
 pub(super) async fn publish<B>(
     shared: &Arc<Shared>,
     grant: &Grant,
     mut reader: MessageReader<B>,
     affinity: usize,
-    call: OpenCall,
-) -> Result<GrpcBody, Refusal>
+    batches: Option<&CounterHandle>,
+) -> Result<Answer, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -48,6 +73,9 @@ where
     // The message may have taken its time.
     grant.check(Purpose::SendBatch)?;
     let head = shared.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
+    if let Some(batches) = batches {
+        batches.inc();
+    }
     let reply = Arc::new(OneReply::new());
     shared.intake.take(Incoming {
         app: Arc::clone(app),
@@ -67,19 +95,7 @@ where
         BatchOutcome::Settled(verdict) => verdict,
         BatchOutcome::Refused(refusal) => return Err(refusal),
     };
-    let answer = framed(&PublishEventsResponse { verdict: Some(verdict) });
-    // A small answer fits into any client's window; a large one is watched until it has left.
-    let kill = if answer.len() > SMALL_ANSWER { KillSwitch::of_this_call() } else { None };
-    let answer = match kill {
-        None => answer.into(),
-        Some(kill) => {
-            let (answer, unsent) = Unsent::new(answer, Some(permit), Some(kill), &shared.clock);
-            let unsent: Weak<Unsent> = Arc::downgrade(&unsent);
-            shared.slow_readers.add(unsent);
-            answer
-        }
-    };
-    Ok(GrpcBody::message(answer, call))
+    Ok(Answer { framed: framed(&PublishEventsResponse { verdict: Some(verdict) }), permit })
 }
 
 /// Reads the one message of a call, which was charged for before it came.

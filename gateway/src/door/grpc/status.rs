@@ -66,6 +66,8 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::OtherApplication
         | Refusal::KeyStoreUnavailable { .. }
         | Refusal::UnsupportedCompression { .. }
+        | Refusal::UnsupportedMediaType { .. }
+        | Refusal::OriginDenied
         | Refusal::MessageTimeout { .. }
         | Refusal::DestinationDown { .. }
         | Refusal::PartlyStored { .. }

@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 use super::body::GrpcBody;
 use super::message::MessageReader;
+use super::publish::Answer;
 use super::{GRPC_ENCODING, Shared, publish, refused, response};
+use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
 use crate::door::decompress::Encoding;
 use crate::door::open_calls::OpenCalls;
@@ -42,7 +44,7 @@ impl Publish {
     }
 
     /// A refusal comes with the application, where it is known.
-    async fn publish(&self, request: Request<Body>) -> Result<GrpcBody, (Option<Uuid>, Refusal)> {
+    async fn publish(&self, request: Request<Body>) -> Result<Answer, (Option<Uuid>, Refusal)> {
         let shared = &self.shared;
         let (head, body) = request.into_parts();
         let grant = shared.authenticate(&head.headers).await?;
@@ -50,13 +52,25 @@ impl Publish {
         grant.check(Purpose::SendBatch).map_err(refused)?;
         let encoding = Encoding::parse(head.headers.get(GRPC_ENCODING)).map_err(refused)?;
         let reader = MessageReader::new(body, encoding, shared.max_message);
-        // Its listener's answer counts it.
-        let call = OpenCalls::default().begin();
         let affinity = shared.intake.next_affinity();
-        let body = publish::publish(shared, &grant, reader, affinity, call).await.map_err(refused)?;
-        self.batches.inc();
-        Ok(body)
+        publish::publish(shared, &grant, reader, affinity, Some(&self.batches)).await.map_err(refused)
     }
+}
+
+/// The bytes that an answer's batch holds of the budget. What the answer's own bytes would hold is gone once they are put
+/// into gRPC-Web's wire, which copies them; so this travels beside them, for whoever sends them.
+#[derive(Clone)]
+pub struct OfBatch(pub Arc<Permit>);
+
+fn answered(answer: Answer) -> Response<GrpcBody> {
+    let is_small = answer.is_small();
+    let Answer { framed, permit } = answer;
+    // Its listener's answer counts the call.
+    let mut response = response(GrpcBody::message(framed.into(), OpenCalls::default().begin()));
+    if !is_small {
+        response.extensions_mut().insert(OfBatch(Arc::new(permit)));
+    }
+    response
 }
 
 impl Service<Request<Body>> for Publish {
@@ -72,7 +86,7 @@ impl Service<Request<Body>> for Publish {
         let this = self.clone();
         Box::pin(async move {
             Ok(match this.publish(request).await {
-                Ok(body) => response(body),
+                Ok(answer) => answered(answer),
                 Err((application, refusal)) => {
                     this.shared.refused(application, &refusal);
                     refused(&refusal)

@@ -50,11 +50,7 @@ impl Failure {
 
     /// 403: the page is of an origin that may not call.
     pub(super) fn origin_denied() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "AccessDenied",
-            "pages of this origin may not call: grpc_web.origins says which may",
-        )
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", Refusal::OriginDenied.to_string())
     }
 
     /// 400: the body can't be read.
@@ -75,11 +71,6 @@ impl Failure {
     /// 405.
     pub(super) fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this path does not have this method")
-    }
-
-    /// 415.
-    pub(super) fn unsupported_media_type(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", detail)
     }
 
     /// 500.

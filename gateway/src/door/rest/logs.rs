@@ -24,15 +24,17 @@ use crate::door::grpc::status::status;
 use crate::door::otlp::{self, Export};
 use crate::registry::Purpose;
 
+pub(super) const PATH: &str = "/v1/logs";
+
 /// What a request is written in, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Protobuf,
     Json,
 }
 
 impl Format {
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let media_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         // RFC 9110, 8.3.1: in any case, and parameters may follow.
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -70,12 +72,9 @@ impl From<Refusal> for Refused {
 
 /// Reads the request, takes its log records in and waits for their verdicts.
 pub(super) async fn export(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let Some(format) = Format::of(request.headers()) else {
-        let detail = "send log records as application/x-protobuf or application/json";
-        return Failure::unsupported_media_type(detail).into_response();
-    };
+    let format = Format::of(request.headers());
     match admit(&shared, request, format).await {
-        Ok((answer, permit)) => format.response(StatusCode::OK, sent(&shared, answer, permit)),
+        Ok((format, answer, permit)) => format.response(StatusCode::OK, sent(&shared, answer, permit)),
         Err((application, refused)) => {
             let (refusal, said) = match refused {
                 Refused::By(refusal) => (refusal, None),
@@ -93,12 +92,16 @@ pub(super) async fn export(State(shared): State<Arc<Shared>>, request: Request) 
 async fn admit(
     shared: &Shared,
     request: Request,
-    format: Format,
-) -> Result<(Vec<u8>, Option<Permit>), (Option<Uuid>, Refused)> {
+    format: Option<Format>,
+) -> Result<(Format, Vec<u8>, Option<Permit>), (Option<Uuid>, Refused)> {
     let key = presented_key(request.headers()).map_err(|refusal| (None, refusal.into()))?;
     let admitted = shared.intake.authenticate(key).await;
     let grant = admitted.map_err(|(application, refusal)| (application, refusal.into()))?;
-    take(shared, &grant, request, format).await.map_err(|refused| (Some(grant.app().id()), refused))
+    let refused = |refused| (Some(grant.app().id()), refused);
+    let format = format.ok_or(Refusal::UnsupportedMediaType { expected: "application/x-protobuf or application/json" });
+    let format = format.map_err(|refusal| refused(refusal.into()))?;
+    let (answer, permit) = take(shared, &grant, request, format).await.map_err(refused)?;
+    Ok((format, answer, permit))
 }
 
 async fn take(
@@ -136,8 +139,9 @@ async fn take(
     Ok((answer, permit))
 }
 
-/// `said`: where there is more to say than the refusal does.
-fn failure(format: Format, refusal: &Refusal, said: Option<String>) -> Response {
+/// `said`: where there is more to say than the refusal does. Who wrote in no format of OTLP is answered as by the REST API.
+pub(super) fn failure(format: Option<Format>, refusal: &Refusal, said: Option<String>) -> Response {
+    let Some(format) = format else { return Failure::from(refusal).into_response() };
     let row = refusal.row();
     let status = match said {
         Some(said) => tonic::Status::new(Code::InvalidArgument, said),
@@ -183,7 +187,7 @@ mod tests {
     async fn a_refusal_is_a_status_in_the_requests_format_with_its_hint() {
         for refusal in Refusal::examples() {
             for format in [Format::Protobuf, Format::Json] {
-                let response = failure(format, &refusal, None);
+                let response = failure(Some(format), &refusal, None);
                 assert_eq!(response.status().as_u16(), refusal.row().http);
                 let hint = response.headers().contains_key(header::RETRY_AFTER);
                 assert_eq!(hint, refusal.retry_after().is_some(), "{refusal:?}");

@@ -21,6 +21,7 @@ mod logs;
 mod shapes;
 mod signature;
 pub mod web;
+mod wire;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Version, header};
@@ -42,6 +43,7 @@ use self::answer::{RestBody, complete, preflight};
 use self::arrival::Arriving;
 use self::failure::Failure;
 use self::web::Web;
+use self::wire::Wire;
 use super::certificate::ClientCertificate;
 use super::connection::{Answered, Answering, LeaveSignal};
 use super::intake::Intake;
@@ -176,10 +178,10 @@ fn api() -> Router<Arc<Shared>> {
 }
 
 /// What the AWS solution does not have.
-fn beyond_aws(shared: &Shared, web: Option<Web>) -> Router<Arc<Shared>> {
-    let mut router = web.map_or_else(Router::new, Web::routes);
+fn beyond_aws(shared: &Arc<Shared>, web: Option<Web>) -> Router<Arc<Shared>> {
+    let mut router = web.map_or_else(Router::new, |web| web.routes(shared));
     if shared.otlp {
-        router = router.route("/v1/logs", post(logs::export).options(preflight));
+        router = router.route(logs::PATH, post(logs::export).options(preflight));
     }
     router
 }
@@ -199,6 +201,7 @@ fn router(shared: &Arc<Shared>, web: Option<Web>) -> Router {
 pub struct ConnectionService {
     shared: Arc<Shared>,
     router: Router,
+    web: Option<Web>,
     leave: Arc<LeaveSignal>,
     certificate: Option<ClientCertificate>,
     calls: OpenCalls,
@@ -206,8 +209,9 @@ pub struct ConnectionService {
 
 impl ConnectionService {
     async fn answer(mut self, request: Request<Arriving>) -> Response {
+        let wire = Wire::of(&request, &self.shared, self.web.as_ref());
         if self.shared.draining.is_cancelled() {
-            return self.shared.refused(None, &Refusal::Draining).into_response();
+            return wire.refused(&self.shared, &Refusal::Draining);
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.leave);
@@ -220,7 +224,7 @@ impl ConnectionService {
             Ok(Err(never)) => match never {},
             Err(_) => {
                 self.shared.tasks.panicked("REST call");
-                self.shared.refused(None, &Refusal::Internal).into_response()
+                wire.refused(&self.shared, &Refusal::Internal)
             }
         }
     }
@@ -259,13 +263,14 @@ impl Answering for ConnectionService {
 pub struct RestServices {
     shared: Arc<Shared>,
     router: Router,
+    web: Option<Web>,
 }
 
 impl RestServices {
     /// Over what every request shares, with gRPC-Web where it is wanted.
     #[must_use]
     pub fn new(shared: &Arc<Shared>, web: Option<Web>) -> Self {
-        Self { shared: Arc::clone(shared), router: router(shared, web) }
+        Self { shared: Arc::clone(shared), router: router(shared, web.clone()), web }
     }
 }
 
@@ -276,6 +281,7 @@ impl Services for RestServices {
         ConnectionService {
             shared: Arc::clone(&self.shared),
             router: self.router.clone(),
+            web: self.web.clone(),
             leave,
             certificate,
             calls: OpenCalls::default(),
