@@ -78,17 +78,18 @@ pub(crate) fn cargo_messages() -> &'static str {
 /// The `headgate` command, blind to settings of the environment that the tests run in.
 #[must_use]
 pub fn command(arguments: &[&OsStr]) -> Command {
-    blind(headgate(), arguments)
+    command_of(headgate(), arguments)
 }
 
 /// The same for `headgate-loadtest`.
 #[must_use]
 pub fn loadtest_command(arguments: &[&OsStr]) -> Command {
-    blind(loadtest(), arguments)
+    command_of(loadtest(), arguments)
 }
 
-fn blind(binary: &Path, arguments: &[&OsStr]) -> Command {
-    let mut command = Command::new(binary);
+/// The same for a program that somebody else built.
+pub(crate) fn command_of(program: &Path, arguments: &[&OsStr]) -> Command {
+    let mut command = Command::new(program);
     forget_settings(&mut command);
     command.args(arguments);
     command

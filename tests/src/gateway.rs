@@ -37,6 +37,7 @@ struct Running {
 
 /// A gateway's process and the data folder that it works on.
 pub struct GatewayProcess {
+    program: PathBuf,
     data_dir: PathBuf,
     settings: Vec<String>,
     environment: Vec<(String, String)>,
@@ -60,7 +61,21 @@ impl GatewayProcess {
     /// # Panics
     /// If it does not get ready.
     pub async fn start_in(data_dir: &Path, settings: &[&str], environment: &[(String, String)]) -> Self {
+        Self::start_program(binary::headgate(), data_dir, settings, environment).await
+    }
+
+    /// As [`Self::start_in`], of another build than the tests'.
+    ///
+    /// # Panics
+    /// If it does not get ready.
+    pub async fn start_program(
+        program: &Path,
+        data_dir: &Path,
+        settings: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
         let mut gateway = Self {
+            program: program.to_owned(),
             data_dir: data_dir.to_owned(),
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
             environment: environment.to_vec(),
@@ -86,7 +101,7 @@ impl GatewayProcess {
             arguments.extend([OsStr::new("--set"), OsStr::new(setting)]);
         }
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("the log can be written");
-        let child = binary::command(&arguments)
+        let child = binary::command_of(&self.program, &arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))

@@ -71,6 +71,8 @@ def problems(stacks):
     for name, pipeline in pipelines:
         found += house.pipeline(name, pipeline)
     found += house.assumed()
+    found += house.builds_only_read()
+    found += house.branches_keep_apart()
     found += house.let_in()
     found += house.parameters()
     found += house.projects()
@@ -278,6 +280,26 @@ class House:
             if each["name"] == "STAGE" and each["value"] not in names.STAGES:
                 yield f"{place}: there is no stage {each['value']}"
 
+    def builds_only_read(self):
+        """A build runs what a branch says, and a connection can write to the repository, too."""
+        for role in self.roles.values():
+            if not role.trusts("codebuild.amazonaws.com"):
+                continue
+            for statement in role.statements:
+                for action in many(statement["Action"]):
+                    service, _, call = action.partition(":")
+                    wanted = statement.get("Condition", {}).get("StringEquals", {})
+                    if call == "UseConnection" and wanted.get(f"{service}:ProviderPermissionsRequired") != "read_only":
+                        yield f"{role.template}.yaml: {role.name} may push through the connection ({action})"
+
+    def branches_keep_apart(self):
+        """Whatever a branch runs pushes no image to where stages pull from."""
+        made = {f"the-{logical_id}-Arn" for logical_id in self.stacks["branches"].resources("AWS::ECR::Repository")}
+        for role in (each for each in self.roles.values() if each.template == "branches"):
+            for statement in role.statements:
+                if "ecr:PutImage" in many(statement["Action"]) and set(many(statement["Resource"])) - made:
+                    yield f"branches.yaml: {role.name} pushes images to repositories that are not the branches'"
+
     def assumed(self):
         """Roles that projects take: there, and trusting who takes them."""
         for role in self.roles.values():
@@ -338,9 +360,10 @@ class House:
         secrets = {each["Properties"]["Name"] for each in self.stacks["shared"].resources("AWS::SecretsManager::Secret").values()}
         if secrets != {names.settings_secret(stage) for stage in names.STAGES}:
             yield f"shared.yaml makes the secrets {sorted(secrets)}, which are not one a stage"
-        repositories = {each["Properties"]["RepositoryName"] for each in self.stacks["shared"].resources("AWS::ECR::Repository").values()}
-        if repositories != {*names.IMAGES.values(), names.AGENT}:
-            yield f"shared.yaml makes the repositories {sorted(repositories)}, and packages need others"
+        for template, wanted in (("shared", {*names.IMAGES.values(), names.AGENT}), ("branches", {*names.IMAGES_OF_BRANCHES.values()})):
+            repositories = {each["Properties"]["RepositoryName"] for each in self.stacks[template].resources("AWS::ECR::Repository").values()}
+            if repositories != wanted:
+                yield f"{template}.yaml makes the repositories {sorted(repositories)}, and packages need others"
 
     def parameters(self):
         written = {}
@@ -437,11 +460,12 @@ def shell(stem):
 
 def show(stacks):
     """The pipelines as CodePipeline would read them, for a test that walks them: actions in their order, each build with its
-    commands and its environment."""
+    commands and its environment; and the variables, with what they are if nobody says."""
     house, told = House(stacks), {}
     for name in ("shared", "branches"):
         for pipeline in house.pipelines(name):
-            stages = told[pipeline["Name"]] = []
+            stages, variables = [], {each["Name"]: each["DefaultValue"] for each in pipeline.get("Variables", [])}
+            told[pipeline["Name"]] = {"variables": variables, "stages": stages}
             for stage in pipeline["Stages"]:
                 actions = []
                 for action in sorted(stage["Actions"], key=lambda each: each.get("RunOrder", 1)):
@@ -450,6 +474,7 @@ def show(stacks):
                     if shown["provider"] == "CodeBuild":
                         project = house.project(name, settings["ProjectName"])
                         specification = house.buildspec(project)
+                        shown["install"] = specification["phases"].get("install", {}).get("commands", [])
                         shown["commands"] = specification["phases"]["build"]["commands"]
                         shown["exported"] = specification.get("env", {}).get("exported-variables", [])
                         shown["artifacts"] = specification.get("artifacts", {}).get("base-directory")

@@ -3,7 +3,9 @@
 import os
 
 import boto3
+import botocore.credentials
 import botocore.exceptions
+import botocore.session
 
 from steps.names import Failure
 
@@ -36,14 +38,25 @@ def account_of(stage):
 
 
 def assume(number, role):
-    """A session as a role of another account."""
+    """A session as a role of another account, for as long as it takes: a role that a role takes is given for an hour."""
     arn = f"arn:{partition()}:iam::{number}:role/{role}"
     name = os.environ.get("CODEBUILD_BUILD_ID", "headgate").replace(":", "-")[-64:]
-    try:
+
+    def take():
         given = here().client("sts").assume_role(RoleArn=arn, RoleSessionName=name)["Credentials"]
+        return {
+            "access_key": given["AccessKeyId"], "secret_key": given["SecretAccessKey"], "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+    try:
+        first = take()
     except botocore.exceptions.ClientError as error:
         raise Failure(f"{arn} can't be taken: {error}") from error
-    return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=region())
+    session = botocore.session.get_session()
+    # There is no other way to hand a session credentials that are taken anew.
+    session._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(first, refresh_using=take, method="sts-assume-role")
+    return boto3.Session(botocore_session=session, region_name=region())
 
 
 def code(error):

@@ -45,6 +45,8 @@ def preview(session, packaged, stage, stack, folder):
     s3.put_object(Bucket=bucket, Key=key, Body=text)
     given = manifest.configuration(folder, stage, stack)
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}).split("?")[0]
+    # That of a build that was stopped; none is fine.
+    cloudformation.delete_change_set(StackName=name, ChangeSetName=CHANGE_SET)
     cloudformation.create_change_set(
         StackName=name, ChangeSetName=CHANGE_SET, ChangeSetType="UPDATE", TemplateURL=url, Capabilities=["CAPABILITY_IAM"],
         RoleARN=f"arn:{aws.partition()}:iam::{target['account']}:role/headgate-cloudformation",

@@ -21,6 +21,8 @@ BRANCH_PREFIX = "b-"
 BRANCH_TAG = "headgate:branch"
 
 IMAGES = {"headgate": "headgate/gateway", "headgate-loadtest": "headgate/loadtest"}
+# Apart, for whoever may push a branch could do with these what they like.
+IMAGES_OF_BRANCHES = {"headgate": "headgate-branches/gateway", "headgate-loadtest": "headgate-branches/loadtest"}
 AGENT = "headgate/agent"
 FUNCTIONS = {"transform": "headgate-transform", "metrics": "headgate-metrics"}
 GLUE = {"deduplicate": "glue/deduplicate.py"}
@@ -58,6 +60,11 @@ def newest(environment):
 def held(stage):
     """Where the shared bucket says what a stage holds."""
     return f"stages/{stage}/manifest.json"
+
+
+def tag_of(branch):
+    """What a stack's tag can say of a branch, for people."""
+    return re.sub(r"[^A-Za-z0-9 .:/=+@_-]", "_", branch)[:256]
 
 
 def environment_of(branch):

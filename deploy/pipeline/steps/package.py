@@ -22,8 +22,8 @@ import botocore.exceptions
 
 from steps import aws, bill, manifest, settings
 from steps.names import (
-    AGENT, FUNCTIONS, GLUE, HERE, IMAGES, STAGES, TEMPLATES, WORKSPACE, Failure, artifact_bucket, environment_of, newest,
-    pipeline_bucket,
+    AGENT, FUNCTIONS, GLUE, HERE, IMAGES, IMAGES_OF_BRANCHES, STAGES, TEMPLATES, WORKSPACE, Failure, artifact_bucket,
+    environment_of, newest, pipeline_bucket,
 )
 
 ARCHITECTURES = {"aarch64": ("ARM64", "arm64"), "x86_64": ("X86_64", "x86_64")}
@@ -51,7 +51,7 @@ def built():
     binaries = [option for name in [*IMAGES, *FUNCTIONS.values()] for option in ("--bin", name)]
     command = ["cargo", "build", "--locked", "--release", "--workspace", "--target", host, "--target-dir", target, *binaries]
     # The flags are for the target, which is named even though it is the host's: procedural macros can't be static.
-    run(*command, cwd=WORKSPACE, env=dict(os.environ, RUSTFLAGS=flags))
+    run(*command, cwd=WORKSPACE, env=dict(os.environ, RUSTFLAGS=flags, HEADGATE_COMMIT=commit()))
     return target / host / "release"
 
 
@@ -66,7 +66,8 @@ class Registry:
 
     def __init__(self, number):
         self.ecr, self.number = aws.here().client("ecr"), number
-        self.host = f"{number}.dkr.ecr.{aws.region()}.amazonaws.com"
+        suffix = "amazonaws.com.cn" if aws.partition() == "aws-cn" else "amazonaws.com"
+        self.host = f"{number}.dkr.ecr.{aws.region()}.{suffix}"
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
         # An emulator takes images where it takes everything else, and without TLS.
         self.pushed_to, self.insecure = (endpoint.removeprefix("http://"), True) if endpoint.startswith("http://") else (self.host, False)
@@ -112,7 +113,7 @@ def named_by_content(path, folder, stem, suffix):
     return {"key": f"{folder.name}/{name}", "sha256": digest}
 
 
-def made_parameters(prefix, number, made, processor, shared, agent):
+def made_parameters(prefix, number, made, repositories, processor, shared, agent):
     """What the package knows of each stack, and nobody else."""
     registry = Registry(shared)
     return {
@@ -124,7 +125,7 @@ def made_parameters(prefix, number, made, processor, shared, agent):
             "FunctionArchitecture": processor[1],
         },
         "gateway": {
-            "GatewayImage": registry.name(IMAGES["headgate"], made["images"][IMAGES["headgate"]]),
+            "GatewayImage": registry.name(repositories["headgate"], made["images"][repositories["headgate"]]),
             **({"AgentImage": registry.name(AGENT, agent)} if agent else {}),
             "ImageAccount": shared,
             "CpuArchitecture": processor[0],
@@ -161,11 +162,11 @@ def main(arguments):
     out = asked.out
     shutil.rmtree(out, ignore_errors=True)
     (out / "bin").mkdir(parents=True)
-    binaries = asked.binaries or built()
+    binaries, repositories = asked.binaries or built(), IMAGES_OF_BRANCHES if asked.branch else IMAGES
     made = {"version": version(), "commit": commit(), "architecture": processor[0], "images": {}, "functions": {}, "glue": {}, "stages": {}}
     registry = Registry(shared)
     with tempfile.TemporaryDirectory() as work:
-        for program, repository in IMAGES.items():
+        for program, repository in repositories.items():
             layout = pathlib.Path(work) / program
             digest = image(program, binaries / program, layout)
             made["images"][repository] = digest
@@ -191,7 +192,7 @@ def main(arguments):
         if agents[stage] and not registry.has(AGENT, agents[stage]):
             raise Failure(f"{stage}: {AGENT} does not have {agents[stage]}: copy the agent's image (docs/releasing.md, set up)")
         prefix = f"branches/{environment}/" if stage == "branch" else ""
-        given = made_parameters(prefix, number, made, processor, shared, agents[stage])
+        given = made_parameters(prefix, number, made, repositories, processor, shared, agents[stage])
         found = settings.configurations(stage, environment, number, asked.branch if stage == "branch" else "", given)
         for stack, configuration in found.items():
             path = out / "configuration" / stage / f"{stack}.json"

@@ -8,7 +8,7 @@ import botocore.exceptions
 
 from steps import aws
 from steps.names import (
-    BRANCH_TAG, HERE, NETWORK_OF_BRANCHES, STAGES, TEMPLATES, Failure, boundary, settings_secret, stack_name,
+    BRANCH_TAG, HERE, NETWORK_OF_BRANCHES, STAGES, TEMPLATES, Failure, boundary, settings_secret, stack_name, tag_of,
 )
 
 
@@ -72,7 +72,7 @@ def configurations(stage, environment, account, branch, made):
             raise Failure(f"{stage}: {stack}.yaml needs {', '.join(missing)}: put it into the secret {settings_secret(stage)}, under \"{stack}\"")
         tags = {"headgate:environment": environment, "headgate:stack": stack}
         if branch:
-            tags[BRANCH_TAG] = branch
+            tags[BRANCH_TAG] = tag_of(branch)
         found[stack] = {"Parameters": dict(sorted(values.items())), "Tags": tags}
         assert len(stack_name(environment, stack)) <= 128
     return found

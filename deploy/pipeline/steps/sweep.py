@@ -2,6 +2,7 @@
 
 An environment goes when its branch is gone, or when it got no deployment for so long. Its stacks are deleted from the last
 one to the first; what they retain (tables, stream, lake, keys, logs, secrets) goes with them, buckets are emptied first.
+A sweep that was stopped goes on where it was.
 Environments that are not a branch's (without the tag headgate:branch, or not named b-...) are never looked at.
 """
 
@@ -14,12 +15,14 @@ import time
 import botocore.exceptions
 
 from steps import aws
-from steps.names import BRANCH_PREFIX, BRANCH_TAG, STAGES, Failure, stack_name
+from steps.names import BRANCH_PREFIX, BRANCH_TAG, STAGES, Failure, environment_of, stack_name
 
 STACK_SECONDS = 3600
 POLL_SECONDS = 5
 # As CodeBuild leaves them, a clone has a remote of this name.
 REMOTE = "origin"
+# No environment is called so: they begin with b-.
+EACH = "each"
 
 
 # --- what stacks retain, by type --------------------------------------------------------------------------------------
@@ -87,7 +90,7 @@ def branches_of(remote):
 
 
 def environments(session):
-    """Environments of branches: name to (branch, when a stack of it was last deployed)."""
+    """Environments of branches: name to (branch, as its tag has it, and when a stack of it was last deployed)."""
     found = {}
     for page in session.client("cloudformation").get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
@@ -106,13 +109,8 @@ def resources(session, stack):
     return [(each["ResourceType"], each["PhysicalResourceId"]) for page in pages for each in page["StackResourceSummaries"] if each.get("PhysicalResourceId")]
 
 
-def delete_stack(session, name):
-    """Deletes a stack, and says what it had."""
+def delete_stack(session, name, there, had):
     cloudformation = session.client("cloudformation")
-    there = aws.describe_stack(cloudformation, name)
-    if not there:
-        return []
-    had = resources(session, name)
     if there.get("EnableTerminationProtection"):
         cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
     for kind, arn in had:
@@ -128,16 +126,9 @@ def delete_stack(session, name):
         return not status or status["StackStatus"] == "DELETE_COMPLETE"
 
     wait(gone, f"the deletion of {name}", STACK_SECONDS)
-    return had
 
 
-def take_away(session, environment):
-    had = []
-    for stack in reversed(STAGES["branch"]):
-        name = stack_name(environment, stack)
-        had += delete_stack(session, name)
-        print(f"{environment}: {name} is deleted", flush=True)
-    # What was not retained went with its stack, and is not found any more.
+def delete_retained(session, environment, had):
     for kind, delete in RETAINED.items():
         for name in (each for other, each in had if other == kind):
             try:
@@ -148,24 +139,38 @@ def take_away(session, environment):
                     raise
 
 
+def take_away(session, environment):
+    """From the last stack to the first. What a stack retains goes before it: whatever fails, the stack is still there to say
+    what is left, and the next sweep goes on."""
+    for stack in reversed(STAGES["branch"]):
+        name = stack_name(environment, stack)
+        there = aws.describe_stack(session.client("cloudformation"), name)
+        if there:
+            had = resources(session, name)
+            delete_retained(session, environment, had)
+            delete_stack(session, name, there, had)
+            print(f"{environment}: {name} is deleted", flush=True)
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(prog="sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--remote", default=REMOTE, help="where the branches are (default: origin of this clone)")
     parser.add_argument("--idle-days", type=int, default=int(os.environ.get("IDLE_DAYS", "14")), help="(default: IDLE_DAYS, or 14)")
-    parser.add_argument("--environment", help="this one, whatever its branch")
+    parser.add_argument("--environment", default=os.environ.get("ENVIRONMENT", EACH), help="this one, whatever its branch (default: ENVIRONMENT, or each)")
     parser.add_argument("--dry-run", action="store_true", help="say what would go")
     asked = parser.parse_args(arguments)
+    only = None if asked.environment == EACH else asked.environment
     session = aws.assume(aws.account("dev"), "headgate-branch")
     there = environments(session)
-    if asked.environment and asked.environment not in there:
-        raise Failure(f"{asked.environment} is no environment of a branch; there are {', '.join(sorted(there)) or 'none'}")
-    branches = set() if asked.environment else branches_of(asked.remote)
+    if only and only not in there:
+        raise Failure(f"{only} is no environment of a branch; there are {', '.join(sorted(there)) or 'none'}")
+    wanted = set() if only else {environment_of(branch) for branch in branches_of(asked.remote)}
     idle = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=asked.idle_days)
     failed = []
     for environment, (branch, last) in sorted(there.items()):
-        if asked.environment:
-            why = "asked for" if environment == asked.environment else None
-        elif branch not in branches:
+        if only:
+            why = "asked for" if environment == only else None
+        elif environment not in wanted:
             why = f"the branch {branch} is gone"
         else:
             why = f"not deployed since {last:%Y-%m-%d}" if last < idle else None

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The version of the game that does not exist.
-const APP_VERSION: &str = "0.0.0-smoke";
+pub(super) const APP_VERSION: &str = "0.0.0-smoke";
 /// Each sends its events in turn.
 const PLAYERS: usize = 500;
 /// Events happened between two minutes and one before they are sent: their minute is over, and is soon counted.

@@ -18,7 +18,8 @@ import urllib.request
 
 from pipeline import DEV, session
 
-SERIES = re.compile(r'^headgate_window_(events|logins)_total\{.*?application="([0-9a-f-]{36})".*?\} (\S+)$', re.M)
+SERIES = re.compile(r'^headgate_window_(events|logins)_total\{(.*?)\} (\S+)$', re.M)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
 METRICS = {"events": "TotalEvents", "logins": "TotalLogins"}
 
 
@@ -34,10 +35,12 @@ def carry_counts(cloudwatch, namespace, url, carried):
     with urllib.request.urlopen(url, timeout=30) as answer:
         text = answer.read().decode()
     counted = collections.Counter()
-    for kind, application, value in SERIES.findall(text):
-        counted[kind, application] += int(float(value))
-    for (kind, application), count in (counted - carried).items():
-        dimensions = [{"Name": "APPLICATION_ID", "Value": application}]
+    for kind, labels, value in SERIES.findall(text):
+        told = dict(LABEL.findall(labels))
+        counted[kind, told["application"], told["app_version"]] += int(float(value))
+    for (kind, application, version), count in (counted - carried).items():
+        # As the function has them.
+        dimensions = [{"Name": "APPLICATION_ID", "Value": application}, {"Name": "APP_VERSION", "Value": version}]
         datum = {"MetricName": METRICS[kind], "Dimensions": dimensions, "Value": count, "Unit": "Count"}
         cloudwatch.put_metric_data(Namespace=namespace, MetricData=[datum])
     carried.update(counted - carried)

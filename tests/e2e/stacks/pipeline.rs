@@ -28,6 +28,7 @@ const LEFT_OUT: [(&str, &[&str]); 4] = [
 ];
 /// No gateway is behind the stages' names here; `smoke_test_of_dev` takes it with one.
 const SMOKE_TEST: [&str; 2] = ["--leave-out", "smoke-test"];
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Its lake and its minutes are whole soon.
 const SOON: [&str; 3] = ["lake.segment_age=2s", "live.window_grace=1s", "admission.key_refresh=200ms"];
 
@@ -61,7 +62,7 @@ impl House {
     }
 
     /// Where the branches are, and the checkout that CodePipeline would hand on: a commit of its own, with what is not
-    /// committed yet.
+    /// committed yet, and a section of the changelog for the version.
     fn check_out(&self, branches: &[&str]) {
         let script = r#"
             set -e
@@ -69,6 +70,8 @@ impl House {
             git -C "$2" -c user.name=test -c user.email=test@example.com commit --quiet --allow-empty --message first
             git clone --quiet "$1" "$3"
             git -C "$1" diff --binary HEAD | git -C "$3" apply --index --allow-empty
+            sed -i "s/^## \\[Unreleased\\]$/## [$4] - 2026-01-31/" "$3/CHANGELOG.md"
+            git -C "$3" add CHANGELOG.md
             git -C "$3" -c user.name=test -c user.email=test@example.com commit --quiet --allow-empty --message next
             git -C "$3" remote set-url origin "$2"
         "#;
@@ -76,7 +79,8 @@ impl House {
         bash.args(["-c", script, "check-out"])
             .arg(binary::workspace())
             .arg(self.path("remote"))
-            .arg(self.path("source"));
+            .arg(self.path("source"))
+            .arg(VERSION);
         python::run(&mut bash).unwrap_or_else(|problem| panic!("{problem}"));
         for branch in branches {
             self.git(&["branch", branch]);
@@ -102,20 +106,29 @@ impl House {
 
     /// Walks a pipeline, and gives what its actions said.
     fn walk(&self, pipeline: &str, binaries: &Path, more: &[&str]) -> Vec<Value> {
-        let said = python::run(self.walking(pipeline, binaries).args(more));
+        self.walked(pipeline, self.walking(pipeline, Some(binaries)).args(more))
+    }
+
+    fn walked(&self, pipeline: &str, walking: &mut Command) -> Vec<Value> {
+        let said = python::run(walking);
         let said = said.unwrap_or_else(|problem| panic!("{pipeline}: {problem}"));
         let told: Value = serde_json::from_str(&said).expect("JSON");
         println!("{pipeline}: without {}", told["left_out"]);
         told["said"].as_array().expect("actions").clone()
     }
 
-    fn walking(&self, pipeline: &str, binaries: &Path) -> Command {
+    /// With programs that are there, or with those that the package builds.
+    fn walking(&self, pipeline: &str, binaries: Option<&Path>) -> Command {
         let work = self.path("work");
         std::fs::create_dir_all(&work).expect("a folder");
         let mut walk = self.script("walk.py");
         walk.arg("--pipelines").arg(self.path("pipelines")).arg("--documents").arg(self.path("documents"));
         walk.arg("--source").arg(self.path("source")).arg("--work").arg(&work);
-        walk.arg(pipeline).env("BINARIES", binaries);
+        walk.arg(pipeline);
+        match binaries {
+            Some(folder) => walk.env("BINARIES", folder),
+            None => walk.env_remove("BINARIES"),
+        };
         walk
     }
 
@@ -146,6 +159,51 @@ fn programs(folder: &Path) -> PathBuf {
     binaries
 }
 
+/// A release of the product from the package: what is in it is what its checksums say, the programs run and the images are
+/// those of the package, by digest. A version that is another is refused.
+fn release(house: &House, binaries: &Path) {
+    let run = |version: &str| {
+        let mut release = Command::new(house.path("source/deploy/pipeline/run"));
+        release.args(["release", version, "--binaries"]).arg(binaries).env_remove("CARGO_TARGET_DIR");
+        python::run(&mut release)
+    };
+    let refused = run("99.0.0").expect_err("the package is of another version");
+    assert!(refused.contains(&format!("the package is of {VERSION} (Cargo.toml), not of 99.0.0")), "{refused}");
+    let said = run(VERSION).unwrap_or_else(|problem| panic!("{problem}"));
+    println!("{said}");
+    let script = r#"
+        set -e
+        cd "$1"
+        sha256sum --check --strict --quiet SHA256SUMS
+        tar -xzf headgate-"$2"-*-linux.tar.gz
+        headgate-"$2"-*-linux/headgate --version
+        headgate-"$2"-*-linux/headgate-loadtest --version
+        for program in headgate headgate-loadtest; do
+            skopeo inspect --format '{{.Digest}}' oci-archive:"$(echo $program-"$2"-*-linux.oci.tar)"
+        done
+        head -c 20 NOTES.md
+    "#;
+    let folder = house.path("source/target/release-artifacts");
+    let mut bash = Command::new("bash");
+    let told = python::run(bash.args(["-c", script, "look"]).arg(&folder).arg(VERSION));
+    let told = told.unwrap_or_else(|problem| panic!("{problem}"));
+    let manifest = std::fs::read_to_string(folder.join("manifest.json")).expect("it is there");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    let image = |name: &str| manifest["images"][name].as_str().expect("a digest").to_owned();
+    for part in [
+        format!("headgate {VERSION}"),
+        format!("headgate-loadtest {VERSION}"),
+        image("headgate/gateway"),
+        image("headgate/loadtest"),
+    ] {
+        assert!(told.contains(&part), "{part}: {told}");
+    }
+    let bill = std::fs::read_to_string(folder.join(format!("headgate-{VERSION}.cdx.json"))).expect("it is there");
+    let bill: Value = serde_json::from_str(&bill).expect("JSON");
+    let components = bill["components"].as_array().expect("components");
+    assert!(components.iter().any(|each| each["name"] == "tonic"), "no tonic among {}", components.len());
+}
+
 /// What is ended with the test.
 struct Ending(Child);
 
@@ -156,26 +214,35 @@ impl Drop for Ending {
     }
 }
 
-/// The smoke test of dev as the pipeline runs it, on a gateway of another commit than the package's, whose events come to the
-/// stage's lake and metrics. It fails for the commit and for nothing else, and its report lies where the buildspec says.
-fn smoke_test_of_dev(house: &House, binaries: &Path) {
+/// The smoke test of dev as the pipeline runs it, on a gateway whose events come to the stage's lake and metrics: what it
+/// said, or with what it failed.
+fn smoke_test_of_dev(house: &House, gateway: &Path, mut walk: Command) -> Result<String, String> {
     let token = python::run(house.script("pipeline.py").args(["token", "dev"]));
     let token = token.unwrap_or_else(|problem| panic!("{problem}"));
     let data = house.path("gateway");
     std::fs::create_dir(&data).expect("a folder");
     let environment = [("HEADGATE_ADMIN__TOKEN".to_owned(), token)];
-    let gateway = Handle::current().block_on(GatewayProcess::start_in(&data, &SOON, &environment));
+    let gateway = Handle::current().block_on(GatewayProcess::start_program(gateway, &data, &SOON, &environment));
     let mut carry = house.script("carry.py");
     let metrics = format!("http://{}/metrics", gateway.operate_address());
     carry.arg("dev").arg(gateway.lake()).arg(metrics).stdin(Stdio::null());
     let _carrying = Ending(carry.spawn().expect("python can be run"));
 
-    let mut walk = house.walking("headgate", binaries);
     walk.args(["--only", "Dev/smoke-test"]);
-    let said = python::run(walk.env("SMOKE_TEST_HOST", format!("http://{}", gateway.target("").address)));
+    python::run(walk.env("SMOKE_TEST_HOST", format!("http://{}", gateway.target("").address)))
+}
+
+/// What the smoke test reported, where the buildspec says that it lies.
+fn reported(house: &House) -> Report {
+    Report::read(&house.path("work/package/smoke-test/smoke-test.xml"))
+}
+
+/// A gateway of another commit than the package's fails for the commit and for nothing else.
+fn smoke_test_of_another_commit(house: &House, binaries: &Path) {
+    let said = smoke_test_of_dev(house, binary::headgate(), house.walking("headgate", Some(binaries)));
     let said = said.expect_err("the commit is another");
     println!("{said}");
-    let report = Report::read(&house.path("work/package/smoke-test/smoke-test.xml"));
+    let report = reported(house);
     let (kind, message) = report.failure("version");
     assert!(kind == "version" && message.contains(" is served, and ") && message.contains("(commit "), "{message}");
     assert_eq!(report.counts(), (7, 1, 0), "{said}");
@@ -247,7 +314,7 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
             assert!(said(&first, stage, "settle").contains(" holds "));
         }
 
-        smoke_test_of_dev(&house, &binaries);
+        smoke_test_of_another_commit(&house, &binaries);
 
         let package = |actions: &[Value]| said(actions, "Package", "package").to_owned();
         let again = house.walk("headgate", &binaries, &SMOKE_TEST);
@@ -263,6 +330,8 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
         assert!(asked.contains("artifacts: function metrics;"), "{asked}");
         assert_eq!(said(&other, "Prod", "streaming"), "UPDATE_COMPLETE");
 
+        release(&house, &binaries);
+
         let of_branch = ["--branch", "feature/new-thing", "--execution", "7", SMOKE_TEST[0], SMOKE_TEST[1]];
         let deployed = house.walk("headgate-branches", &binaries, &of_branch);
         assert_eq!(said(&deployed, "Deploy", "gateway"), "CREATE_COMPLETE");
@@ -272,6 +341,9 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
         let kept = house.walk("headgate-sweep", &binaries, &[]);
         assert!(said(&kept, "Sweep", "sweep").contains(&format!("{environment}: stays")), "the branch is there");
         assert!(house.left(&environment)["stacks"].is_array());
+        let mut other = house.walking("headgate-sweep", Some(&binaries));
+        let refused = python::run(other.args(["--variable", "Environment=b-other-000000"])).expect_err("there is none");
+        assert!(refused.contains("b-other-000000 is no environment of a branch; there are b-new-thing-"), "{refused}");
         house.git(&["branch", "--delete", "--force", "feature/new-thing"]);
         let swept = house.walk("headgate-sweep", &binaries, &[]);
         println!("{}", said(&swept, "Sweep", "sweep"));
@@ -280,4 +352,28 @@ async fn the_pipelines_bring_a_checkout_to_production_and_a_branch_to_an_environ
         assert!(stays["stacks"].is_array() && stays["buckets"].is_array() && stays["tables"].is_array(), "{stays}");
     });
     walking.await.expect("the pipelines are walked");
+}
+
+/// The main pipeline as it stands, nothing given: what its builds install, the package's own build of static binaries from a
+/// clean checkout, and the smoke test on the gateway that came of it, which passes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "installs Debian packages as root and builds releases: half an hour on two cores, 5 GB"]
+async fn a_package_that_the_pipeline_built_itself_passes_its_smoke_test() {
+    let (house, _) = House::deploy().await;
+    let walking = tokio::task::spawn_blocking(move || {
+        house.check_out(&[]);
+        let actions = house.walked("headgate", house.walking("headgate", None).args(SMOKE_TEST).arg("--install"));
+        assert_eq!(said(&actions, "Prod", "gateway"), "CREATE_COMPLETE");
+
+        let target = house.path("source/target");
+        let built = std::fs::read_dir(&target).expect("it was built").map(|entry| entry.expect("readable").path());
+        let gateway = built.map(|folder| folder.join("release/headgate")).find(|path| path.is_file());
+        let said = smoke_test_of_dev(&house, &gateway.expect("a gateway"), house.walking("headgate", None));
+        let said = said.unwrap_or_else(|problem| panic!("{problem}"));
+        println!("{said}");
+        let report = reported(&house);
+        assert_eq!(report.counts(), (7, 0, 0), "{said}");
+        assert!(report.out("version").contains("(commit "), "{}", report.out("version"));
+    });
+    walking.await.expect("the pipeline is walked");
 }

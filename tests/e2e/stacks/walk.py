@@ -2,12 +2,14 @@
 stand, each stack as a change set and its execution, as the role that the action names.
 
   walk.py --pipelines FILE --documents FILE --source FOLDER --work FOLDER [--branch NAME] [--execution ID]
-          [--leave-out ACTION] [--only STAGE/ACTION] PIPELINE
+          [--leave-out ACTION] [--only STAGE/ACTION] [--install]
+          [--variable NAME=VALUE] PIPELINE
 
 FILEs are what `deploy/cloudformation/check pipelines` and `check documents` print. The source is a clean checkout. BINARIES
-names static binaries, so that the build of a package takes them. Install phases are left out (they are Debian packages), as
-is the action `build`, which is the test suite that runs this, and what `--leave-out` names. `--only` takes one action of a
-pipeline that was walked before with the same FOLDERs, on the package of then.
+names static binaries, so that the build of a package takes them; without it they are built. Install phases are left out
+(they are Debian packages, for root) but with `--install`. The commands of the action `build` are left out, too: they are the
+test suite that runs this. So is what `--leave-out` names. `--only` takes one action of a pipeline that was walked before
+with the same FOLDERs, on the package of then.
 
 What the emulator refuses of the stacks is left out, as deploy.py does. Prints, as JSON, what was said by each action.
 """
@@ -51,14 +53,16 @@ class Walk:
         exported = self.asked.work / "exported"
         exported.unlink(missing_ok=True)
         # One shell for all commands, as CodeBuild has it; the first that fails ends it.
-        lines = ["set -e", *action["commands"], *(f'printf "%s\\0%s\\0" {name} "${name}" >> "{exported}"' for name in action["exported"])]
+        install = action["install"] if self.asked.install else []
+        commands = [] if action["name"] == "build" else action["commands"]
+        lines = ["set -e", *install, *commands, *(f'printf "%s\\0%s\\0" {name} "${name}" >> "{exported}"' for name in action["exported"])]
         done = subprocess.run(["sh", "-c", "\n".join(lines)], cwd=source, env=environment, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"{action['name']}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         if action["namespace"]:
             parts = exported.read_text().split("\0")[:-1] if exported.exists() else []
             self.variables[action["namespace"]] = dict(zip(parts[::2], parts[1::2]))
-        if action["artifacts"]:
+        if action["artifacts"] and commands:
             shutil.rmtree(self.package, ignore_errors=True)
             shutil.copytree(source / action["artifacts"], self.package)
         return done.stdout
@@ -126,11 +130,13 @@ class Walk:
             return "nothing to change"
         return f"{len(found['Changes'])} changes"
 
-    def walk(self, stages):
+    def walk(self, pipeline):
+        self.variables["variables"] = pipeline["variables"] | dict(each.split("=", 1) for each in self.asked.variable)
+        stages = pipeline["stages"]
         self.there, self.unchanged = set(), set()
         for stage in stages:
             for action in stage["actions"]:
-                if action["name"] in ("source", "build", *self.asked.leave_out):
+                if action["name"] in ("source", *self.asked.leave_out):
                     continue
                 if self.asked.only and self.asked.only != f"{stage['name']}/{action['name']}":
                     continue
@@ -152,6 +158,8 @@ def main():
     parser.add_argument("--execution", default="1")
     parser.add_argument("--leave-out", action="append", default=[], metavar="ACTION")
     parser.add_argument("--only", metavar="STAGE/ACTION")
+    parser.add_argument("--install", action="store_true")
+    parser.add_argument("--variable", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("pipeline")
     asked = parser.parse_args()
     walk = Walk(asked)

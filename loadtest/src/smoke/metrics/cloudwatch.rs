@@ -13,6 +13,7 @@ use object_store::client::{HttpClient, HttpConnector, HttpRequest, ReqwestConnec
 use object_store::{ClientOptions, CredentialProvider};
 use serde::Deserialize;
 
+use super::super::events::APP_VERSION;
 use super::{Counts, Tally};
 use crate::drive::innermost;
 use crate::load::epoch_now;
@@ -22,8 +23,9 @@ use crate::store::FromSdk;
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL_CLOUDWATCH";
 const VERSION: &str = "2010-08-01";
 const CALL: Duration = Duration::from_secs(20);
-/// As the function has them: `deploy/functions/src/metrics`.
-const DIMENSION: &str = "APPLICATION_ID";
+/// As the function has them (`deploy/functions/src/metrics`), all of them: CloudWatch adds nothing up over a dimension that
+/// is left out.
+const DIMENSIONS: [&str; 2] = ["APPLICATION_ID", "APP_VERSION"];
 const METRICS: [(&str, &str); 2] = [("events", "TotalEvents"), ("logins", "TotalLogins")];
 /// Of its windows.
 const MINUTE_S: u64 = 60;
@@ -91,8 +93,11 @@ impl<'a> CloudWatch<'a> {
             set("Id", id);
             set("MetricStat.Metric.Namespace", self.namespace);
             set("MetricStat.Metric.MetricName", name);
-            set("MetricStat.Metric.Dimensions.member.1.Name", DIMENSION);
-            set("MetricStat.Metric.Dimensions.member.1.Value", tally.application_id);
+            for (place, (name, value)) in DIMENSIONS.iter().zip([tally.application_id, APP_VERSION]).enumerate() {
+                let dimension = format!("MetricStat.Metric.Dimensions.member.{}", place + 1);
+                set(&format!("{dimension}.Name"), name);
+                set(&format!("{dimension}.Value"), value);
+            }
             set("MetricStat.Period", &MINUTE_S.to_string());
             set("MetricStat.Stat", "Sum");
         }

@@ -127,7 +127,12 @@ async fn events_are_waited_for_in_the_bucket_and_in_the_minutes_of_cloudwatch() 
     let asked = stand_in.asked.lock().expect("nobody panicked").clone();
     let application = report.out("application").rsplit(", ").next().expect("its id").trim().to_owned();
     assert_eq!(asked.len(), 2, "{asked:?}");
-    for part in ["Namespace=headgate-test%2FAWSGameAnalytics", "MetricName=TotalEvents", &application] {
+    // All that the function publishes with: CloudWatch has no series with fewer dimensions.
+    let by_application = format!(
+        "Dimensions.member.1.Name=APPLICATION_ID&MetricDataQueries.member.1.MetricStat.Metric.Dimensions.member.1.Value={application}&"
+    );
+    let by_version = "Dimensions.member.2.Name=APP_VERSION&MetricDataQueries.member.1.MetricStat.Metric.Dimensions.member.2.Value=0.0.0-smoke&";
+    for part in ["Namespace=headgate-test%2FAWSGameAnalytics", "MetricName=TotalEvents", &by_application, by_version] {
         assert!(asked[0].contains(part), "{part}: {asked:?}");
     }
     assert!(left(&house.gateway).is_empty());
