@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,6 +11,7 @@ use super::json::to_protobuf;
 use super::model::{Any, AnyValue, KeyValue, LogRecord, Members, Values, attribute, every_kind, request};
 use crate::admission::refusal::{BudgetScope, Refusal};
 use crate::config::IngestSettings;
+use crate::delivery::rejects::BadRowLine;
 use crate::event::scan::{self, Envelope, RawEvent, Timestamp};
 use crate::event::validate::{Field, Invalid, Limits, Problem, validate};
 
@@ -62,20 +65,23 @@ fn json(bytes: &[u8]) -> Value {
 fn flaw(record: LogRecord) -> (Field, Problem) {
     let batch = read_records(vec![record]);
     let [flaw] = batch.flaws.as_slice() else { panic!("{:?}", batch.flaws) };
-    let rejected = validate(&events(&batch)[0], None, &limits()).map_err(|invalid| invalid.problem);
-    assert!(rejected.is_err(), "it is taken");
+    let bytes = scan::events(&batch.message, Envelope::Publish).next().expect("an event");
+    let row = json!({"reason": "x", "application_id": "x", "event_base64": STANDARD.encode(bytes)});
+    let row: BadRowLine = serde_json::from_value(row).expect("a bad row");
+    // What a replay sends of it, as it is.
+    let sent = row.event_to_send().expect("it can be read").encode_to_vec();
+    assert!(validate(&scan::event(&sent).expect("an event"), None, &limits()).is_err(), "a replay stores it");
     (flaw.invalid.field, flaw.invalid.problem.clone())
 }
 
-/// What the bad row of the only record shows of it: its data as far as that could be written, and the record if it could
-/// not be written whole.
-fn kept(record: &LogRecord) -> (String, Option<LogRecord>) {
+/// What the bad row of the only record shows of it: its data as far as that could be written, and the record in protobuf if
+/// it could not be written whole.
+fn kept(record: &LogRecord) -> (String, Option<Vec<u8>>) {
     let batch = read_records(vec![record.clone()]);
     let data = events(&batch)[0].event_data;
     let mark = b"\nlog_record ";
     let Some(at) = memchr::memmem::find(data, mark) else { return (text(data).to_owned(), None) };
-    let whole = LogRecord::decode(&data[at + mark.len()..]).expect("the record");
-    (text(&data[..at]).to_owned(), Some(whole))
+    (text(&data[..at]).to_owned(), Some(data[at + mark.len()..].to_vec()))
 }
 
 #[test]
@@ -201,7 +207,7 @@ fn what_an_event_cannot_show_is_noted_with_its_field() {
     let mixed = vec![attribute("player_id", "p"), attribute("event.type", Any::Int(1)), attribute("x", "y")];
     assert_eq!(kept(&record("a", mixed)), (r#"{"player_id":"p","event.type":1,"x":"y""#.to_owned(), None));
     let mixed = record("a", vec![attribute("deep", deeper), attribute("player_id", "p"), attribute("x", "y")]);
-    assert_eq!(kept(&mixed), (r#"{"player_id":"p","x":"y""#.to_owned(), Some(mixed.clone())));
+    assert_eq!(kept(&mixed), (r#"{"player_id":"p","x":"y""#.to_owned(), Some(mixed.encode_to_vec())));
     let data = kept(&mixed).0;
     assert_eq!(crate::event::member::member(data.as_bytes(), "player_id"), Some(&b"\"p\""[..]));
 
