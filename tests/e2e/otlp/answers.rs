@@ -112,16 +112,16 @@ async fn what_a_retry_can_help_has_a_hint_and_what_it_cannot_has_none() {
     let records = |count: usize| vec![record("a"); count];
     assert_refused(&house.post(&records(101)).await, 400, Code::InvalidArgument, false);
     assert_refused(&house.post(&records(11)).await, 400, Code::InvalidArgument, false);
-    assert_eq!(house.post(&records(10)).await.status, 200);
-    assert_refused(&house.post(&records(9)).await, 429, Code::ResourceExhausted, true);
-    let large = json!({"eventName": "a", "body": {"stringValue": "x".repeat(65 << 10)}});
-    assert_refused(&house.post(&[large]).await, 413, Code::InvalidArgument, false);
     // As an event each of these characters takes six bytes.
     let body = field(5, &field(1, &[1; 20 << 10]));
     let growing = protobuf(&[field(12, b"a"), body].concat());
     let headers = [("x-api-key", house.target.key.as_str()), ("content-type", "application/x-protobuf")];
     let answer = house.client.send(Method::POST, "/v1/logs", &headers, growing).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (413, "application/x-protobuf"));
+    assert_eq!(house.post(&records(10)).await.status, 200);
+    assert_refused(&house.post(&records(9)).await, 429, Code::ResourceExhausted, true);
+    let large = json!({"eventName": "a", "body": {"stringValue": "x".repeat(65 << 10)}});
+    assert_refused(&house.post(&[large]).await, 413, Code::InvalidArgument, false);
     let retry_after = Duration::from_millis(200);
     house.destination.set_health(Health::Down { reason: "by order".to_owned(), retry_after });
     assert_refused(&house.post(&records(1)).await, 503, Code::Unavailable, true);
@@ -200,14 +200,7 @@ async fn grpc_answers_in_its_own_terms() {
     };
     let mut connection = RawConnection::open(house.target.address).await;
     let key = Some(house.target.key.as_str());
-    let two = [record("match.started"), record("match.ended")].concat();
-    let stored = export(&mut connection, key, &two).await;
-    assert_eq!(stored.status.expect("a status").code(), Code::Ok);
-    assert_eq!(stored.body, framed(false, &[]), "nothing was rejected");
-    let refused = export(&mut connection, key, &record("match.started")).await.status.expect("a status");
-    assert_eq!(refused.code(), Code::ResourceExhausted);
-    let hint = refused.get_error_details().retry_info().and_then(|info| info.retry_delay);
-    assert!(hint.is_some_and(|delay| delay > Duration::ZERO), "OTLP retries it only with a hint");
+    // A request without records takes the place of one.
     for (key, message, code) in [
         (key, &b""[..], Code::Ok),
         (key, &[0x0a, 9], Code::InvalidArgument),
@@ -217,6 +210,14 @@ async fn grpc_answers_in_its_own_terms() {
         let status = export(&mut connection, key, message).await.status.expect("a status");
         assert_eq!(status.code(), code, "{status:?}");
     }
+    let two = [record("match.started"), record("match.ended")].concat();
+    let stored = export(&mut connection, key, &two).await;
+    assert_eq!(stored.status.expect("a status").code(), Code::Ok);
+    assert_eq!(stored.body, framed(false, &[]), "nothing was rejected");
+    let refused = export(&mut connection, key, &record("match.started")).await.status.expect("a status");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let hint = refused.get_error_details().retry_info().and_then(|info| info.retry_delay);
+    assert!(hint.is_some_and(|delay| delay > Duration::ZERO), "OTLP retries it only with a hint");
 }
 
 /// Two bytes each: what they would be as structures, or as events with the resource's version in each of them, nobody
@@ -291,6 +292,42 @@ async fn health_and_rate_come_before_the_records() {
     assert_eq!(house.post(&vec![record("a"); 1_000]).await.text, "{}");
     assert_eq!(post(growing).await, 429);
     assert_eq!(post(field(3, &vec![0; 9 << 20])).await, 400, "nothing to say, and more bytes than the burst");
+}
+
+/// Clients that go away behind the headers, in the middle of the body, and while they wait for the verdict: nothing is held
+/// for them, what was taken is stored, and sent again it is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_go_away_at_any_moment() {
+    use tokio::io::AsyncWriteExt;
+    let house = House::with(|_| {}).await;
+    let body = request(&[record("a"), record("b")]);
+    let head = format!(
+        "POST /v1/logs HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        house.target.key,
+        body.len()
+    );
+    let metric = |line: &str| {
+        let text = house.gateway.metrics().encode().expect("encodes");
+        text.contains(&format!("\n{line}\n"))
+    };
+    let nothing_held = async || metric("headgate_in_flight_bytes 0").then_some(());
+    for sent in [head.clone(), format!("{head}{}", &body[..body.len() / 2])] {
+        let mut socket = tokio::net::TcpStream::connect(house.gateway.rest_address()).await.expect("it listens");
+        socket.write_all(sent.as_bytes()).await.expect("it is sent");
+        poll::until("it has come", PATIENCE, async || (!metric("headgate_in_flight_bytes 0")).then_some(())).await;
+        drop(socket);
+        poll::until("every byte is given back", PATIENCE, nothing_held).await;
+    }
+    house.destination.hold();
+    let mut socket = tokio::net::TcpStream::connect(house.gateway.rest_address()).await.expect("it listens");
+    socket.write_all(format!("{head}{body}").as_bytes()).await.expect("it is sent");
+    poll::until("it is taken", PATIENCE, async || (house.destination.held() > 0).then_some(())).await;
+    drop(socket);
+    house.destination.release();
+    poll::until("every byte is given back", PATIENCE, nothing_held).await;
+    assert_eq!(house.post(&[record("a"), record("b")]).await.text, "{}");
+    let (application, _) = house.gateway.demo();
+    assert!(metric(&format!("headgate_events_duplicate_total{{application=\"{application}\"}} 2")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
