@@ -79,6 +79,7 @@ described! {
         PlayerDeletions = "headgate_player_deletions" ["result"] "Deletions of a player's data that are over: done, or incomplete, of which the report says what is left to do.";
         BytesReceived = "headgate_received_bytes" ["application"] "Bytes of admitted messages, decompressed.";
         BatchesReceived = "headgate_batches_received" ["application"] "Batches admitted.";
+        DoorBatches = "headgate_door_batches" ["door"] "Batches taken by doors beside headgate.v1 over gRPC and the REST API (otlp_grpc, otlp_http, grpc_web); they are in headgate_batches_received, too.";
         WindowEvents = "headgate_window_events" ["application", "app_version"] "TotalEvents: stored events, distinct by id, of one-minute windows of event time; added when a minute closes, late ones as they come.";
         WindowLogins = "headgate_window_logins" ["application", "app_version"] "TotalLogins: of headgate_window_events, those of type login.";
         WindowKnockouts = "headgate_window_knockouts" ["application", "app_version", "spell_id"] "KnockoutsBySpell: of headgate_window_events, those of type user_knockout, by event_data.spell_id.";

@@ -13,7 +13,7 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::delivery::route::Routes;
 use crate::event::scan::{Envelope, Head};
-use crate::event::validate::{Flaw, Invalid};
+use crate::event::validate::{Flaw, Invalid, Limits};
 use crate::ingest::policy::Policy;
 use crate::ingest::{Incoming, Ingest};
 use crate::live::Live;
@@ -75,13 +75,22 @@ impl Intake {
         envelope: Envelope,
     ) -> Result<Head, (Option<u64>, Refusal)> {
         let head = self.ingest.head(message, envelope)?;
-        let refuse = |refusal| (Some(head.sequence), refusal);
-        permit.cover_events(head.events, message.len()).map_err(refuse)?;
-        if let Some(retry_after) = self.routes.of(app.route()).destination.health().retry_after() {
-            return Err(refuse(Refusal::DestinationDown { retry_after }));
-        }
-        app.charge(head.events, message.len()).map_err(refuse)?;
+        self.admit_counted(app, head.events, message.len(), permit)
+            .map_err(|refusal| (Some(head.sequence), refusal))?;
         Ok(head)
+    }
+
+    /// The same of a batch that holds so many events in `len` bytes.
+    ///
+    /// # Errors
+    /// Why it may not.
+    #[inline]
+    pub fn admit_counted(&self, app: &App, events: u32, len: usize, permit: &mut Permit) -> Result<(), Refusal> {
+        permit.cover_events(events, len)?;
+        if let Some(retry_after) = self.routes.of(app.route()).destination.health().retry_after() {
+            return Err(Refusal::DestinationDown { retry_after });
+        }
+        app.charge(events, len)
     }
 
     /// As [`Ingest::check`].
@@ -96,6 +105,12 @@ impl Intake {
         flaws: &[Flaw],
     ) -> Result<(), (u32, Invalid)> {
         self.ingest.check(app, policy, message, Envelope::Publish, flaws)
+    }
+
+    /// As [`Ingest::limits`].
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.ingest.limits()
     }
 
     /// As [`Ingest::policy`].

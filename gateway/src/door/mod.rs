@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod connection;
 pub mod decompress;
 pub mod direct;
+mod event_message;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 pub mod grpc;
@@ -12,6 +13,7 @@ pub mod intake;
 pub mod kill;
 pub mod listener;
 pub mod open_calls;
+pub(crate) mod otlp;
 pub mod peers;
 mod refusals;
 pub mod reply;

@@ -148,6 +148,12 @@ impl Ingest {
         Ok(head)
     }
 
+    /// What an event and a batch may be.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// What an application asks of its events now. A batch is held to one policy from its first check to its last.
     #[must_use]
     pub fn policy(&self, app: &App) -> Option<Arc<Policy>> {

@@ -66,8 +66,11 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::OtherApplication
         | Refusal::KeyStoreUnavailable { .. }
         | Refusal::UnsupportedCompression { .. }
+        | Refusal::UnsupportedMediaType { .. }
+        | Refusal::OriginDenied
         | Refusal::MessageTimeout { .. }
         | Refusal::DestinationDown { .. }
+        | Refusal::PartlyStored { .. }
         | Refusal::Draining
         | Refusal::Internal => {}
     }

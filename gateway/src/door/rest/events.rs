@@ -62,7 +62,7 @@ pub(super) async fn publish(
     request: Request,
 ) -> Result<Response, Failure> {
     match admit(&shared, &path, request).await {
-        Ok((answer, permit)) => Ok(of_json(StatusCode::OK, sent(&shared, answer, permit))),
+        Ok((answer, permit)) => Ok(of_json(StatusCode::OK, sent(&shared, answer, Some(permit)))),
         Err((application, Refused::By(refusal))) => Err(shared.refused(application, &refusal)),
         Err((application, Refused::NoBatch(why))) => {
             let refusal = Refusal::Undecodable { why: "the body is no batch of events in JSON" };
@@ -192,8 +192,8 @@ fn answer(total: u32, verdict: &BatchVerdict) -> Vec<u8> {
 }
 
 /// An answer that holds its batch's bytes of the budget until it has left.
-fn sent(shared: &Shared, answer: Vec<u8>, permit: Permit) -> Bytes {
-    let (bytes, unsent) = Unsent::new(answer, Some(permit), KillSwitch::of_this_call(), &shared.clock);
+pub(super) fn sent(shared: &Shared, answer: Vec<u8>, permit: Option<Permit>) -> Bytes {
+    let (bytes, unsent) = Unsent::new(answer, permit, KillSwitch::of_this_call(), &shared.clock);
     let unsent: Weak<Unsent> = Arc::downgrade(&unsent);
     shared.slow_readers.add(unsent);
     bytes
