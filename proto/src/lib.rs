@@ -8,6 +8,7 @@ pub mod md5;
 mod reason;
 pub mod record;
 mod redacted;
+pub mod request_id;
 
 /// The ingest API, generated from `proto/headgate/v1/ingest.proto`.
 pub mod v1 {

@@ -79,6 +79,7 @@ impl Direct {
             policy: self.intake.policy(app),
             permit,
             arrived: self.clock.now(),
+            clock_skew_ms: None,
             reply: Arc::clone(&reply) as Arc<dyn Reply>,
             token: 0,
             affinity: self.intake.next_affinity(),

@@ -117,6 +117,7 @@ impl House {
             flaws: Vec::new(),
             policy: self.ingest.policy(app),
             arrived: Clock::system().now(),
+            clock_skew_ms: None,
             reply: Arc::clone(&self.replies) as Arc<dyn Reply>,
             token,
             affinity: 0,

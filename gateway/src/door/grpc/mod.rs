@@ -34,6 +34,7 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::GrpcSettings;
 use crate::door::certificate::ClientCertificate;
+use crate::door::client_clock;
 use crate::door::connection::{Answered, Answering, LeaveSignal};
 use crate::door::decompress::Encoding;
 use crate::door::intake::Intake;
@@ -221,11 +222,12 @@ impl ConnectionService {
         let encoding = Encoding::parse(head.headers.get(GRPC_ENCODING)).map_err(refused)?;
         let reader = MessageReader::new(body, encoding, shared.max_message);
         let affinity = shared.intake.next_affinity();
+        let skew = client_clock::skew_ms(&head.headers, &shared.clock);
         if is_stream {
             let leave = self.leave.wait();
-            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call))))
+            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call, skew))))
         } else {
-            publish::publish(&shared, &grant, reader, affinity, call).await.map_err(refused)
+            publish::publish(&shared, &grant, reader, affinity, call, skew).await.map_err(refused)
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) async fn publish(
     mut reader: MessageReader<RequestBody>,
     affinity: usize,
     call: OpenCall,
+    clock_skew_ms: Option<i64>,
 ) -> Result<GrpcBody, Refusal> {
     let arrived = shared.clock.now();
     let app = grant.app();
@@ -68,6 +69,7 @@ pub(super) async fn publish(
         policy: shared.intake.policy(app),
         permit,
         arrived,
+        clock_skew_ms,
         reply: Arc::clone(&reply) as Arc<dyn Reply>,
         token: 0,
         affinity,

@@ -49,6 +49,7 @@ pub struct StreamBody {
     reply: Arc<dyn Reply>,
     reader: MessageReader<RequestBody>,
     affinity: usize,
+    clock_skew_ms: Option<i64>,
     // Asked only when they are ready, and not whenever something came.
     signals: FuturesUnordered<Waiting<Signal>>,
     // While the client has been asked to leave: when reading ends.
@@ -86,6 +87,7 @@ impl StreamBody {
         leave: impl Future<Output = Leave> + Send + 'static,
         affinity: usize,
         call: OpenCall,
+        clock_skew_ms: Option<i64>,
     ) -> Self {
         let answers = Answers::new(&shared.clock, KillSwitch::of_this_call());
         let slow_reader: Weak<Answers> = Arc::downgrade(&answers);
@@ -102,6 +104,7 @@ impl StreamBody {
             grant,
             reader,
             affinity,
+            clock_skew_ms,
             signals,
             leaving: None,
             message_due: None,
@@ -257,6 +260,7 @@ impl StreamBody {
                     policy: self.shared.intake.policy(app),
                     permit,
                     arrived,
+                    clock_skew_ms: self.clock_skew_ms,
                     reply: Arc::clone(&self.reply),
                     token: head.sequence,
                     affinity: self.affinity,

@@ -21,6 +21,7 @@ use super::shapes::OfApplication;
 use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
+use crate::door::client_clock;
 use crate::door::connection::LeaveSignal;
 use crate::door::kill::KillSwitch;
 use crate::door::reply::OneReply;
@@ -95,6 +96,7 @@ async fn take(
     let (parts, body) = request.into_parts();
     let leave = parts.extensions.get::<Arc<LeaveSignal>>().map(Arc::clone).ok_or(Refusal::Internal)?;
     let arrived = shared.clock.now();
+    let clock_skew_ms = client_clock::skew_ms(&parts.headers, &shared.clock);
     let reading = Reading { limit: shared.max_body, timeout: shared.body_timeout, leave };
     let (body, mut permit) = reading.batch(&parts.headers, body, app).await?;
     let batch = read(&body, shared.max_batch)?;
@@ -118,6 +120,7 @@ async fn take(
         policy,
         permit,
         arrived,
+        clock_skew_ms,
         reply: Arc::clone(&reply) as Arc<dyn Reply>,
         token: 0,
         affinity: shared.intake.next_affinity(),
