@@ -8,6 +8,7 @@ pub mod check_config;
 pub mod doctor;
 mod find;
 pub mod healthcheck;
+pub mod identity;
 pub mod keys;
 pub mod lake;
 mod limits;

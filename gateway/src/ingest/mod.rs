@@ -5,6 +5,7 @@
 pub mod dedupe;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod identity;
 pub mod policy;
 mod reader;
 mod request_id;
@@ -22,6 +23,7 @@ use headgate_proto::v1::Reason;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use self::dedupe::Dedupe;
+use self::identity::Hashed;
 use self::policy::{Policies, Policy, Standing};
 use self::reader::{Ahead, BatchReader, fields, scanned};
 use self::request_id::RequestIds;
@@ -161,6 +163,8 @@ impl Ingest {
         let Incoming { app, message, envelope, head, flaws, policy, permit, reply, token, affinity, .. } = incoming;
         let Incoming { arrived, clock_skew_ms, .. } = incoming;
         app.counters().bytes.inc_by(message.len() as u64);
+        let hashed = policy.as_ref().and_then(|policy| policy.hashed(&message, envelope, &flaws, &self.limits));
+        let Hashed { message, flaws } = hashed.unwrap_or(Hashed { message, flaws });
         let live = self.live.app(app.id());
         let wall_ms = self.clock.wall_ms();
         let mut tally = live.tally(wall_ms, head.events);
@@ -228,6 +232,8 @@ impl Ingest {
         envelope: Envelope,
         flaws: &[Flaw],
     ) -> Result<(), (u32, Invalid)> {
+        let hashed = policy.and_then(|policy| policy.hashed(message, envelope, flaws, &self.limits));
+        let (message, flaws) = hashed.as_ref().map_or((message, flaws), |hashed| (&*hashed.message, &*hashed.flaws));
         // Its length is that of every request's.
         let request_id = id::text(Uuid::nil());
         let tail = RecordTail::new(id::as_str(&request_id), self.clock.wall_ms(), app.id_text());

@@ -1,5 +1,6 @@
 //! The promises of reading a batch, with a destination that answers when the test says so.
 
+mod identity;
 mod policy;
 
 use std::sync::{Arc, Mutex};

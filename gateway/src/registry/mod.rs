@@ -10,6 +10,7 @@ pub mod demand;
 mod environment;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod identity;
 mod json_schema;
 mod key_hash;
 pub(crate) mod private_file;
@@ -30,6 +31,9 @@ use crate::config::{RegistryKind, Settings};
 
 pub use books::{AuditEntry, AuditQuery, Books, Revisions, Schema, SchemaMode, Suppression, UnknownSchemaMode};
 pub use environment::{Environment, UnknownEnvironment};
+pub use identity::{
+    Hasher, Identity, IdentityField, IdentityOverview, Secret, UnknownIdentityField, generation_of_hash,
+};
 pub use json_schema::{JsonSchema, Violation};
 pub use key_hash::{KeyHash, KeyHashError};
 pub use route::{Route, UnknownRoute};

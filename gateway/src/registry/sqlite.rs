@@ -4,6 +4,7 @@
 //! the file is gone, damaged or locked, every call says so, and calls succeed again once it is back, without a restart.
 
 mod books;
+mod identity;
 mod inspect;
 mod pool;
 mod rows;

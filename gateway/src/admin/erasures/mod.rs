@@ -245,7 +245,8 @@ impl Erasures {
             // It stands there as asked for, which is as good.
             tracing::warn!(%error, erasure = %erasure.id, "can't write down that a deletion runs");
         }
-        let Some(report) = self.erase(&erasure, stop).await else { return };
+        let Some(ids) = stop.run_until_cancelled(self.ids_of(&erasure)).await else { return };
+        let Some(report) = self.erase(&erasure, ids, stop).await else { return };
         erasure.state = if report.is_complete() { State::Done } else { State::Incomplete };
         erasure.report = report;
         erasure.finished_at_ms = Some(self.clock.wall_ms());
@@ -261,12 +262,32 @@ impl Erasures {
         }
     }
 
-    async fn erase(&self, erasure: &Erasure, stop: &CancellationToken) -> Option<crate::delivery::erase::EraseReport> {
+    /// Every id under which the player's events may be stored: where they are hashed, their hashes, too.
+    async fn ids_of(&self, erasure: &Erasure) -> Vec<String> {
+        loop {
+            match self.admin.ids_of(erasure.application_id, &erasure.player_id).await {
+                Ok(ids) => return ids,
+                // Without the table there are no secrets.
+                Err(RegistryError::NotSetUp { .. }) => return vec![erasure.player_id.clone()],
+                Err(error) => {
+                    tracing::warn!(%error, erasure = %erasure.id, "a deletion waits until the registry says how ids are hashed");
+                    tokio::time::sleep(HEED_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn erase(
+        &self,
+        erasure: &Erasure,
+        ids: Vec<String>,
+        stop: &CancellationToken,
+    ) -> Option<crate::delivery::erase::EraseReport> {
         let (sender, mut receiver) = tokio::sync::watch::channel((0, 0));
         let progress = Arc::new(move |done, all| {
             sender.send_replace((done, all));
         });
-        let mut work = std::pin::pin!(self.places.erase(subject(erasure), stop, progress));
+        let mut work = std::pin::pin!(self.places.erase(subject(erasure, ids), stop, progress));
         loop {
             tokio::select! {
                 report = &mut work => return report,
@@ -330,15 +351,17 @@ impl Erasures {
     }
 }
 
-/// Whose events: those whose `event_data.player_id`, a string or a number, is the player's id.
-fn subject(erasure: &Erasure) -> Subject {
-    let player = erasure.player_id.clone().into_bytes();
+/// Whose events: those whose `event_data.player_id`, a string or a number, is one of the player's ids.
+fn subject(erasure: &Erasure, ids: Vec<String>) -> Subject {
+    let texts: Vec<Vec<u8>> = ids.iter().map(|id| id.clone().into_bytes()).collect();
     let is_theirs = move |event_data: &[u8]| {
         // An id that is not there as it stands may still be there with escapes.
-        let may_be = memchr::memmem::find(event_data, &player).is_some() || event_data.contains(&b'\\');
-        may_be && member(event_data, "player_id").and_then(scalar).is_some_and(|text| unescaped(text) == player)
+        let is_there = |id: &Vec<u8>| memchr::memmem::find(event_data, id).is_some();
+        let may_be = event_data.contains(&b'\\') || texts.iter().any(is_there);
+        let player = may_be.then(|| member(event_data, "player_id").and_then(scalar).map(unescaped)).flatten();
+        player.is_some_and(|player| texts.contains(&player))
     };
-    Subject::new(erasure.id, erasure.application_id, &erasure.player_id, is_theirs)
+    Subject::new(erasure.id, erasure.application_id, &ids, is_theirs)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::gather::InFlight;
 use crate::gather::testing::bucket;
 use crate::gather::{BucketSink, Outcome};
 use crate::metrics::Metrics;
-use crate::registry::{AuditQuery, NewApplication, SqliteRegistry};
+use crate::registry::{AuditQuery, IdentityField, NewApplication, SqliteRegistry};
 
 const PLAYER: &str = "5f0c6c1e-player-of-some-length";
 
@@ -140,6 +140,27 @@ async fn whoever_asks_to_be_forgotten_is_suppressed_first_and_named_nowhere_afte
 }
 
 /// The process is killed after the job was taken, and half of it was done; the next start does the rest, and counts all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_is_deleted_under_every_hash_by_the_id_and_under_one_by_a_hash() {
+    let house = House::new().await;
+    let lake = house.lake();
+    let (admin, actor, id) = (&house.admin, &house.actor, house.application);
+    admin.hash_fields(actor, id, &[IdentityField::PlayerId]).await.expect("turns on");
+    admin.rotate_identity(actor, id, false).await.expect("rotates");
+    let hers = admin.stored_ids(actor, id, PLAYER).await.expect("tells");
+    let his = admin.stored_ids(actor, id, "bob").await.expect("tells");
+    assert_eq!((hers.len(), his.len()), (3, 3));
+    let of = |player: &String| format!(r#"{{"player_id":"{player}"}}"#);
+    let data: Vec<String> = hers.iter().chain(&his).map(of).collect();
+    house.store(&lake, &data.iter().map(String::as_str).collect::<Vec<_>>());
+    let erasures = house.erasures(Some(&lake), Duration::ZERO, &[]);
+    let by_id = erasures.ask(actor, id, PLAYER).await.expect("asks");
+    let by_hash = erasures.ask(actor, id, &his[1]).await.expect("asks");
+    erasures.run_out(&CancellationToken::new()).await;
+    let removed = |job: &Erasure| erasures.get(job.id).expect("is kept").report.rows_removed;
+    assert_eq!((removed(&by_id), removed(&by_hash)), (3, 1), "a hash stands for itself alone");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_takes_up_what_was_not_done_in_the_order_in_which_it_was_asked_for() {
     let house = House::new().await;

@@ -46,7 +46,7 @@ impl PolicyFeed {
     pub async fn load(&self) -> Result<(), RegistryError> {
         match self.refresh().await {
             Err(error @ RegistryError::NotSetUp { .. }) => {
-                tracing::warn!(%error, "there are no schemas and no suppressed players");
+                tracing::warn!(%error, "there are no schemas, no suppressed players and no hashed ids");
                 self.failing.store(true, Ordering::Relaxed);
                 self.fresh.set(0);
                 Ok(())
@@ -64,7 +64,7 @@ impl PolicyFeed {
                 Err(error) => {
                     self.fresh.set(0);
                     if !self.failing.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(%error, "schemas and suppressed players can't be refreshed; those known hold on");
+                        tracing::warn!(%error, "schemas, suppressed players and hashed ids can't be refreshed; what is known holds on");
                     }
                 }
             }
@@ -86,16 +86,17 @@ impl PolicyFeed {
         drop(made_of);
         self.fresh.set(1);
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("schemas and suppressed players are up to date again");
+            tracing::info!("schemas, suppressed players and hashed ids are up to date again");
         }
         Ok(())
     }
 
     async fn make(&self) -> Result<(), RegistryError> {
-        let (schemas, suppressions) = tokio::try_join!(self.books.schemas(None), self.books.suppressions(None))?;
+        let (schemas, suppressions, identities) =
+            tokio::try_join!(self.books.schemas(None), self.books.suppressions(None), self.books.identities(None))?;
         let policies = Arc::clone(&self.policies);
         // Compiling schemas and hashing a long list take their time.
-        let made = tokio::task::spawn_blocking(move || policies.replace(schemas, suppressions)).await;
+        let made = tokio::task::spawn_blocking(move || policies.replace(schemas, suppressions, &identities)).await;
         let unusable = made.map_err(|error| RegistryError::Unavailable(error.to_string().into()))?;
         for (schema, problem) in unusable {
             tracing::error!(

@@ -16,7 +16,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WAL_ATTEMPTS: u32 = 100;
 
 // One entry for each version, never changed once released. `PRAGMA user_version` counts how many a file has.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE applications (
         application_id    TEXT    NOT NULL PRIMARY KEY,
@@ -106,6 +106,27 @@ pub(super) const MIGRATIONS: [&str; 3] = [
     END;
     CREATE TRIGGER suppressions_delete AFTER DELETE ON suppressions BEGIN
         UPDATE revisions SET revision = revision + 1 WHERE book = 'suppressions';
+    END;
+",
+    "
+    CREATE TABLE identities (
+        application_id    TEXT    NOT NULL PRIMARY KEY REFERENCES applications (application_id) ON DELETE CASCADE,
+        version           INTEGER NOT NULL CHECK (version > 0),
+        fields            TEXT    NOT NULL,
+        secrets           TEXT    NOT NULL,
+        changed_at_ms     INTEGER NOT NULL
+    ) STRICT;
+
+    INSERT INTO revisions VALUES ('identities', 0);
+
+    CREATE TRIGGER identities_insert AFTER INSERT ON identities BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'identities';
+    END;
+    CREATE TRIGGER identities_update AFTER UPDATE ON identities BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'identities';
+    END;
+    CREATE TRIGGER identities_delete AFTER DELETE ON identities BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'identities';
     END;
 ",
 ];

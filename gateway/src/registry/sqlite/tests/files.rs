@@ -45,7 +45,7 @@ fn a_file_of_a_later_version_is_left_to_that_version() {
     connection.pragma_update(None, "user_version", 99).expect("sets");
     drop(connection);
     let error = folder.open_error();
-    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 3, .. }), "{error:?}");
+    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 4, .. }), "{error:?}");
     assert!(error.to_string().contains("run the version that wrote it"), "{error}");
 }
 

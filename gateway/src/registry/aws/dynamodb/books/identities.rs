@@ -1,0 +1,50 @@
+//! How applications have ids hashed: one book, which gateways read.
+
+use uuid::Uuid;
+
+use super::super::DynamoDbRegistry;
+use super::super::attributes::{Item, number, text};
+use super::super::writes::Done;
+use super::{Book, rows};
+use crate::registry::{Identity, RegistryError};
+
+const BOOK: Book = Book::Identities;
+
+impl DynamoDbRegistry {
+    pub(super) async fn all_identities(&self, application: Option<Uuid>) -> Result<Vec<Identity>, RegistryError> {
+        let Some(application) = application else {
+            let known = self.read_book(BOOK, &self.known_identities, |row| Ok(rows::identity(row))).await?;
+            // An id that can't be hashed as its application wants it is not to be kept as it is.
+            return known.into_iter().collect();
+        };
+        let item = self.read_entry(BOOK.name(), &application.to_string()).await?;
+        item.iter().map(|item| rows::identity(&self.book_row(item))).collect()
+    }
+
+    pub(super) async fn write_identity(&self, identity: &Identity) -> Result<bool, RegistryError> {
+        let mut item: Item = rows::place(BOOK.name(), &identity.application_id.to_string());
+        item.extend([
+            ("application_id".to_owned(), text(identity.application_id)),
+            ("version".to_owned(), number(identity.version)),
+            ("fields".to_owned(), text(identity.stored_fields())),
+            ("secrets".to_owned(), text(identity.stored_secrets())),
+            ("changed_at_ms".to_owned(), number(identity.changed_at_ms)),
+        ]);
+        let put = match identity.version.checked_sub(1) {
+            Some(0) | None => self.putting(item, Some("attribute_not_exists(book)"))?,
+            Some(before) => self.putting_over(item, before)?,
+        };
+        let actions = vec![self.demanding(identity.application_id)?, put, self.counted(BOOK)?];
+        match self.write_books(actions).await? {
+            Done::Yes => Ok(true),
+            Done::No(0) => Err(RegistryError::NotFound { what: "application", id: identity.application_id }),
+            // Somebody else was quicker.
+            Done::No(_) => Ok(false),
+        }
+    }
+
+    pub(super) async fn remove_identity_of(&self, application: Uuid) -> Result<(), RegistryError> {
+        let item = self.read_entry(BOOK.name(), &application.to_string()).await?;
+        self.delete_entries(BOOK, item.as_slice()).await
+    }
+}

@@ -1,0 +1,51 @@
+//! How applications have ids hashed: a row for each that ever had.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use super::pool::Failure;
+use super::rows::{find_application, id};
+use crate::registry::Identity;
+
+pub(super) const SELECT: &str =
+    "SELECT * FROM identities WHERE ?1 IS NULL OR application_id = ?1 ORDER BY application_id";
+const SELECT_VERSION: &str = "SELECT version FROM identities WHERE application_id = ?1";
+
+/// Whether it is kept: not if somebody else was quicker.
+pub(super) fn put(connection: &mut Connection, identity: &Identity) -> Result<bool, Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    find_application(&transaction, identity.application_id)?;
+    let application = identity.application_id.to_string();
+    let known: Option<u32> = transaction.query_row(SELECT_VERSION, [&application], |row| row.get(0)).optional()?;
+    if known.unwrap_or(0).checked_add(1) != Some(identity.version) {
+        return Ok(false);
+    }
+    transaction.execute(
+        "INSERT INTO identities VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (application_id) DO UPDATE
+         SET version = ?2, fields = ?3, secrets = ?4, changed_at_ms = ?5",
+        params![
+            application,
+            identity.version,
+            identity.stored_fields(),
+            identity.stored_secrets(),
+            identity.changed_at_ms
+        ],
+    )?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+pub(super) fn of_row(row: &Row<'_>) -> rusqlite::Result<Identity> {
+    let listed = |column: &str| row.get::<_, String>(column);
+    let bad = |column: &str, error| {
+        let index = row.as_ref().column_index(column).unwrap_or_default();
+        rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+    };
+    Ok(Identity {
+        application_id: id(row, "application_id")?,
+        version: row.get("version")?,
+        fields: Identity::fields_of(&listed("fields")?).map_err(|error| bad("fields", error))?,
+        secrets: Identity::secrets_of(&listed("secrets")?).map_err(|error| bad("secrets", error))?,
+        changed_at_ms: row.get("changed_at_ms")?,
+    })
+}
