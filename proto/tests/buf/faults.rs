@@ -12,6 +12,8 @@ use crate::tool::{self, Finding};
 pub(crate) const INGEST: &str = "headgate/v1/ingest.proto";
 /// The administration API.
 pub(crate) const ADMIN: &str = "headgate/admin/v1/admin.proto";
+/// Some of the library of events.
+pub(crate) const ITEMS: &str = "headgate/events/v1/item.proto";
 /// A file that is not there, for what the others have no place for.
 pub(crate) const MORE: &str = "headgate/more/v1/more.proto";
 

@@ -1,7 +1,7 @@
 //! buf's standard rules: how packages, files, messages, enums and services are laid out and named.
 
 use crate::faults::Edit::{Add, Append, Replace};
-use crate::faults::{self, ADMIN, Copy, Fault, INGEST, MORE, fault};
+use crate::faults::{self, ADMIN, Copy, Fault, INGEST, ITEMS, MORE, fault};
 use crate::tool::{self, Finding};
 
 /// In the package of the ingest API, in a file of its own.
@@ -118,6 +118,22 @@ const FAULTS: &[Fault] = &[
                  message Batch { headgate.more.v1beta1.Trial trial = 1; }\n",
             ),
         ],
+    ),
+    fault("COMMENT_MESSAGE", &[Replace(ITEMS, "// A player has looked at an item in the shop.", "")]),
+    fault("COMMENT_FIELD", &[Append(ITEMS, "// Some.\nmessage Some { string undocumented = 1; }\n")]),
+    fault("COMMENT_ENUM", &[Append(ITEMS, "enum Some {\n  // None.\n  SOME_UNSPECIFIED = 0;\n}\n")]),
+    fault("COMMENT_ENUM_VALUE", &[Append(ITEMS, "// Some.\nenum Some { SOME_UNSPECIFIED = 0; }\n")]),
+    fault(
+        "COMMENT_ONEOF",
+        &[Append(ITEMS, "// Some.\nmessage Some {\n  oneof which {\n    // One.\n    string one = 1;\n  }\n}\n")],
+    ),
+    fault("COMMENT_SERVICE", &[Append(ITEMS, "service SomeService {}\n")]),
+    fault(
+        "COMMENT_RPC",
+        &[Append(
+            ITEMS,
+            "message AskRequest {}\nmessage AskResponse {}\nservice SomeService { rpc Ask(AskRequest) returns (AskResponse); }\n",
+        )],
     ),
 ];
 
