@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::faults::Edit::{Add, Append, Remove, Replace};
-use crate::faults::{self, ADMIN, Copy, Edit, Fault, INGEST, MORE, fault};
+use crate::faults::{self, ADMIN, Edit, Fault, INGEST, MORE, ProtoCopy, fault};
 use crate::tool::{self, Finding};
 
 const PROTO2: &str = "syntax = \"proto2\";\npackage headgate.more.v1;\n\
@@ -171,15 +171,15 @@ fn the_last_release_still_works() {
 fn every_rule_catches_its_break() {
     faults::assert_one_for_each_rule("breaking", FAULTS);
     faults::assert_caught(FAULTS, |fault| {
-        let before = Copy::new().edited(fault.setting);
-        let after = Copy::new().edited(fault.setting).edited(fault.edits);
+        let before = ProtoCopy::new().edited(fault.setting);
+        let after = ProtoCopy::new().edited(fault.setting).edited(fault.edits);
         tool::breaking(after.folder(), before.folder())
     });
 }
 
 #[test]
 fn what_is_added_breaks_nothing() {
-    let added = Copy::new().edited(&[
+    let added = ProtoCopy::new().edited(&[
         Replace(INGEST, "uint32 warned = 7;", "uint32 warned = 7;\n  uint32 late = 9;"),
         Replace(INGEST, "REASON_SCHEMA = 12;", "REASON_SCHEMA = 12;\n  REASON_LATE = 13;"),
         Replace(
@@ -191,7 +191,7 @@ fn what_is_added_breaks_nothing() {
         Add(MORE, "syntax = \"proto3\";\npackage headgate.more.v1;\n"),
     ]);
     let findings: Vec<String> =
-        tool::breaking(added.folder(), Copy::new().folder()).iter().map(Finding::line).collect();
+        tool::breaking(added.folder(), ProtoCopy::new().folder()).iter().map(Finding::line).collect();
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 

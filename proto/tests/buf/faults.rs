@@ -64,9 +64,9 @@ pub(crate) const fn fault(rule: &'static str, edits: &'static [Edit]) -> Fault {
 }
 
 /// A folder with a `buf.yaml` and protos, gone with its value.
-pub(crate) struct Copy(TempDir);
+pub(crate) struct ProtoCopy(TempDir);
 
-impl Copy {
+impl ProtoCopy {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let ours = ours();

@@ -1,7 +1,7 @@
 //! buf's standard rules: how packages, files, messages, enums and services are laid out and named.
 
 use crate::faults::Edit::{Add, Append, Replace};
-use crate::faults::{self, ADMIN, Copy, Fault, INGEST, ITEMS, MORE, fault};
+use crate::faults::{self, ADMIN, Fault, INGEST, ITEMS, MORE, ProtoCopy, fault};
 use crate::tool::{self, Finding};
 
 /// In the package of the ingest API, in a file of its own.
@@ -146,5 +146,7 @@ fn the_protos_keep_to_bufs_standard_rules() {
 #[test]
 fn every_standard_rule_catches_its_fault() {
     faults::assert_one_for_each_rule("lint", FAULTS);
-    faults::assert_caught(FAULTS, |fault| tool::lint(Copy::new().edited(fault.setting).edited(fault.edits).folder()));
+    faults::assert_caught(FAULTS, |fault| {
+        tool::lint(ProtoCopy::new().edited(fault.setting).edited(fault.edits).folder())
+    });
 }
