@@ -178,6 +178,8 @@ pub trait Books: Send + Sync {
     /// Keeps how an application has ids hashed, if nobody else has changed it meanwhile: its version is one more than that
     /// of what is kept, or 1 where nothing is. Returns whether it was kept.
     async fn put_identity(&self, identity: &Identity) -> Result<bool, RegistryError>;
-    /// How ids are hashed, of one application or of all; only of applications that have ever had them hashed.
-    async fn identities(&self, application: Option<Uuid>) -> Result<Vec<Identity>, RegistryError>;
+    /// How an application has ids hashed; `None`: it never had any.
+    async fn identity(&self, application: Uuid) -> Result<Option<Identity>, RegistryError>;
+    /// The same of all that have ever had any.
+    async fn identities(&self) -> Result<Vec<Identity>, RegistryError>;
 }

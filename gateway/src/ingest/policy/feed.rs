@@ -93,7 +93,7 @@ impl PolicyFeed {
 
     async fn make(&self) -> Result<(), RegistryError> {
         let (schemas, suppressions, identities) =
-            tokio::try_join!(self.books.schemas(None), self.books.suppressions(None), self.books.identities(None))?;
+            tokio::try_join!(self.books.schemas(None), self.books.suppressions(None), self.books.identities())?;
         let policies = Arc::clone(&self.policies);
         // Compiling schemas and hashing a long list take their time.
         let made = tokio::task::spawn_blocking(move || policies.replace(schemas, suppressions, &identities)).await;

@@ -167,9 +167,17 @@ impl Books for SqliteRegistry {
         self.pool.run(move |connection| identity::put(connection, &identity)).await
     }
 
-    async fn identities(&self, application: Option<Uuid>) -> Result<Vec<Identity>, RegistryError> {
-        let application = text(application);
-        self.pool.run(move |connection| all(connection, identity::SELECT, params![application], identity::of_row)).await
+    async fn identity(&self, application: Uuid) -> Result<Option<Identity>, RegistryError> {
+        let application = application.to_string();
+        self.pool
+            .run(move |connection| {
+                Ok(connection.query_row(identity::SELECT_ONE, [application], identity::of_row).optional()?)
+            })
+            .await
+    }
+
+    async fn identities(&self) -> Result<Vec<Identity>, RegistryError> {
+        self.pool.run(|connection| all(connection, identity::SELECT, params![], identity::of_row)).await
     }
 }
 

@@ -7,8 +7,8 @@ use super::pool::Failure;
 use super::rows::{find_application, id};
 use crate::registry::Identity;
 
-pub(super) const SELECT: &str =
-    "SELECT * FROM identities WHERE ?1 IS NULL OR application_id = ?1 ORDER BY application_id";
+pub(super) const SELECT: &str = "SELECT * FROM identities ORDER BY application_id";
+pub(super) const SELECT_ONE: &str = "SELECT * FROM identities WHERE application_id = ?1";
 const SELECT_VERSION: &str = "SELECT version FROM identities WHERE application_id = ?1";
 
 /// Whether it is kept: not if somebody else was quicker.

@@ -129,8 +129,12 @@ impl Books for DynamoDbRegistry {
         self.write_identity(identity).await
     }
 
-    async fn identities(&self, application: Option<Uuid>) -> Result<Vec<Identity>, RegistryError> {
-        self.all_identities(application).await
+    async fn identity(&self, application: Uuid) -> Result<Option<Identity>, RegistryError> {
+        self.identity_of(application).await
+    }
+
+    async fn identities(&self) -> Result<Vec<Identity>, RegistryError> {
+        self.all_identities().await
     }
 }
 

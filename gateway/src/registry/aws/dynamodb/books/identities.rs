@@ -11,14 +11,15 @@ use crate::registry::{Identity, RegistryError};
 const BOOK: Book = Book::Identities;
 
 impl DynamoDbRegistry {
-    pub(super) async fn all_identities(&self, application: Option<Uuid>) -> Result<Vec<Identity>, RegistryError> {
-        let Some(application) = application else {
-            let known = self.read_book(BOOK, &self.known_identities, |row| Ok(rows::identity(row))).await?;
-            // An id that can't be hashed as its application wants it is not to be kept as it is.
-            return known.into_iter().collect();
-        };
+    pub(super) async fn all_identities(&self) -> Result<Vec<Identity>, RegistryError> {
+        let known = self.read_book(BOOK, &self.known_identities, |row| Ok(rows::identity(row))).await?;
+        // An id that can't be hashed as its application wants it is not to be kept as it is.
+        known.into_iter().collect()
+    }
+
+    pub(super) async fn identity_of(&self, application: Uuid) -> Result<Option<Identity>, RegistryError> {
         let item = self.read_entry(BOOK.name(), &application.to_string()).await?;
-        item.iter().map(|item| rows::identity(&self.book_row(item))).collect()
+        item.map(|item| rows::identity(&self.book_row(&item))).transpose()
     }
 
     pub(super) async fn write_identity(&self, identity: &Identity) -> Result<bool, RegistryError> {
