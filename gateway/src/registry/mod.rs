@@ -189,6 +189,15 @@ pub enum RegistryError {
         /// What would mend it.
         mend: Arc<str>,
     },
+    /// The installation has no table for the books, as it may: there is no audit log, no schema, no suppressed player and no
+    /// hashed id.
+    #[error("the registry keeps no books: {problem}: {mend}")]
+    NoBooks {
+        /// What is missing, by its name.
+        problem: Arc<str>,
+        /// What would mend it.
+        mend: Arc<str>,
+    },
     /// One row can't be understood. Says nothing about other rows.
     #[error("the row {row} of table {table} can't be used: {attribute} {problem}")]
     BadRow {

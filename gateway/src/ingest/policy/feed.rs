@@ -39,13 +39,14 @@ impl PolicyFeed {
     }
 
     /// Asks once, before the first event is taken: whoever asked not to be kept must not be kept because a gateway was
-    /// started anew. Books that are not set up hold nothing.
+    /// started anew, nor an id as it is that was to be hashed. Only where there is no table of books there is nothing in it;
+    /// one that may not be read may hold anything.
     ///
     /// # Errors
-    /// If the registry can't be asked.
+    /// If the registry can't be asked, or does not let the gateway in.
     pub async fn load(&self) -> Result<(), RegistryError> {
         match self.refresh().await {
-            Err(error @ RegistryError::NotSetUp { .. }) => {
+            Err(error @ RegistryError::NoBooks { .. }) => {
                 tracing::warn!(%error, "there are no schemas, no suppressed players and no hashed ids");
                 self.failing.store(true, Ordering::Relaxed);
                 self.fresh.set(0);
@@ -108,5 +109,31 @@ impl PolicyFeed {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "aws"))]
+mod tests {
+    use super::*;
+    use crate::aws::testing::{Server, refusal, settings};
+    use crate::clock::Clock;
+    use crate::config::Settings;
+    use crate::registry::aws::DynamoDbRegistry;
+
+    async fn loaded(code: &'static str) -> Result<(), RegistryError> {
+        let server = Server::start(move |_, _| refusal(400, code, "so it is")).await;
+        let registry = DynamoDbRegistry::new(&settings(&server.url()), &Settings::default(), Clock::system());
+        let books: Arc<dyn Books> = Arc::new(registry);
+        PolicyFeed::new(&Policies::new(), &books, Duration::from_secs(2), &Metrics::new()).load().await
+    }
+
+    /// Whoever can't read the books does not know whose ids are to be hashed.
+    #[tokio::test]
+    async fn only_books_that_are_not_there_are_taken_for_empty() {
+        loaded("ResourceNotFoundException").await.expect("an installation without books works");
+        for code in ["AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException"] {
+            let error = loaded(code).await.expect_err("must not start");
+            assert!(matches!(error, RegistryError::NotSetUp { .. }), "{code}: {error}");
+        }
     }
 }

@@ -150,7 +150,7 @@ impl DynamoDbRegistry {
         };
         match forget.await {
             Ok(()) => {}
-            Err(error @ RegistryError::NotSetUp { .. }) => tracing::debug!(%error, "there are no books to tidy"),
+            Err(error @ RegistryError::NoBooks { .. }) => tracing::debug!(%error, "there are no books to tidy"),
             Err(error) => tracing::warn!(%error, %application, "what the books hold of a removed application stays"),
         }
     }
