@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Actor, Admin, AdminError, NoRandomness};
-use crate::registry::{Identity, IdentityField, IdentityOverview, RegistryError, Secret};
+use crate::registry::{Identity, IdentityField, IdentityOverview, RegistryError, Secret, generation_of_hash};
 
 /// Whoever changes the same in the same moment has to go one after the other.
 const ATTEMPTS: usize = 6;
@@ -47,13 +47,24 @@ impl Admin {
 
     /// From now on ids are hashed with a new secret: everybody has another hash than before. Earlier secrets are kept, so
     /// that what they have hashed can be found, unless they are to be forgotten.
+    ///
+    /// # Errors
+    /// If there are too many, or a player is suppressed by a hash that nothing could be held against any more.
     pub async fn rotate_identity(
         &self,
         actor: &Actor,
         application: Uuid,
         forget_earlier: bool,
     ) -> Result<IdentityOverview, AdminError> {
+        let held = if forget_earlier { self.suppressed_by_hash(application).await? } else { Vec::new() };
         let changed = self.change_identity(application, |identity| {
+            if let Some(held) = held.iter().find(|held| identity.secrets.iter().any(|one| one.generation() == **held)) {
+                let problem = format!(
+                    "a player is suppressed by a hash of generation {held}, and events of theirs would be kept again: \
+                     suppress them by their id, or take them off the list, first"
+                );
+                return Err(RegistryError::Invalid { field: "forget_earlier", problem }.into());
+            }
             let secret = Secret::generate(generation(identity) + 1).map_err(NoRandomness::from)?;
             if forget_earlier {
                 identity.secrets.clear();
@@ -90,6 +101,12 @@ impl Admin {
             Err(RegistryError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The generations of the hashes by which players are suppressed.
+    async fn suppressed_by_hash(&self, application: Uuid) -> Result<Vec<u32>, RegistryError> {
+        let suppressed = self.books.suppressions(Some(application)).await?;
+        Ok(suppressed.iter().filter_map(|one| generation_of_hash(one.player_id.as_bytes())).collect())
     }
 
     async fn change_identity(
@@ -192,6 +209,21 @@ mod tests {
             ["identity.ids", "identity.rotate", "identity.ids", "identity.rotate", "identity.ids", "identity.fields"];
         assert_eq!(acts, expected);
         assert!(entries.iter().all(|entry| !format!("{entry:?}").contains("anna")), "{entries:?}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_a_suppressed_players_hash_needs_is_not_forgotten() {
+        let (_folder, admin, actor, id) = admin().await;
+        admin.hash_fields(&actor, id, &[IdentityField::PlayerId]).await.expect("turns on");
+        let hash = admin.stored_ids(&actor, id, "anna").await.expect("tells").remove(1);
+        admin.suppress(&actor, id, &hash).await.expect("suppresses");
+        admin.rotate_identity(&actor, id, false).await.expect("rotates");
+        let error = admin.rotate_identity(&actor, id, true).await.expect_err("it is needed");
+        assert!(error.to_string().contains("generation 1"), "{error}");
+        assert_eq!(admin.identity(id).await.expect("is asked").generations, [1, 2]);
+        admin.unsuppress(&actor, id, &hash).await.expect("takes off");
+        admin.suppress(&actor, id, "anna").await.expect("suppresses");
+        admin.rotate_identity(&actor, id, true).await.expect("nothing needs it any more");
     }
 
     #[tokio::test]

@@ -58,11 +58,6 @@ impl Hashing {
         Some(Self { fields: identity.fields.clone(), hasher: identity.hasher()? })
     }
 
-    /// The hash by which a player's events are stored.
-    pub(super) fn hash_of_player(&self, player: &[u8]) -> Option<String> {
-        self.fields.contains(&IdentityField::PlayerId).then(|| self.hasher.hash(player))
-    }
-
     /// A batch with hashes in the place of ids. `suppressed_as` knows players who are suppressed by another hash than that
     /// of today: they get that one, so that they are known further on.
     pub(super) fn batch(

@@ -16,7 +16,9 @@ use crate::event::member::{member, scalar, unescaped};
 use crate::event::scan::{Envelope, RawEvent};
 use crate::event::validate::{Flaw, Limits};
 use crate::ingest::identity::{Hashed, Hashing, Watched};
-use crate::registry::{Identity, JsonSchema, Schema, SchemaMode, Suppression, Violation, generation_of_hash};
+use crate::registry::{
+    Hasher, Identity, JsonSchema, Schema, SchemaMode, Secret, Suppression, Violation, generation_of_hash,
+};
 
 /// The policies of every application that has one.
 #[derive(Debug, Default)]
@@ -125,12 +127,13 @@ impl Policies {
 }
 
 impl Policy {
-    /// Players who are suppressed are so by what is stored of them, too.
+    /// Players who are suppressed are so by every hash of theirs, whether ids are hashed now or not: events come again out
+    /// of the lake and the bad rows, and hold the hash of their time.
     fn know_by_hash(&mut self, identity: &Identity) {
         self.watched = Watched::new(identity, &self.suppressed);
-        let Some(hashing) = &self.hashing else { return };
+        let hashers: Vec<Hasher> = identity.secrets.iter().map(Secret::hasher).collect();
         let plain = self.suppressed.iter().filter(|player| generation_of_hash(player).is_none());
-        let hashes: Vec<_> = plain.filter_map(|player| hashing.hash_of_player(player)).collect();
+        let hashes: Vec<_> = plain.flat_map(|player| hashers.iter().map(|hasher| hasher.hash(player))).collect();
         self.suppressed.extend(hashes.into_iter().map(|hash| hash.into_bytes().into_boxed_slice()));
     }
 

@@ -73,6 +73,18 @@ fn a_suppressed_player_is_known_by_the_id_and_by_every_hash() {
             assert_eq!(house.verdict(number).accepted, 2, "{known_by}");
         }
     }
+
+    // Known by the id: whichever hash an event comes with, as it stands in the lake, hashing on or off.
+    for identity in [&identity, &off] {
+        let identities = std::slice::from_ref(identity);
+        assert_eq!(house.policies.replace(Vec::new(), vec![suppressed("anna")], identities), []);
+        for hash in &ids[1..] {
+            number += 1;
+            house.send(number, vec![of_player(u128::from(number) * 2, hash)]);
+            assert_eq!(house.settle(&Outcome::Stored), Vec::<String>::new(), "{hash}, {:?}", identity.fields);
+            assert_eq!(house.verdict(number).accepted, 1, "{hash}");
+        }
+    }
 }
 
 #[test]
