@@ -105,7 +105,8 @@ impl Hashing {
     fn data(&self, object: &[u8], suppressed_as: &impl Fn(&[u8]) -> Option<String>, out: &mut Vec<u8>) {
         let replaced = members(object).filter_map(|(key, value)| {
             let name = unescaped(key);
-            let field = *self.fields.iter().find(|field| field.as_str().as_bytes() == name)?;
+            let covers = |field: &IdentityField| field.members().iter().any(|member| member.as_bytes() == name);
+            let field = *self.fields.iter().find(|field| covers(field))?;
             let in_its_place = match field {
                 IdentityField::PlayerId => self.in_place_of(value, suppressed_as),
                 IdentityField::SessionId => self.in_place_of(value, &|_: &[u8]| None),

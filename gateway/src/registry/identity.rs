@@ -23,10 +23,10 @@ const HASH_LEN: usize = 16;
 /// A member of `event_data` that holds an id of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum IdentityField {
-    /// `player_id`, and with it the event's partition key, which often is the same.
+    /// Players: `player_id`, and `victim_id` and `reported_id`, which name others.
     #[value(name = "player_id")]
     PlayerId,
-    /// `session_id`.
+    /// Sessions: `session_id`, and `crashed_session_id`, which names an earlier one.
     #[value(name = "session_id")]
     SessionId,
     /// `device`, or `device.id` where `device` is an object.
@@ -43,7 +43,18 @@ impl IdentityField {
     /// Every field.
     pub const ALL: [Self; 3] = [Self::PlayerId, Self::SessionId, Self::Device];
 
-    /// Its name: that of the member.
+    /// The members of `event_data` that it covers: all that hold an id of its kind, so that none of them tells what another
+    /// one hides. These are those of the event library (`docs/events.md`).
+    #[must_use]
+    pub const fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::PlayerId => &["player_id", "victim_id", "reported_id"],
+            Self::SessionId => &["session_id", "crashed_session_id"],
+            Self::Device => &["device"],
+        }
+    }
+
+    /// Its name: that of the first member.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -268,6 +279,10 @@ fn listed(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn secret(generation: u32, byte: u8) -> Secret {
@@ -294,6 +309,37 @@ mod tests {
         assert_eq!(one.hash(b"anna"), one.hash(b"anna"));
         assert_ne!(one.hash(b"anna"), one.hash(b"bert"));
         assert_ne!(one.hash(b"anna")[3..], other.hash(b"anna")[3..]);
+    }
+
+    /// A member of the library that ends in `_id` is either covered, or tells of no person.
+    #[test]
+    fn every_id_of_a_person_in_the_event_library_is_covered() {
+        const OF_THINGS: [&str; 9] = [
+            "bundle_id",
+            "country_id",
+            "item_id",
+            "level_id",
+            "map_id",
+            "match_id",
+            "spell_id",
+            "transaction_id",
+            "tutorial_screen_id",
+        ];
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/schemas/headgate/events/v1");
+        let mut found = BTreeSet::new();
+        for file in fs::read_dir(folder).expect("lists") {
+            let text = fs::read(file.expect("reads").path()).expect("reads");
+            let schema: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+            let names = schema["properties"].as_object().expect("members").keys().cloned();
+            found.extend(names.filter(|name| name.ends_with("_id")));
+        }
+        let covered: Vec<&str> = IdentityField::ALL.iter().flat_map(|field| field.members()).copied().collect();
+        for name in &found {
+            assert!(covered.contains(&name.as_str()) != OF_THINGS.contains(&name.as_str()), "{name}: whose id is it?");
+        }
+        for name in covered.iter().filter(|name| **name != "device") {
+            assert!(found.contains(*name), "{name} is no member of the library");
+        }
     }
 
     #[test]

@@ -63,6 +63,11 @@ fn named_ids_are_hashed_wherever_and_however_they_stand_and_nothing_else_changes
             r#"{"a":{"player_id":"anna"},"session_id":"7"}"#.to_owned(),
             format!(r#"{{"a":{{"player_id":"anna"}},"session_id":"{seven}"}}"#),
         ),
+        // Whoever else is named, and an earlier session.
+        (
+            r#"{"victim_id":"anna","reported_id":7,"crashed_session_id":"7"}"#.to_owned(),
+            format!(r#"{{"victim_id":"{anna}","reported_id":"{seven}","crashed_session_id":"{seven}"}}"#),
+        ),
         // Not an id, so not to be kept as it is.
         (
             r#"{"player_id":["anna"],"session_id":{"id":"anna"}}"#.to_owned(),
