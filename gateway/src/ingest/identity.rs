@@ -93,9 +93,10 @@ impl Hashing {
         hashed
     }
 
-    /// Often the player's id. It is not stored, but a bad row has it; equal keys stay equal.
+    /// Often the player's id, or the session's: nobody can tell, so it is hashed whatever else is. It is not stored, but a
+    /// bad row has it; equal keys stay equal.
     fn partition_key(&self, key: &[u8]) -> Vec<u8> {
-        if key.is_empty() || !self.fields.contains(&IdentityField::PlayerId) || generation_of_hash(key).is_some() {
+        if key.is_empty() || generation_of_hash(key).is_some() {
             return key.to_vec();
         }
         self.hasher.hash(key).into_bytes()

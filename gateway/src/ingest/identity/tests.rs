@@ -124,6 +124,17 @@ fn a_batch_keeps_everything_but_the_ids() {
 }
 
 #[test]
+fn the_partition_key_is_hashed_whichever_ids_are() {
+    for field in IdentityField::ALL {
+        let identity = identity(&[field]);
+        let (hashing, hash) = (hashing(&identity), identity.hasher().expect("a hasher").hash(b"s-1"));
+        let sent = Event { partition_key: "s-1".to_owned(), ..event("{}") };
+        let (events, _) = batch(&hashing, vec![sent.clone(), Event { partition_key: hash.clone(), ..sent }]);
+        assert_eq!((&events[0].partition_key, &events[1].partition_key), (&hash, &hash), "{field}");
+    }
+}
+
+#[test]
 fn of_an_event_that_can_not_be_read_no_id_is_left_and_its_verdict_stays() {
     let identity = identity(&[IdentityField::PlayerId]);
     let hashing = hashing(&identity);
