@@ -2,7 +2,7 @@
 //! pages only ever see hashes. A batch of an application that has nothing hashed does not come here.
 //!
 //! The batch is written anew, event by event. An event that breaks a rule keeps its verdict, but of what can't be read
-//! nothing is kept: where `event_data` is no JSON object, nobody can tell which of its bytes are an id.
+//! nothing is kept but that it was there: where `event_data` is no JSON object, nobody can tell which of its bytes are an id.
 
 use std::collections::HashSet;
 
@@ -16,6 +16,9 @@ use crate::registry::{Hasher, Identity, IdentityField, generation_of_hash};
 
 /// Of an object in the place of a device, the member that is an id.
 const DEVICE_ID: &str = "id";
+/// What takes the place of `event_data` that can't be read: no JSON, so that the event is rejected again, and not accepted
+/// without its data, when somebody sends it again out of the bad rows.
+const UNREADABLE: &[u8] = b"not kept: it could not be read, so no id in it could be hashed";
 /// What takes the place of an object or an array where an id belongs: nobody can tell whose it is.
 const NO_ID: &[u8] = b"null";
 
@@ -83,6 +86,8 @@ impl Hashing {
                     event.event_data.is_empty() || check_object(event.event_data, limits.max_depth).is_ok();
                 if is_readable {
                     self.data(event.event_data, &suppressed_as, &mut data);
+                } else {
+                    data.extend_from_slice(UNREADABLE);
                 }
                 let partition_key = self.partition_key(event.partition_key);
                 encode(&RawEvent { event_data: &data, partition_key: &partition_key, ..event }, &mut event_bytes);

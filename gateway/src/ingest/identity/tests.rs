@@ -146,9 +146,15 @@ fn of_an_event_that_can_not_be_read_no_id_is_left_and_its_verdict_stays() {
         (deep, "nested"),
     ] {
         let (events, flaws) = batch(&hashing, vec![event(&broken)]);
-        assert!(events[0].event_data.is_empty(), "{broken}");
+        assert_eq!(&events[0].event_data[..], UNREADABLE, "{broken}");
         assert_eq!(flaws.len(), 1, "{broken}");
         assert!(flaws[0].invalid.to_string().contains(is_reason), "{}", flaws[0].invalid);
+        // It is sent again, as a bad row has it, with hashing on and off.
+        let limits = Limits::from(&IngestSettings::default());
+        let again = events[0].encode_to_vec();
+        assert!(validate(&scan::event(&again).expect("an event"), None, &limits).is_err(), "{broken}");
+        let (same, flaws) = batch(&hashing, events.clone());
+        assert_eq!((same, flaws.len()), (events, 1), "{broken}");
     }
     // Readable, with another fault.
     let (events, flaws) =
