@@ -4,8 +4,8 @@
 //! difference of the clocks travels within the id, a version 8 UUID, whose bits are its maker's: behind version and variant
 //! are 60 bits of the process, 24 of the difference and 38 of a count. To whoever does not ask, it is a UUID like any other.
 
-/// The largest difference that an id can say, in milliseconds either way: 2 hours, 19 minutes and 48 seconds. Larger ones
-/// are said as this.
+/// The largest difference that an id can say, in milliseconds either way: 2 hours, 19 minutes and 48 seconds. A larger
+/// one is not said: as if it were this one it would be taken for measured.
 pub const MAX_CLOCK_SKEW_MS: i64 = (1 << (SKEW_BITS - 1)) - 1;
 
 const SKEW_BITS: u32 = 24;
@@ -14,10 +14,11 @@ const COUNT_BITS: u32 = 38;
 const NO_DIFFERENCE: i64 = 1 << (SKEW_BITS - 1);
 
 /// The lower half of an id: its count, and by how many milliseconds the client's clock is ahead of the gateway's, where
-/// that is known. The two highest bits are the variant's.
+/// that is known and within [`MAX_CLOCK_SKEW_MS`]. The two highest bits are the variant's.
 #[must_use]
 pub fn lower_half(count: u64, clock_skew_ms: Option<i64>) -> u64 {
-    let skew = clock_skew_ms.map_or(0, |ms| ms.clamp(-MAX_CLOCK_SKEW_MS, MAX_CLOCK_SKEW_MS) + NO_DIFFERENCE);
+    let said = clock_skew_ms.filter(|ms| (-MAX_CLOCK_SKEW_MS..=MAX_CLOCK_SKEW_MS).contains(ms));
+    let skew = said.map_or(0, |ms| ms + NO_DIFFERENCE);
     skew.cast_unsigned() << COUNT_BITS | count & ((1 << COUNT_BITS) - 1)
 }
 
@@ -55,8 +56,9 @@ mod tests {
             }
             assert_eq!(clock_skew_ms(&id(lower_half(count, None))), None, "{count}");
         }
-        assert_eq!(clock_skew_ms(&id(lower_half(7, Some(i64::MAX)))), Some(MAX_CLOCK_SKEW_MS));
-        assert_eq!(clock_skew_ms(&id(lower_half(7, Some(i64::MIN)))), Some(-MAX_CLOCK_SKEW_MS));
+        for beyond in [i64::MIN, -MAX_CLOCK_SKEW_MS - 1, MAX_CLOCK_SKEW_MS + 1, i64::MAX] {
+            assert_eq!(clock_skew_ms(&id(lower_half(7, Some(beyond)))), None, "{beyond}");
+        }
     }
 
     #[test]
