@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::pool::Failure;
 use super::rows::{find_application, id};
+use super::schema::empty_wal;
 use crate::registry::Identity;
 
 pub(super) const SELECT: &str = "SELECT * FROM identities ORDER BY application_id";
@@ -32,6 +33,7 @@ pub(super) fn put(connection: &mut Connection, identity: &Identity) -> Result<bo
         ],
     )?;
     transaction.commit()?;
+    empty_wal(connection)?;
     Ok(true)
 }
 

@@ -155,6 +155,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Every commit is synced: a key that was handed out exists after a power failure.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is removed is overwritten: a secret that was destroyed must not be found in a free page.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "trusted_schema", false)
 }
 
@@ -193,6 +195,19 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
             result => return result.map(|_mode| ()),
         }
     }
+}
+
+/// Moves everything into the file and empties the write-ahead log, which holds pages as they were before. Called after
+/// something was destroyed; that is done in any case, so a reader who is in the way for too long is only warned of.
+pub(super) fn empty_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+    if is_busy {
+        tracing::warn!(
+            "the registry is being read: what was destroyed stands in its -wal file until that is written over; stop \
+             the gateway to have it emptied"
+        );
+    }
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), RegistryError> {

@@ -139,20 +139,25 @@ impl Books for DynamoDbRegistry {
 }
 
 impl DynamoDbRegistry {
-    /// Removes what the books hold of an application that is gone, but for its audit log. It harms nobody if it stays.
-    pub(super) async fn forget_application(&self, application: Uuid) {
+    /// Removes what the books hold of an application that is gone, but for its audit log. What stays harms nobody, but for
+    /// secrets that a removal of before has left.
+    pub(super) async fn forget_application(&self, application: Uuid) -> Result<(), RegistryError> {
+        match self.remove_identity_of(application).await {
+            Ok(()) | Err(RegistryError::NoBooks { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let forget = async {
             for schema in self.latest_schemas(Some(application)).await? {
                 self.remove_schema(application, &schema.event_type).await?;
             }
-            self.remove_suppressions_of(application).await?;
-            self.remove_identity_of(application).await
+            self.remove_suppressions_of(application).await
         };
         match forget.await {
             Ok(()) => {}
             Err(error @ RegistryError::NoBooks { .. }) => tracing::debug!(%error, "there are no books to tidy"),
             Err(error) => tracing::warn!(%error, %application, "what the books hold of a removed application stays"),
         }
+        Ok(())
     }
 
     /// One row of the books, as it is now.
@@ -215,7 +220,7 @@ impl DynamoDbRegistry {
     }
 
     /// All of it or nothing; asks again where somebody else changes the same rows in the same moment.
-    async fn write_books(&self, actions: Vec<TransactWriteItem>) -> Result<Done, RegistryError> {
+    pub(super) async fn write_books(&self, actions: Vec<TransactWriteItem>) -> Result<Done, RegistryError> {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             let write = self.client.transact_write_items().set_transact_items(Some(actions.clone()));

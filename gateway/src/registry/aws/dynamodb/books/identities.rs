@@ -1,5 +1,6 @@
 //! How applications have ids hashed: one book, which gateways read.
 
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use uuid::Uuid;
 
 use super::super::DynamoDbRegistry;
@@ -41,6 +42,18 @@ impl DynamoDbRegistry {
             Done::No(0) => Err(RegistryError::NotFound { what: "application", id: identity.application_id }),
             // Somebody else was quicker.
             Done::No(_) => Ok(false),
+        }
+    }
+
+    /// The actions that remove an application's secrets in one transaction with the application: none where it has none.
+    pub(in super::super) async fn removal_of_identity(
+        &self,
+        application: Uuid,
+    ) -> Result<Vec<TransactWriteItem>, RegistryError> {
+        match self.read_entry(BOOK.name(), &application.to_string()).await {
+            Ok(Some(item)) => Ok(vec![self.counted(BOOK)?, self.deleting(rows::place_of(&item), None)?]),
+            Ok(None) | Err(RegistryError::NoBooks { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
     }
 
