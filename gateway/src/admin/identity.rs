@@ -236,7 +236,7 @@ mod tests {
         assert!(error.to_string().contains("forgotten"), "{error}");
         admin.rotate_identity(&actor, id, true).await.expect("rotates");
         admin.delete_application(&actor, id).await.expect("deletes");
-        assert_eq!(admin.books.identities().await.expect("lists"), []);
+        assert_eq!(admin.books.identities().await.expect("lists").readable, []);
         assert_eq!(admin.ids_of(id, "anna").await.expect("tells"), None);
     }
 }

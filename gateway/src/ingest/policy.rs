@@ -17,7 +17,7 @@ use crate::event::scan::{Envelope, RawEvent};
 use crate::event::validate::{Flaw, Limits};
 use crate::ingest::identity::{Hashed, Hashing, Watched};
 use crate::registry::{
-    Hasher, Identity, JsonSchema, Schema, SchemaMode, Secret, Suppression, Violation, generation_of_hash,
+    Hasher, Identities, Identity, JsonSchema, Schema, SchemaMode, Secret, Suppression, Violation, generation_of_hash,
 };
 
 /// The policies of every application that has one.
@@ -36,6 +36,8 @@ pub struct Policy {
     // `None`: ids are kept as they are sent.
     hashing: Option<Hashing>,
     schemas: HashMap<Box<[u8]>, Arc<OfType>>,
+    // Nobody can tell which ids are hashed, or how.
+    is_sealed: bool,
 }
 
 /// The schema of an event type.
@@ -78,7 +80,7 @@ impl Policies {
         &self,
         schemas: Vec<Schema>,
         suppressions: Vec<Suppression>,
-        identities: &[Identity],
+        identities: &Identities,
     ) -> Vec<(Schema, String)> {
         let mut policies: HashMap<Uuid, Policy> = HashMap::new();
         let mut unusable = Vec::new();
@@ -104,7 +106,10 @@ impl Policies {
             policy.suppressed.insert(suppression.player_id.into_bytes().into_boxed_slice());
         }
         drop(before);
-        for identity in identities {
+        for unreadable in &identities.unreadable {
+            policies.entry(unreadable.application_id).or_default().is_sealed = true;
+        }
+        for identity in &identities.readable {
             if let Some(hashing) = Hashing::new(identity) {
                 policies.entry(identity.application_id).or_default().hashing = Some(hashing);
             }
@@ -141,6 +146,12 @@ impl Policy {
     pub(super) fn hashed(&self, message: &[u8], envelope: Envelope, flaws: &[Flaw], limits: &Limits) -> Option<Hashed> {
         let hashing = self.hashing.as_ref()?;
         Some(hashing.batch(message, envelope, flaws, limits, |player| self.watched.hash_of(player, &self.suppressed)))
+    }
+
+    /// Whether no event may be taken, because nobody can tell how its ids are to be hashed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     /// Looks at an event that keeps the rules.
@@ -222,14 +233,14 @@ mod tests {
         let policies = Policies::new();
         assert!(policies.of(APP).is_none());
         let off = schema("login", SchemaMode::Off, "{}");
-        assert_eq!(policies.replace(vec![off], Vec::new(), &[]), []);
+        assert_eq!(policies.replace(vec![off], Vec::new(), &Identities::default()), []);
         assert!(policies.of(APP).is_none());
     }
 
     #[test]
     fn a_player_is_found_however_the_id_is_written_and_only_at_its_place() {
         let policies = Policies::new();
-        assert_eq!(policies.replace(Vec::new(), vec![suppressed("anna"), suppressed("7")], &[]), []);
+        assert_eq!(policies.replace(Vec::new(), vec![suppressed("anna"), suppressed("7")], &Identities::default()), []);
         for event_data in [
             r#"{"player_id":"anna"}"#,
             r#"{ "x" : {"player_id":"b"}, "player_id" : "\u0061nna" }"#,
@@ -251,7 +262,7 @@ mod tests {
         for other in ["", "\"", "\"anna\"", "[1", r#""{\"player_id\":\"bert\"}""#] {
             assert!(!policy.is_suppressed_as_far_as_readable(other.as_bytes()), "{other}");
         }
-        assert_eq!(policies.replace(Vec::new(), Vec::new(), &[]), []);
+        assert_eq!(policies.replace(Vec::new(), Vec::new(), &Identities::default()), []);
         assert_eq!(standing(&policies, "login", r#"{"player_id":"anna"}"#), Standing::Good);
     }
 
@@ -260,7 +271,7 @@ mod tests {
         const SCORE: &str = r#"{"properties":{"score":{"type":"integer"}}}"#;
         let policies = Policies::new();
         let schemas = vec![schema("warned", SchemaMode::Warn, SCORE), schema("enforced", SchemaMode::Enforce, SCORE)];
-        assert_eq!(policies.replace(schemas, vec![suppressed("anna")], &[]), []);
+        assert_eq!(policies.replace(schemas, vec![suppressed("anna")], &Identities::default()), []);
         let bad = r#"{"score":"high"}"#;
         assert!(
             matches!(standing(&policies, "warned", bad), Standing::Warned(found) if found.field == "event_data/score")
@@ -280,16 +291,16 @@ mod tests {
         let broken = schema("broken", SchemaMode::Enforce, r#"{"type":"strnig"}"#);
         let good = schema("good", SchemaMode::Enforce, r#"{"required":["a"]}"#);
         let rows = || vec![broken.clone(), good.clone()];
-        let unusable = policies.replace(rows(), Vec::new(), &[]);
+        let unusable = policies.replace(rows(), Vec::new(), &Identities::default());
         assert_eq!(unusable.len(), 1);
         assert_eq!(unusable[0].0, broken);
         assert_eq!(standing(&policies, "broken", "{}"), Standing::Good, "events are not to suffer for it");
         let made = policies.of(APP).expect("a policy").schemas.get(&b"good"[..]).cloned().expect("a schema");
-        assert_eq!(policies.replace(rows(), Vec::new(), &[]), []);
+        assert_eq!(policies.replace(rows(), Vec::new(), &Identities::default()), []);
         let again = policies.of(APP).expect("a policy").schemas.get(&b"good"[..]).cloned().expect("a schema");
         assert!(Arc::ptr_eq(&made, &again));
         let other = Schema { version: 2, ..good };
-        assert_eq!(policies.replace(vec![other], Vec::new(), &[]), []);
+        assert_eq!(policies.replace(vec![other], Vec::new(), &Identities::default()), []);
         let other = policies.of(APP).expect("a policy").schemas.get(&b"good"[..]).cloned().expect("a schema");
         assert!(!Arc::ptr_eq(&made, &other));
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Identity, RegistryError};
+use super::{Identities, Identity, RegistryError};
 
 /// One line of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -180,6 +180,6 @@ pub trait Books: Send + Sync {
     async fn put_identity(&self, identity: &Identity) -> Result<bool, RegistryError>;
     /// How an application has ids hashed; `None`: it never had any.
     async fn identity(&self, application: Uuid) -> Result<Option<Identity>, RegistryError>;
-    /// The same of all that have ever had any.
-    async fn identities(&self) -> Result<Vec<Identity>, RegistryError>;
+    /// The same of all that have ever had any. A row that can't be read is told, and hides no other.
+    async fn identities(&self) -> Result<Identities, RegistryError>;
 }

@@ -14,6 +14,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
 
+use super::RegistryError;
+
 const SECRET_LEN: usize = 32;
 /// Of SHA-256.
 const BLOCK_LEN: usize = 64;
@@ -204,6 +206,44 @@ pub struct Identity {
     pub secrets: Vec<Secret>,
     /// When it was last changed, milliseconds since 1970-01-01 UTC.
     pub changed_at_ms: i64,
+}
+
+/// How all applications have ids hashed.
+#[derive(Clone, Debug, Default)]
+pub struct Identities {
+    /// Of those whose row can be read.
+    pub readable: Vec<Identity>,
+    /// Of the others.
+    pub unreadable: Vec<UnreadableIdentity>,
+}
+
+/// An application of which nobody can tell how it has ids hashed. No id of its events may be kept.
+#[derive(Clone, Debug)]
+pub struct UnreadableIdentity {
+    /// The application.
+    pub application_id: Uuid,
+    /// What is wrong with the row.
+    pub error: RegistryError,
+}
+
+impl From<Vec<Identity>> for Identities {
+    /// All of them can be read.
+    fn from(readable: Vec<Identity>) -> Self {
+        Self { readable, unreadable: Vec::new() }
+    }
+}
+
+impl FromIterator<Result<Identity, UnreadableIdentity>> for Identities {
+    fn from_iter<T: IntoIterator<Item = Result<Identity, UnreadableIdentity>>>(rows: T) -> Self {
+        let mut all = Self::default();
+        for row in rows {
+            match row {
+                Ok(identity) => all.readable.push(identity),
+                Err(unreadable) => all.unreadable.push(unreadable),
+            }
+        }
+        all
+    }
 }
 
 /// What may be told of it: everything but the secrets.

@@ -32,7 +32,8 @@ use crate::config::{RegistryKind, Settings};
 pub use books::{AuditEntry, AuditQuery, Books, Revisions, Schema, SchemaMode, Suppression, UnknownSchemaMode};
 pub use environment::{Environment, UnknownEnvironment};
 pub use identity::{
-    Hasher, Identity, IdentityField, IdentityOverview, Secret, UnknownIdentityField, generation_of_hash,
+    Hasher, Identities, Identity, IdentityField, IdentityOverview, Secret, UnknownIdentityField, UnreadableIdentity,
+    generation_of_hash,
 };
 pub use json_schema::{JsonSchema, Violation};
 pub use key_hash::{KeyHash, KeyHashError};

@@ -287,12 +287,7 @@ impl Erasures {
         }
     }
 
-    async fn erase(
-        &self,
-        erasure: &Erasure,
-        ids: Vec<String>,
-        stop: &CancellationToken,
-    ) -> Option<EraseReport> {
+    async fn erase(&self, erasure: &Erasure, ids: Vec<String>, stop: &CancellationToken) -> Option<EraseReport> {
         let (sender, mut receiver) = tokio::sync::watch::channel((0, 0));
         let progress = Arc::new(move |done, all| {
             sender.send_replace((done, all));

@@ -62,9 +62,8 @@ pub(super) async fn migrate(args: &MigrateArgs, admin: &Admin, clock: &Clock) ->
             Ok(true) => migration.migrated += 1,
             Ok(false) => migration.gone += 1,
             Err(AdminError::Registry(
-                error @ (RegistryError::Unavailable(_)
-                | RegistryError::NotSetUp { .. }
-                | RegistryError::NoBooks { .. }),
+                error
+                @ (RegistryError::Unavailable(_) | RegistryError::NotSetUp { .. } | RegistryError::NoBooks { .. }),
             )) => {
                 note(admin, &migration).await?;
                 let left = keys.len() - done;

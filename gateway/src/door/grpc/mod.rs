@@ -37,11 +37,11 @@ use crate::door::certificate::ClientCertificate;
 use crate::door::client_clock;
 use crate::door::connection::{Answered, Answering, LeaveSignal};
 use crate::door::decompress::Encoding;
-use crate::door::intake::Intake;
+use crate::door::intake::{Admitted, Intake};
 use crate::door::listener::Services;
 use crate::door::open_calls::OpenCalls;
 use crate::door::slow_readers::SlowReaders;
-use crate::event::scan::{Envelope, Head};
+use crate::event::scan::Envelope;
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
 use crate::registry::Purpose;
@@ -132,7 +132,7 @@ impl Shared {
         message: &[u8],
         permit: &mut Permit,
         envelope: Envelope,
-    ) -> Result<Head, (Option<u64>, Refusal)> {
+    ) -> Result<Admitted, (Option<u64>, Refusal)> {
         self.intake.admit(app, message, permit, envelope)
     }
 

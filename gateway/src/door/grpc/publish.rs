@@ -10,6 +10,7 @@ use super::body::{GrpcBody, framed};
 use super::message::{MessageReader, Next, ReadError};
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
+use crate::door::intake::Admitted;
 use crate::door::kill::KillSwitch;
 use crate::door::open_calls::OpenCall;
 use crate::door::reply::OneReply;
@@ -58,7 +59,8 @@ pub(super) async fn publish(
         .unwrap_or(Err(Refusal::MessageTimeout { limit: shared.message_timeout }))?;
     // The message may have taken its time.
     grant.check(Purpose::SendBatch)?;
-    let head = shared.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
+    let Admitted { head, policy } =
+        shared.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
     let reply = Arc::new(OneReply::new());
     shared.intake.take(Incoming {
         app: Arc::clone(app),
@@ -66,7 +68,7 @@ pub(super) async fn publish(
         envelope: Envelope::Publish,
         head,
         flaws: Vec::new(),
-        policy: shared.intake.policy(app),
+        policy,
         permit,
         arrived,
         clock_skew_ms,

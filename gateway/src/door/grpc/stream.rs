@@ -29,6 +29,7 @@ use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::door::connection::Leave;
+use crate::door::intake::Admitted;
 use crate::door::kill::KillSwitch;
 use crate::door::open_calls::OpenCall;
 use crate::event::scan::Envelope;
@@ -249,7 +250,7 @@ impl StreamBody {
         let arrived: Instant = self.shared.clock.now();
         let app = self.grant.app();
         match self.shared.admit(app, &message, &mut permit, Envelope::Stream) {
-            Ok(head) => {
+            Ok(Admitted { head, policy }) => {
                 self.answers.begin_batch();
                 self.shared.intake.take(Incoming {
                     app: Arc::clone(app),
@@ -257,7 +258,7 @@ impl StreamBody {
                     envelope: Envelope::Stream,
                     head,
                     flaws: Vec::new(),
-                    policy: self.shared.intake.policy(app),
+                    policy,
                     permit,
                     arrived,
                     clock_skew_ms: self.clock_skew_ms,

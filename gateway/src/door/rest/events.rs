@@ -23,6 +23,7 @@ use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::door::client_clock;
 use crate::door::connection::LeaveSignal;
+use crate::door::intake::Admitted;
 use crate::door::kill::KillSwitch;
 use crate::door::reply::OneReply;
 use crate::door::unsent::Unsent;
@@ -104,8 +105,8 @@ async fn take(
     // The body may have taken its time.
     grant.check(Purpose::SendBatch)?;
     let message = Bytes::from(batch.message);
-    let head = shared.intake.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
-    let policy = shared.intake.policy(app);
+    let admitted = shared.intake.admit(app, &message, &mut permit, Envelope::Publish);
+    let Admitted { head, policy } = admitted.map_err(|(_, refusal)| refusal)?;
     if !is_partial(parts.uri.query()) {
         let checked = shared.intake.check(app, policy.as_deref(), &message, &batch.flaws);
         checked.map_err(|(index, invalid)| invalid_event(index, &invalid, batch.unknown_field.as_ref()))?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{House, event};
 use crate::event::scan::Envelope;
 use crate::gather::Outcome;
-use crate::registry::{Identity, IdentityField, Schema, SchemaMode, Secret, Suppression};
+use crate::registry::{Identities, Identity, IdentityField, Schema, SchemaMode, Secret, Suppression};
 
 const APP: Uuid = Uuid::from_u128(7);
 
@@ -28,7 +28,7 @@ fn suppressed(player: &str) -> Suppression {
 fn nothing_that_is_kept_or_shown_has_the_id_and_a_player_has_one_hash() {
     let house = House::new();
     let identity = identity(1, &[IdentityField::PlayerId]);
-    assert_eq!(house.policies.replace(Vec::new(), Vec::new(), std::slice::from_ref(&identity)), []);
+    assert_eq!(house.policies.replace(Vec::new(), Vec::new(), &Identities::from(vec![identity.clone()])), []);
     let bad = Event { event_name: "a b".to_owned(), ..of_player(4, "anna") };
     let unreadable = Event { event_data: br#"{"player_id":"anna""#.to_vec().into(), ..event(5) };
     house.send(1, vec![of_player(1, "anna"), of_player(2, "bert"), of_player(3, "anna"), bad, unreadable]);
@@ -61,7 +61,7 @@ fn a_suppressed_player_is_known_by_the_id_and_by_every_hash() {
     let mut number = 0;
     for known_by in &ids {
         for identity in [&identity, &off] {
-            let identities = std::slice::from_ref(identity);
+            let identities = &Identities::from(vec![identity.clone()]);
             assert_eq!(house.policies.replace(Vec::new(), vec![suppressed(known_by)], identities), []);
             number += 1;
             house.send(
@@ -76,7 +76,7 @@ fn a_suppressed_player_is_known_by_the_id_and_by_every_hash() {
 
     // Known by the id: whichever hash an event comes with, as it stands in the lake, hashing on or off.
     for identity in [&identity, &off] {
-        let identities = std::slice::from_ref(identity);
+        let identities = &Identities::from(vec![identity.clone()]);
         assert_eq!(house.policies.replace(Vec::new(), vec![suppressed("anna")], identities), []);
         for hash in &ids[1..] {
             number += 1;
@@ -99,7 +99,7 @@ fn a_schema_is_held_against_what_is_stored_by_both_ways_of_looking() {
         created_at_ms: 0,
     };
     let identity = identity(1, &[IdentityField::PlayerId]);
-    assert_eq!(house.policies.replace(vec![schema], Vec::new(), &[identity]), []);
+    assert_eq!(house.policies.replace(vec![schema], Vec::new(), &Identities::from(vec![identity])), []);
     house.send(1, vec![of_player(1, "anna")]);
     assert_eq!(house.settle(&Outcome::Stored).len(), 1);
     let long = Event { event_data: br#"{"player_id":"anna","session_id":"longer"}"#.to_vec().into(), ..event(2) };

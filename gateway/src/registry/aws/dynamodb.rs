@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::registry::{
     Application, Authorization, ClearKey, Identity, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry,
-    RegistryError, Schema, Scopes, Suppression,
+    RegistryError, Schema, Scopes, Suppression, UnreadableIdentity,
 };
 use books::Cached;
 use errors::BadRows;
@@ -56,7 +56,7 @@ pub struct DynamoDbRegistry {
     bad_rows: BadRows,
     known_schemas: Cached<Schema>,
     known_suppressions: Cached<Suppression>,
-    known_identities: Cached<Result<Identity, RegistryError>>,
+    known_identities: Cached<Result<Identity, UnreadableIdentity>>,
     clock: Clock,
 }
 

@@ -8,7 +8,9 @@ use super::pool::Failure;
 use super::rows::{find_application, id, named};
 use super::{RegistryError, SqliteRegistry, identity};
 use crate::registry::rules::{check_player, check_schema};
-use crate::registry::{AuditEntry, AuditQuery, Books, Identity, Revisions, Schema, SchemaMode, Suppression};
+use crate::registry::{
+    AuditEntry, AuditQuery, Books, Identities, Identity, Revisions, Schema, SchemaMode, Suppression,
+};
 
 // Ids are version 7 UUIDs in lower case: their order is that of time, and all of them come before `~`.
 const SELECT_AUDIT: &str = "SELECT * FROM audit WHERE id < coalesce(?2, '~') ORDER BY id DESC LIMIT ?1";
@@ -171,13 +173,15 @@ impl Books for SqliteRegistry {
         let application = application.to_string();
         self.pool
             .run(move |connection| {
-                Ok(connection.query_row(identity::SELECT_ONE, [application], identity::of_row).optional()?)
+                let found = connection.query_row(identity::SELECT_ONE, [application], identity::of_row).optional()?;
+                Ok(found.transpose().map_err(|unreadable| unreadable.error)?)
             })
             .await
     }
 
-    async fn identities(&self) -> Result<Vec<Identity>, RegistryError> {
-        self.pool.run(|connection| all(connection, identity::SELECT, params![], identity::of_row)).await
+    async fn identities(&self) -> Result<Identities, RegistryError> {
+        let select = |connection: &mut Connection| all(connection, identity::SELECT, params![], identity::of_row);
+        Ok(self.pool.run(select).await?.into_iter().collect())
     }
 }
 

@@ -1,12 +1,12 @@
 //! How applications have ids hashed: a row for each that ever had.
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::pool::Failure;
 use super::rows::{find_application, id};
 use super::schema::empty_wal;
-use crate::registry::Identity;
+use crate::registry::identity::NotStored;
+use crate::registry::{Identity, RegistryError, UnreadableIdentity};
 
 pub(super) const SELECT: &str = "SELECT * FROM identities ORDER BY application_id";
 pub(super) const SELECT_ONE: &str = "SELECT * FROM identities WHERE application_id = ?1";
@@ -37,17 +37,24 @@ pub(super) fn put(connection: &mut Connection, identity: &Identity) -> Result<bo
     Ok(true)
 }
 
-pub(super) fn of_row(row: &Row<'_>) -> rusqlite::Result<Identity> {
-    let listed = |column: &str| row.get::<_, String>(column);
-    let bad = |column: &str, error| {
-        let index = row.as_ref().column_index(column).unwrap_or_default();
-        rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+/// A row that can't be understood is that application's trouble alone.
+pub(super) fn of_row(row: &Row<'_>) -> rusqlite::Result<Result<Identity, UnreadableIdentity>> {
+    let application_id = id(row, "application_id")?;
+    let bad = |attribute: &'static str, problem: NotStored| UnreadableIdentity {
+        application_id,
+        error: RegistryError::BadRow {
+            table: "identities".into(),
+            row: application_id.to_string().into(),
+            attribute,
+            problem: problem.to_string().into(),
+        },
     };
-    Ok(Identity {
-        application_id: id(row, "application_id")?,
-        version: row.get("version")?,
-        fields: Identity::fields_of(&listed("fields")?).map_err(|error| bad("fields", error))?,
-        secrets: Identity::secrets_of(&listed("secrets")?).map_err(|error| bad("secrets", error))?,
-        changed_at_ms: row.get("changed_at_ms")?,
-    })
+    let (version, changed_at_ms) = (row.get("version")?, row.get("changed_at_ms")?);
+    let (fields, secrets): (String, String) = (row.get("fields")?, row.get("secrets")?);
+    let read = || {
+        let fields = Identity::fields_of(&fields).map_err(|error| bad("fields", error))?;
+        let secrets = Identity::secrets_of(&secrets).map_err(|error| bad("secrets", error))?;
+        Ok(Identity { application_id, version, fields, secrets, changed_at_ms })
+    };
+    Ok(read())
 }

@@ -32,7 +32,7 @@ use super::writes::{Done, is_conflict, refused_action};
 use super::{DynamoDbRegistry, rows as tables};
 use crate::registry::rules::{check_player, check_schema};
 use crate::registry::{
-    AuditEntry, AuditQuery, Books, Identity, RegistryError, Revisions, Schema, SchemaMode, Suppression,
+    AuditEntry, AuditQuery, Books, Identities, Identity, RegistryError, Revisions, Schema, SchemaMode, Suppression,
 };
 
 pub(super) use cache::Cached;
@@ -133,7 +133,7 @@ impl Books for DynamoDbRegistry {
         self.identity_of(application).await
     }
 
-    async fn identities(&self) -> Result<Vec<Identity>, RegistryError> {
+    async fn identities(&self) -> Result<Identities, RegistryError> {
         self.all_identities().await
     }
 }

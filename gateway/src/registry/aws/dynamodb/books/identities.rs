@@ -7,15 +7,22 @@ use super::super::DynamoDbRegistry;
 use super::super::attributes::{Item, number, text};
 use super::super::writes::Done;
 use super::{Book, rows};
-use crate::registry::{Identity, RegistryError};
+use crate::registry::{Identities, Identity, RegistryError, UnreadableIdentity};
 
 const BOOK: Book = Book::Identities;
 
 impl DynamoDbRegistry {
-    pub(super) async fn all_identities(&self) -> Result<Vec<Identity>, RegistryError> {
-        let known = self.read_book(BOOK, &self.known_identities, |row| Ok(rows::identity(row))).await?;
-        // An id that can't be hashed as its application wants it is not to be kept as it is.
-        known.into_iter().collect()
+    pub(super) async fn all_identities(&self) -> Result<Identities, RegistryError> {
+        let known = self.read_book(BOOK, &self.known_identities, |row| {
+            let application_id = row.id("entry")?;
+            Ok(rows::identity(row).map_err(|error| UnreadableIdentity { application_id, error }))
+        });
+        let all: Identities = known.await?.into_iter().collect();
+        if !all.unreadable.is_empty() {
+            // Whoever mends the row by hand counts no change of the book.
+            self.known_identities.forget();
+        }
+        Ok(all)
     }
 
     pub(super) async fn identity_of(&self, application: Uuid) -> Result<Option<Identity>, RegistryError> {

@@ -90,7 +90,8 @@ pub(super) fn identity(row: &Reader<'_>) -> Result<Identity, RegistryError> {
     let fields = Identity::fields_of(row.text("fields")?).map_err(|error| row.bad("fields", error.to_string()))?;
     let secrets = Identity::secrets_of(row.text("secrets")?).map_err(|error| row.bad("secrets", error.to_string()))?;
     Ok(Identity {
-        application_id: row.id("application_id")?,
+        // Under which it is asked for; what it says of itself besides may differ.
+        application_id: row.id("entry")?,
         version: row.number("version")?,
         fields,
         secrets,
