@@ -12,7 +12,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::find::refused;
-use super::{CliError, Context};
+use super::{CliError, Context, earlier};
 use crate::admin::{Admin, AdminError, HandedOut, KeyRequest, Rotation};
 use crate::clock::Clock;
 use crate::registry::{
@@ -121,6 +121,7 @@ pub(super) async fn open(args: &GatewayArgs, context: &Context, clock: &Clock) -
         Some(url) => Ok(Box::new(Remote::new(url, args, &context.settings.data_dir)?)),
         None => {
             args.refuse_without_gateway()?;
+            earlier::refuse_to_migrate(&context.settings)?;
             let opened = registry::open(&context.settings, clock).await.map_err(refused)?;
             Ok(Box::new(Local::new(Admin::new(opened.registry, opened.books, clock.clone()))))
         }

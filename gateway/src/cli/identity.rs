@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::backend::{self, Backend, GatewayArgs};
 use super::find::{self, refused};
 use super::report::{Report, printable, properties, time, timestamp};
-use super::{CliError, Context};
+use super::{CliError, Context, earlier};
 use crate::clock::Clock;
 use crate::registry::{IdentityField, IdentityOverview};
 
@@ -94,6 +94,9 @@ struct IdsView {
 /// If the registry or the gateway can't be used, or what the command names is not there.
 pub async fn run(args: IdentityArgs, context: &Context) -> Result<(), CliError> {
     context.show_warnings();
+    if args.gateway.gateway.is_none() && matches!(args.command, IdentityCommand::Hash(_)) {
+        earlier::refuse_to_hash(&context.settings.data_dir)?;
+    }
     let backend = backend::open(&args.gateway, context, &Clock::system()).await?;
     execute(args.command, backend.as_ref()).await?.show(context.output)
 }
@@ -104,7 +107,11 @@ async fn execute(command: IdentityCommand, backend: &dyn Backend) -> Result<Repo
         IdentityCommand::Show(args) => shown("", &backend.identity(id(&args.app).await?).await.map_err(refused)?),
         IdentityCommand::Hash(args) => {
             let identity = backend.hash_fields(id(&args.app).await?, &args.fields).await.map_err(refused)?;
-            shown("running gateways hash these within seconds; what is stored stays as it is\n\n", &identity)
+            shown(
+                "running gateways hash these within seconds, but those of 0.1.0 keep ids as they are: none may run; what is \
+                 stored stays as it is\n\n",
+                &identity,
+            )
         }
         IdentityCommand::Off(args) => {
             let identity = backend.hash_fields(id(&args.app).await?, &[]).await.map_err(refused)?;

@@ -6,6 +6,7 @@ pub mod audit;
 mod backend;
 pub mod check_config;
 pub mod doctor;
+mod earlier;
 mod find;
 pub mod healthcheck;
 pub mod identity;
