@@ -18,6 +18,7 @@ mod functions;
 mod fuzzing;
 mod healthcheck;
 mod hostile;
+mod identity;
 mod keys;
 mod kinesis;
 mod loadtest;
