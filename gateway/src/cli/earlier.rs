@@ -34,8 +34,8 @@ pub(super) fn refuse_to_migrate(settings: &Settings) -> Result<(), CliError> {
 
 /// Refuses to have ids hashed while a gateway that does not do it has the data folder. Others, elsewhere, are not known.
 pub(super) fn refuse_to_hash(data_dir: &Path) -> Result<(), CliError> {
-    // No folder, nobody in it.
-    if !data_dir.is_dir() {
+    // No lock, no gateway; and none is made for one to be in the way of later.
+    if !data_dir.join("lock").exists() {
         return Ok(());
     }
     match Lock::take(data_dir)? {

@@ -103,10 +103,13 @@ fn install() -> Result<PathBuf, String> {
 
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/buf");
     let names = ["package.json", "package-lock.json"];
-    let is_current = names.iter().all(|name| is_same(&manifests.join(name), &folder.join(name)));
+    // Written last: what npm was killed at counts as nothing.
+    let installed = folder.join("installed");
+    let is_current = is_same(&manifests.join(names[1]), &installed);
     if let Some(program) = native(&folder).filter(|_| is_current) {
         return Ok(program);
     }
+    fs::remove_file(&installed).ok();
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for name in names {
         fs::copy(manifests.join(name), folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
@@ -116,11 +119,11 @@ fn install() -> Result<PathBuf, String> {
     let output =
         Command::new("npm").args(npm).current_dir(&folder).output().map_err(|error| format!("npm: {error}"))?;
     if !output.status.success() {
-        // So that the next run tries again.
-        fs::remove_file(folder.join(names[1])).ok();
         return Err(format!("npm ci: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
     }
-    native(&folder).ok_or_else(|| "npm has installed no buf for this kind of machine".to_owned())
+    let program = native(&folder).ok_or_else(|| "npm has installed no buf for this kind of machine".to_owned())?;
+    fs::copy(manifests.join(names[1]), &installed).map_err(|error| format!("{}: {error}", installed.display()))?;
+    Ok(program)
 }
 
 /// The program of the package for this kind of machine, the only one that npm installs. What the main package brings only
