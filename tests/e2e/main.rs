@@ -21,6 +21,7 @@ mod fuzzing;
 mod grpc_web;
 mod healthcheck;
 mod hostile;
+mod identity;
 mod keys;
 mod kinesis;
 mod loadtest;

@@ -41,6 +41,12 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Duration,
     },
+    /// How the application has ids hashed can't be read: no id may be kept as it is.
+    #[error("how the application's ids are hashed can't be read: the registry has to be mended")]
+    IdentityUnreadable {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The application sends faster than it may.
     #[error("over the application's rate of {limit} {unit} a second")]
     OverRate {
@@ -233,6 +239,7 @@ impl Refusal {
             Self::ScopeMissing { .. } => ("scope_missing", Code::PermissionDenied, 403, Debug),
             Self::OtherApplication => ("other_application", PermissionDenied, 403, Debug),
             Self::KeyStoreUnavailable { .. } => ("key_store_unavailable", Unavailable, 503, Warn),
+            Self::IdentityUnreadable { .. } => ("identity_unreadable", Unavailable, 503, Warn),
             Self::OverRate { .. } => ("over_rate", ResourceExhausted, 429, Debug),
             Self::OverBurst { .. } => ("over_burst", InvalidArgument, 400, Debug),
             Self::OverBudget { .. } => ("over_budget", Unavailable, 503, Debug),
@@ -259,6 +266,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::KeyStoreUnavailable { retry_after }
+            | Self::IdentityUnreadable { retry_after }
             | Self::OverRate { retry_after, .. }
             | Self::OverBudget { retry_after, .. }
             | Self::DestinationDown { retry_after }
@@ -300,6 +308,7 @@ impl Refusal {
             Self::ScopeMissing { needed: Purpose::SendStream },
             Self::OtherApplication,
             Self::KeyStoreUnavailable { retry_after: soon },
+            Self::IdentityUnreadable { retry_after: soon },
             Self::OverRate { unit: RateUnit::Events, limit: 100, retry_after: soon },
             Self::OverBurst { unit: RateUnit::Events, amount: 300, burst: 200 },
             Self::OverBudget { scope: BudgetScope::Gateway, retry_after: soon },

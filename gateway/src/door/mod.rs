@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod certificate;
+mod client_clock;
 pub mod connection;
 pub mod decompress;
 pub mod direct;

@@ -38,13 +38,14 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::config::{GrpcSettings, OtlpSettings};
 use crate::door::certificate::ClientCertificate;
+use crate::door::client_clock;
 use crate::door::connection::{Answered, Answering, LeaveSignal};
 use crate::door::decompress::Encoding;
-use crate::door::intake::Intake;
+use crate::door::intake::{Admitted, Intake};
 use crate::door::listener::Services;
 use crate::door::open_calls::OpenCalls;
 use crate::door::slow_readers::SlowReaders;
-use crate::event::scan::{Envelope, Head};
+use crate::event::scan::Envelope;
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
 use crate::registry::Purpose;
@@ -141,7 +142,7 @@ impl Shared {
         message: &[u8],
         permit: &mut Permit,
         envelope: Envelope,
-    ) -> Result<Head, (Option<u64>, Refusal)> {
+    ) -> Result<Admitted, (Option<u64>, Refusal)> {
         self.intake.admit(app, message, permit, envelope)
     }
 
@@ -231,14 +232,15 @@ impl ConnectionService {
         let encoding = Encoding::parse(head.headers.get(GRPC_ENCODING)).map_err(refused)?;
         let reader = MessageReader::new(body, encoding, shared.max_message);
         let affinity = shared.intake.next_affinity();
+        let skew = client_clock::skew_ms(&head.headers, &shared.clock);
         if is_stream {
             let leave = self.leave.wait();
-            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call))))
+            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call, skew))))
         } else if head.uri.path() == LOGS {
             // In a place of its own, so that it does not make the calls larger of which there are many.
             Box::pin(logs::export(&shared, &grant, reader, call)).await.map_err(refused)
         } else {
-            let answer = publish::publish(&shared, &grant, reader, affinity, None).await.map_err(refused)?;
+            let answer = publish::publish(&shared, &grant, reader, affinity, skew, None).await.map_err(refused)?;
             Ok(answer.into_body(&shared, call))
         }
     }

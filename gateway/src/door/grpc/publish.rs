@@ -13,6 +13,7 @@ use crate::admission::app::App;
 use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
+use crate::door::intake::Admitted;
 use crate::door::kill::KillSwitch;
 use crate::door::open_calls::OpenCall;
 use crate::door::reply::OneReply;
@@ -56,6 +57,7 @@ pub(super) async fn publish<B>(
     grant: &Grant,
     mut reader: MessageReader<B>,
     affinity: usize,
+    clock_skew_ms: Option<i64>,
     batches: Option<&CounterHandle>,
 ) -> Result<Answer, Refusal>
 where
@@ -72,7 +74,8 @@ where
         .unwrap_or(Err(Refusal::MessageTimeout { limit: shared.message_timeout }))?;
     // The message may have taken its time.
     grant.check(Purpose::SendBatch)?;
-    let head = shared.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
+    let Admitted { head, policy } =
+        shared.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
     if let Some(batches) = batches {
         batches.inc();
     }
@@ -83,9 +86,10 @@ where
         envelope: Envelope::Publish,
         head,
         flaws: Vec::new(),
-        policy: shared.intake.policy(app),
+        policy,
         permit,
         arrived,
+        clock_skew_ms,
         reply: Arc::clone(&reply) as Arc<dyn Reply>,
         token: 0,
         affinity,

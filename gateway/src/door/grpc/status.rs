@@ -65,6 +65,7 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::ScopeMissing { .. }
         | Refusal::OtherApplication
         | Refusal::KeyStoreUnavailable { .. }
+        | Refusal::IdentityUnreadable { .. }
         | Refusal::UnsupportedCompression { .. }
         | Refusal::UnsupportedMediaType { .. }
         | Refusal::OriginDenied

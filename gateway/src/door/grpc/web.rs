@@ -20,6 +20,7 @@ use super::publish::Answer;
 use super::{GRPC_ENCODING, Shared, publish, refused, response};
 use crate::admission::budget::Permit;
 use crate::admission::refusal::Refusal;
+use crate::door::client_clock;
 use crate::door::decompress::Encoding;
 use crate::door::open_calls::OpenCalls;
 use crate::metrics::{Counter, CounterHandle, Metrics};
@@ -53,7 +54,8 @@ impl Publish {
         let encoding = Encoding::parse(head.headers.get(GRPC_ENCODING)).map_err(refused)?;
         let reader = MessageReader::new(body, encoding, shared.max_message);
         let affinity = shared.intake.next_affinity();
-        publish::publish(shared, &grant, reader, affinity, Some(&self.batches)).await.map_err(refused)
+        let skew = client_clock::skew_ms(&head.headers, &shared.clock);
+        publish::publish(shared, &grant, reader, affinity, skew, Some(&self.batches)).await.map_err(refused)
     }
 }
 

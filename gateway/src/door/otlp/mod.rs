@@ -74,7 +74,7 @@ impl Export<'_> {
             return Err(Refusal::BatchTooLarge { events: records, limit: limits.max_batch });
         }
         // Before the work: whoever sends too much, or to a destination that is down, costs a count.
-        intake.admit_counted(app, records, request.len(), &mut permit)?;
+        let policy = intake.admit_counted(app, records, request.len(), &mut permit)?;
         batches.inc();
         let batch = batch::read(&request, grant.api_key_id(), limits, limit, |grown| permit.grow(grown))?;
         drop(request);
@@ -88,9 +88,11 @@ impl Export<'_> {
             envelope: Envelope::Publish,
             head,
             flaws: batch.flaws,
-            policy: intake.policy(app),
+            policy,
             permit,
             arrived,
+            // An exporter's headers are chosen when it is set up: none of them could tell the time of a request.
+            clock_skew_ms: None,
             reply: Arc::clone(&reply) as Arc<dyn Reply>,
             token: 0,
             affinity: intake.next_affinity(),

@@ -25,8 +25,8 @@ use crate::door::unsent::{Holding, Unsent};
 /// How long a browser may remember what it was told, seconds: as long as the most patient of them does.
 const PREFLIGHT_AGE: &str = "7200";
 /// What a page's script may send.
-const HEADERS: &str =
-    "content-type,x-api-key,authorization,x-grpc-web,x-user-agent,grpc-timeout,grpc-encoding,grpc-accept-encoding";
+const HEADERS: &str = "content-type,x-api-key,authorization,x-sent-at,x-grpc-web,x-user-agent,grpc-timeout,grpc-encoding,\
+                       grpc-accept-encoding";
 /// What it may read of an answer.
 const EXPOSED: &str = "grpc-status,grpc-message,grpc-status-details-bin";
 
