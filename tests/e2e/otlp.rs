@@ -2,6 +2,7 @@
 //! is acknowledged to them is in the lake; and every answer of both doors, with a destination that does as it is told.
 
 mod answers;
+mod endings;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -23,18 +23,18 @@ use tonic_types::StatusExt;
 
 use crate::PATIENCE;
 
-const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+pub(super) const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
-struct House {
-    gateway: InProcess,
-    destination: Arc<Scripted>,
+pub(super) struct House {
+    pub(super) gateway: InProcess,
+    pub(super) destination: Arc<Scripted>,
     client: RestClient,
-    target: Target,
-    _data: TempDir,
+    pub(super) target: Target,
+    pub(super) _data: TempDir,
 }
 
 impl House {
-    async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let destination = Scripted::new();
         let ground = Ground { destination: Some(Arc::clone(&destination) as _), ..Ground::default() };
@@ -44,17 +44,17 @@ impl House {
         Self { gateway, destination, client, target, _data: data }
     }
 
-    async fn post(&self, records: &[Value]) -> RestAnswer {
+    pub(super) async fn post(&self, records: &[Value]) -> RestAnswer {
         let headers = [("x-api-key", self.target.key.as_str()), ("content-type", "application/json")];
         self.client.send(Method::POST, "/v1/logs", &headers, request(records)).await
     }
 }
 
-fn request(records: &[Value]) -> String {
+pub(super) fn request(records: &[Value]) -> String {
     json!({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}).to_string()
 }
 
-fn record(name: &str) -> Value {
+pub(super) fn record(name: &str) -> Value {
     json!({"timeUnixNano": "1737927950250000000", "eventName": name})
 }
 
@@ -66,19 +66,25 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     field
 }
 
+/// A request with one record of this name, in protobuf.
+pub(super) fn named(name: &str) -> Vec<u8> {
+    let time = [&[1 << 3 | 1][..], &1_737_927_950_250_000_000_u64.to_le_bytes()].concat();
+    protobuf(&[time, field(12, name.as_bytes())].concat())
+}
+
 /// A request with one record.
 fn protobuf(record: &[u8]) -> Vec<u8> {
     field(1, &field(2, &field(2, record)))
 }
 
-async fn export(connection: &mut RawConnection, key: Option<&str>, message: &[u8]) -> RawResponse {
+pub(super) async fn export(connection: &mut RawConnection, key: Option<&str>, message: &[u8]) -> RawResponse {
     let mut headers = vec![("content-type", "application/grpc"), ("te", "trailers")];
     headers.extend(key.map(|key| ("x-api-key", key)));
     let call = connection.call(Method::POST, EXPORT, &headers, vec![framed(false, message)], false);
     call.await.expect("it is answered")
 }
 
-fn assert_refused(answer: &RestAnswer, status: u16, code: Code, hint: bool) {
+pub(super) fn assert_refused(answer: &RestAnswer, status: u16, code: Code, hint: bool) {
     assert_eq!((answer.status.as_u16(), answer.json()["code"].as_i64()), (status, Some(code as i64)), "{answer:?}");
     let seconds = answer.header("retry-after").parse::<u64>().ok();
     assert_eq!(seconds.is_some_and(|seconds| seconds >= 1), hint, "{answer:?}");
@@ -194,10 +200,6 @@ async fn grpc_answers_in_its_own_terms() {
         settings.admission.events_burst = 3;
     })
     .await;
-    let record = |name: &str| {
-        let time = [&[1 << 3 | 1][..], &1_737_927_950_250_000_000_u64.to_le_bytes()].concat();
-        protobuf(&[time, field(12, name.as_bytes())].concat())
-    };
     let mut connection = RawConnection::open(house.target.address).await;
     let key = Some(house.target.key.as_str());
     // A request without records takes the place of one.
@@ -210,11 +212,11 @@ async fn grpc_answers_in_its_own_terms() {
         let status = export(&mut connection, key, message).await.status.expect("a status");
         assert_eq!(status.code(), code, "{status:?}");
     }
-    let two = [record("match.started"), record("match.ended")].concat();
+    let two = [named("match.started"), named("match.ended")].concat();
     let stored = export(&mut connection, key, &two).await;
     assert_eq!(stored.status.expect("a status").code(), Code::Ok);
     assert_eq!(stored.body, framed(false, &[]), "nothing was rejected");
-    let refused = export(&mut connection, key, &record("match.started")).await.status.expect("a status");
+    let refused = export(&mut connection, key, &named("match.started")).await.status.expect("a status");
     assert_eq!(refused.code(), Code::ResourceExhausted);
     let hint = refused.get_error_details().retry_info().and_then(|info| info.retry_delay);
     assert!(hint.is_some_and(|delay| delay > Duration::ZERO), "OTLP retries it only with a hint");
