@@ -1,5 +1,7 @@
 //! gRPC-Web: stock clients in Node and in a real browser, the preflights of pages, and what is refused.
 
+mod slow;
+
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
