@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use crate::browser::Browser;
 
 const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
-const TEXT: &str = "application/grpc-web-text";
+pub(crate) const TEXT: &str = "application/grpc-web-text";
 const BATCHES: u64 = 10;
 const SIZE: u64 = 50;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,13 +40,13 @@ fn files() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/grpc_web")
 }
 
-fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     [&[flag][..], &length, message].concat()
 }
 
 /// The frames of an answer in text. Its pieces are Base64 each for itself: there may be padding in the middle.
-fn frames(answer: &RestAnswer) -> Vec<(u8, Vec<u8>)> {
+pub(crate) fn frames(answer: &RestAnswer) -> Vec<(u8, Vec<u8>)> {
     let groups = answer.text.as_bytes().chunks(4);
     let bytes: Vec<u8> = groups.flat_map(|group| STANDARD.decode(group).expect("Base64")).collect();
     let (mut rest, mut frames) = (bytes.as_slice(), Vec::new());
@@ -58,7 +58,7 @@ fn frames(answer: &RestAnswer) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-async fn publish(client: &RestClient, key: &str, more: &[(&str, &str)], body: String) -> RestAnswer {
+pub(crate) async fn publish(client: &RestClient, key: &str, more: &[(&str, &str)], body: String) -> RestAnswer {
     let headers = [&[("content-type", TEXT), ("accept", TEXT), ("x-grpc-web", "1"), ("x-api-key", key)], more].concat();
     client.send(Method::POST, PUBLISH, &headers, body).await
 }
@@ -251,7 +251,8 @@ async fn preflights_and_calls_are_for_pages_of_allowed_origins() {
     assert_eq!(allowed.status, 204);
     assert_eq!(allowed.header("access-control-allow-origin"), "https://play.example.com");
     assert_eq!(allowed.header("access-control-allow-methods"), "POST");
-    assert!(allowed.header("access-control-allow-headers").contains("x-api-key"));
+    let may_send: Vec<_> = allowed.header("access-control-allow-headers").split(',').collect();
+    assert!(["content-type", "x-api-key", "x-sent-at"].iter().all(|header| may_send.contains(header)), "{may_send:?}");
     assert_eq!(allowed.header("vary"), "Origin");
     let called = publish(&client, &target.key, &[("origin", "https://play.example.com")], one_event()).await;
     assert_eq!(called.header("access-control-allow-origin"), "https://play.example.com");

@@ -3,20 +3,24 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use headgate_proto::v1::stream_events_response::Answer;
-use headgate_proto::v1::{BatchVerdict, Event, StreamEventsRequest};
+use headgate_proto::v1::{BatchVerdict, Event, PublishEventsRequest, PublishEventsResponse, StreamEventsRequest};
 use headgate_tests::client::Connection;
 use headgate_tests::events::login;
 use headgate_tests::gateway::GatewayProcess;
-use headgate_tests::rest::{RestClient, body, verdict};
+use headgate_tests::rest::{RestAnswer, RestClient, body, verdict};
 use headgate_tests::{binary, lake, poll};
+use http::Method;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
+use prost::Message;
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, grpc_web};
 
 /// A change is to hold soon, so that tests do not wait.
 const SOON: &str = "ingest.policy_refresh=100ms";
@@ -45,6 +49,40 @@ fn hers() -> Event {
 fn sent() -> Vec<Event> {
     let unreadable = with_data(&format!(r#"{{"player_id":"{}","#, IDS[0]));
     vec![hers(), Event { event_name: "no good name!".to_owned(), ..hers() }, unreadable]
+}
+
+/// The same three as log records.
+fn log_records() -> Value {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let [player, victim, session, crashed, device] = IDS;
+    let device = json!({"kvlistValue": {"values": [text("id", device), text("model", "x")]}});
+    let attributes = [
+        text("player_id", player),
+        text("victim_id", victim),
+        text("session_id", session),
+        text("crashed_session_id", crashed),
+        json!({"key": "device", "value": device}),
+        text("headgate.partition_key", player),
+    ];
+    let record = |name: &str, more: Option<Value>| {
+        let attributes: Vec<_> = attributes.iter().cloned().chain(more).collect();
+        json!({"timeUnixNano": "1737927950250000000", "eventName": name, "attributes": attributes})
+    };
+    let no_text = json!({"key": "event.type", "value": {"intValue": 7}});
+    let records = [record("login", None), record("no good name!", None), record("login", Some(no_text))];
+    json!({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]})
+}
+
+async fn export(rest: &RestClient, key: &str) -> RestAnswer {
+    let headers = [("x-api-key", key), ("content-type", "application/json")];
+    rest.send(Method::POST, "/v1/logs", &headers, log_records().to_string()).await
+}
+
+/// From a page that says its time.
+async fn publish_from_a_page(rest: &RestClient, key: &str) -> RestAnswer {
+    let sent_at = (now_ms() + AHEAD_MS).to_string();
+    let call = grpc_web::frame(0, &PublishEventsRequest { events: sent() }.encode_to_vec());
+    grpc_web::publish(rest, key, &[("x-sent-at", &sent_at)], STANDARD.encode(call)).await
 }
 
 fn assert_one_of(verdict: &BatchVerdict, events: usize) {
@@ -126,6 +164,10 @@ async fn of_hashed_ids_nothing_is_kept_or_shown_through_any_door() {
     assert_one_of(&verdict(&answer), 2);
     assert_eq!(rest.post(&path, &target.key, body(&sent()[..2])).await.status.as_u16(), 400, "whole or not at all");
     assert_eq!(verdict(&rest.post(&path, &target.key, body(&sent()[..1])).await).accepted, 1);
+    assert_eq!(export(&rest, &target.key).await.json()["partialSuccess"]["rejectedLogRecords"], "2");
+    let answer = publish_from_a_page(&rest, &target.key).await;
+    let response = PublishEventsResponse::decode(grpc_web::frames(&answer)[0].1.as_slice()).expect("a response");
+    assert_one_of(&response.verdict.expect("a verdict"), 3);
 
     // In the log, before it is Parquet; on the pages; in Parquet, which is compressed.
     assert_without_ids(data.path());
@@ -141,11 +183,11 @@ async fn of_hashed_ids_nothing_is_kept_or_shown_through_any_door() {
         .collect();
     assert!(all.iter().all(|row| IDS.iter().all(|id| !row.contains(id))), "{all:?}");
     let whole = all.iter().filter(|row| hashes.iter().all(|hash| row.contains(hash.as_str()))).count();
-    assert_eq!(whole, 4, "one through each door, and one more over REST: {all:?}");
+    assert_eq!(whole, 6, "one through each door, and one more over REST: {all:?}");
 
-    // Calls and the stream said what time it is, REST did not.
+    // Calls, the stream and the page said what time it is, REST and the exporter did not.
     let skews = skews(&gateway.lake());
-    assert_eq!(skews.iter().filter(|skew| skew.is_none()).count(), 2, "{skews:?}");
+    assert_eq!(skews.iter().filter(|skew| skew.is_none()).count(), 3, "{skews:?}");
     let is_near = |skew: i64| (AHEAD_MS - 120_000..=AHEAD_MS).contains(&skew);
     assert!(skews.iter().flatten().all(|skew| is_near(*skew)), "{skews:?}");
 
@@ -174,6 +216,9 @@ async fn a_game_whose_hashing_can_not_be_read_is_refused_and_no_other() {
     let rest = RestClient::new(gateway.rest());
     let answer = rest.post(&format!("/applications/{application}/events"), &target.key, body(&[login()])).await;
     assert_eq!(answer.status.as_u16(), 503, "{answer:?}");
+    let answer = export(&rest, &target.key).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["code"].as_i64()), (503, Some(Code::Unavailable as i64)));
+    assert_eq!(publish_from_a_page(&rest, &target.key).await.header("grpc-status"), "14");
     let mut of_other = Connection::open(&other).await.expect("it listens");
     assert_eq!(of_other.publish(vec![login()]).await.expect("it is taken").accepted, 1);
     assert_eq!(gateway.metrics().await.sum("headgate_policies_fresh", &[]), 0.0);
