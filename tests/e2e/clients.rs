@@ -27,7 +27,8 @@ use crate::tls::Authority;
 const EVENTS: u64 = 10_000;
 /// Events at once: the rest is put off.
 const BURST: u64 = 1_500;
-/// Events a second of the gateway's first life: on the busiest machine each of the programs sends more, and is put off.
+/// Events a second of the gateway's first life: with a tenth of a processor each of the programs sends more, and is put off.
+/// With fewer, a whole batch would be put off for longer than the test should take.
 const FIRST_RATE: u64 = 50;
 /// And from then on.
 const RATE: u64 = 1_000;
