@@ -80,8 +80,8 @@ impl Rows {
         self.event_time_ms.is_empty()
     }
 
-    /// Adds a row. `frame` is the memory that `record` was read from.
-    pub(super) fn push(&mut self, record: &SplitRecord<'_>, frame: &Bytes, request: &RequestValues) {
+    /// Adds a row. `frame` is the memory that `record` was read from. Returns how many bytes its own values take.
+    pub(super) fn push(&mut self, record: &SplitRecord<'_>, frame: &Bytes, request: &RequestValues) -> usize {
         self.event_id.push(value(frame, record.event_id));
         self.event_type.push(value(frame, record.event_type));
         self.event_name.push(value(frame, record.event_name));
@@ -93,6 +93,10 @@ impl Rows {
         self.event_data.push(record.event_data.map(|text| value(frame, text)));
         self.metadata.push(request.metadata.clone());
         self.event_time_ms.push(event_time_ms(record));
+        let optional = [record.event_version, record.app_version, record.event_data];
+        let required = [record.event_id, record.event_type, record.event_name];
+        let texts = required.into_iter().chain(optional.into_iter().flatten());
+        texts.map(str::len).sum::<usize>() + 2 * size_of::<i64>()
     }
 
     /// Forgets the rows and keeps the memory of the columns.
