@@ -97,6 +97,10 @@ pub(super) fn take_batch() -> Turn {
     take(EVENTS, Packing::buckets(Format::Lines, BUCKET, LINGER), IngestSettings::default())
 }
 
+pub(super) fn take_and_pack() -> Turn {
+    take(EVENTS, Packing::buckets(Format::Packed, BUCKET, LINGER), IngestSettings::default())
+}
+
 pub(super) fn take_and_seal() -> Turn {
     let packing = Packing { linger: LINGER, ..kinesis_packing(&KinesisSettings::default()) };
     take(EVENTS, packing, IngestSettings::default())

@@ -58,7 +58,7 @@ impl MeasuredRecord<'_> {
     }
 
     /// Appends it to a packed text, in which its tail was packed before.
-    #[inline]
+    #[inline(never)]
     pub fn pack(&self, out: &mut Vec<u8>) {
         if !self.has_short_values() {
             return self.pack_line(out);
