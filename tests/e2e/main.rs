@@ -6,6 +6,8 @@ mod admin;
 #[path = "../../loadtest/tests/browser/mod.rs"]
 #[allow(dead_code, reason = "its other half is for the tests of the load tester")]
 mod browser;
+mod client;
+mod clients;
 mod console;
 mod container;
 mod crash;

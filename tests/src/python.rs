@@ -1,4 +1,4 @@
-//! Pythons with what others' programs need: a stock client and a stock reader of the lake in `target/python`, which the
+//! Pythons with what others' programs need: stock clients and a stock reader of the lake in `target/python`, which the
 //! demo uses too, a stock consumer of Kinesis in `target/consumer`, in `target/analyst` what asks a lake queries that
 //! are for Athena, and in `target/awscli` AWS's command line; made once and kept. Where one can't be had, the test that asks for it fails and says why.
 
@@ -10,8 +10,12 @@ use std::sync::OnceLock;
 use crate::binary;
 
 /// The module that each package brings, and which versions of the package are known to work.
-const PACKAGES: [(&str, &str); 3] =
-    [("grpc", "grpcio>=1.70,<2"), ("grpc_tools", "grpcio-tools>=1.70,<2"), ("duckdb", "duckdb>=1.2,<2")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("grpc", "grpcio>=1.70,<2"),
+    ("grpc_status", "grpcio-status>=1.70,<2"),
+    ("grpc_tools", "grpcio-tools>=1.70,<2"),
+    ("duckdb", "duckdb>=1.2,<2"),
+];
 
 /// What a consumer of Kinesis and a reader of S3 has: the SDK, and AWS's own package that takes aggregated records apart.
 const CONSUMER_PACKAGES: [(&str, &str); 2] =
