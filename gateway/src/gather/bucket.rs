@@ -193,8 +193,12 @@ impl OpenBucket {
         &mut self.payload
     }
 
-    pub(super) fn reserve(&mut self, bytes: usize) {
-        self.payload.reserve(bytes);
+    /// Gives it so much room before anything is in it.
+    #[inline]
+    pub(super) fn begin_with(&mut self, room: impl FnOnce() -> usize) {
+        if self.payload.is_empty() {
+            self.payload.reserve(room());
+        }
     }
 
     /// Takes off the last segment, where there are full ones before it and it holds anything; the bucket that stays open.

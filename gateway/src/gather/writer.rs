@@ -130,9 +130,7 @@ impl<'a> LaneWriter<'a> {
         let (shared, lane) = (self.shared, self.lane);
         let packing = &shared.packing;
         let bucket = self.open();
-        if bucket.len() == 0 {
-            bucket.reserve(lane.room(packing.room(shared.pace.max_units(packing))));
-        }
+        bucket.begin_with(|| lane.room(packing.room(shared.pace.max_units(packing))));
         bucket
     }
 

@@ -162,7 +162,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
             }
         }
         let packed = lane.format() == Format::Packed;
-        // With its tail, whether or not that is there: what is given away is less than a hundredth of a bucket.
+        // With its tail, whether or not that is there: what is given away is its 200 bytes, once a bucket.
         let room = if packed { record.packed_len() + self.tail.packed_len() } else { size };
         if lane.must_turn_for(room) {
             self.end_run(lane);

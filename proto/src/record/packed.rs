@@ -57,7 +57,7 @@ impl MeasuredRecord<'_> {
         if self.has_short_values() { EVENT_HEAD + values_len(self.event) } else { LINE_HEAD + self.len() }
     }
 
-    /// Appends it to a packed text, in which its tail was packed before.
+    /// Appends it to a packed text, in which its tail was packed before. Kept out of the way of those that write lines.
     #[inline(never)]
     pub fn pack(&self, out: &mut Vec<u8>) {
         if !self.has_short_values() {
@@ -150,6 +150,12 @@ impl<'a> Unpacker<'a> {
     #[must_use]
     pub fn new(packed: &'a [u8]) -> Self {
         Self { rest: packed, tail: None }
+    }
+
+    /// The end of a batch's records under which the entries stand now.
+    #[must_use]
+    pub fn tail(&self) -> Option<&'a str> {
+        self.tail.map(|tail| tail.text)
     }
 
     /// Cuts off what comes next, of so many bytes.
@@ -288,17 +294,15 @@ pub fn unpack_lines(packed: &[u8], out: &mut Vec<u8>) {
             Ok(Unpacked::Line(line)) => out.extend_from_slice(line),
             Ok(Unpacked::Record(record)) => {
                 let tail = RecordTail::new(record.request_id, record.request_time_ms, record.application_id);
-                let bytes = |text: Option<&'_ str>| text.map_or(&b""[..], str::as_bytes).to_vec();
-                let (event_version, app_version) = (bytes(record.event_version), bytes(record.app_version));
                 let fields = EventFields {
                     event_id: record.event_id.as_bytes(),
                     event_type: record.event_type.as_bytes(),
                     event_name: record.event_name.as_bytes(),
                     seconds: record.seconds,
                     nanos: record.nanos,
-                    event_version: &event_version,
-                    app_version: &app_version,
-                    event_data: record.event_data.map_or(b"", str::as_bytes),
+                    event_version: record.event_version.unwrap_or_default().as_bytes(),
+                    app_version: record.app_version.unwrap_or_default().as_bytes(),
+                    event_data: record.event_data.unwrap_or_default().as_bytes(),
                     data_has_line_breaks: false,
                 };
                 write_record(out, &fields, &tail);

@@ -50,7 +50,7 @@ pub struct Splitter<'a> {
 /// What a line says behind its event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tail<'a> {
-    text: &'a str,
+    pub(super) text: &'a str,
     pub(super) request_id: &'a str,
     pub(super) request_time_ms: i64,
     pub(super) application_id: &'a str,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use headgate_proto::record::{SplitRecord, Splitter, Unpacked, Unpacker, read_record};
 use tracing::warn;
@@ -205,7 +206,8 @@ impl<'a> OpenPartitions<'a> {
     }
 
     fn add_packed(&mut self, frame: &Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
-        for event in Unpacker::new(frame) {
+        let mut unpacker = Unpacker::new(frame);
+        while let Some(event) = unpacker.next() {
             match event {
                 Ok(Unpacked::Record(record)) => {
                     lines.lines += 1;
@@ -217,7 +219,13 @@ impl<'a> OpenPartitions<'a> {
                 }
                 Err(error) => {
                     lines.lines += 1;
-                    self.set_line_aside(error.bytes, &error, lines);
+                    // Among lines that are set aside it has to be one, too.
+                    let line = serde_json::json!({
+                        "packed": BASE64_STANDARD.encode(error.bytes),
+                        "batch_ends": unpacker.tail(),
+                        "why": error.why,
+                    });
+                    self.set_line_aside(line.to_string().as_bytes(), &error, lines);
                 }
             }
             self.encode_what_is_much()?;
@@ -264,7 +272,7 @@ impl<'a> OpenPartitions<'a> {
         if place == self.open.len() {
             self.open.push((Rows::default(), None));
         }
-        self.buffered += self.open[place].0.push(record, frame, requests.values(record));
+        self.buffered += self.open[place].0.push(record, frame, requests.values(record)) + requests.take_made();
     }
 
     fn set_line_aside(&self, line: &[u8], error: &dyn Display, lines: &mut Lines) {

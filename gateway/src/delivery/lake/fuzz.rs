@@ -117,9 +117,9 @@ fn frames(bytes: &[u8]) -> Vec<Frame> {
     }
 }
 
-/// Every other one packed.
+/// Some one way, some the other.
 fn form_of(payload: &[u8]) -> Form {
-    if payload.len() % 2 == 0 { Form::Packed } else { Form::Lines }
+    if payload.len() % 4 > 1 { Form::Packed } else { Form::Lines }
 }
 
 fn framed(number: SegmentNumber, payload: &[u8]) -> Vec<u8> {

@@ -30,7 +30,7 @@ const KEPT: usize = 4 << 20;
 /// How the records of a frame stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One line each: what releases up to 0.1.0 wrote.
+    /// One line each: what was written before records were packed.
     Lines,
     /// Packed ([`headgate_proto::record::Unpacker`]).
     Packed,
@@ -42,8 +42,8 @@ impl Form {
         [a, b, c, if self == Self::Lines { b'F' } else { b'P' }]
     }
 
-    fn of(magic: &[u8]) -> Option<Self> {
-        [Self::Lines, Self::Packed].into_iter().find(|form| form.magic() == magic)
+    fn of(magic: &[u8; 4]) -> Option<Self> {
+        [Self::Lines, Self::Packed].into_iter().find(|form| form.magic() == *magic)
     }
 }
 
@@ -106,15 +106,16 @@ pub(super) fn frame_header(
     header[..4].copy_from_slice(&form.magic());
     header[4..8].copy_from_slice(&len.to_le_bytes());
     header[8..12].copy_from_slice(&events.to_le_bytes());
-    header[12..].copy_from_slice(&frame_checksum(number, form, len, events, payload).to_le_bytes());
+    header[12..].copy_from_slice(&frame_checksum(number, form.magic(), len, events, payload).to_le_bytes());
     Some(header)
 }
 
-fn frame_checksum(number: SegmentNumber, form: Form, len: u32, events: u32, payload: &[u8]) -> u32 {
+fn frame_checksum(number: SegmentNumber, magic: [u8; 4], len: u32, events: u32, payload: &[u8]) -> u32 {
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     digest.update(&number.0.to_le_bytes());
-    if form != Form::Lines {
-        digest.update(&form.magic());
+    // The first form was alone.
+    if magic != Form::Lines.magic() {
+        digest.update(&magic);
     }
     digest.update(&len.to_le_bytes());
     digest.update(&events.to_le_bytes());
@@ -217,16 +218,21 @@ impl<R: Read + Seek> SegmentReader<R> {
         self.source.read_exact(&mut header)?;
         let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| header[at + i]));
         let (len, events, checksum) = (u32_at(4), u32_at(8), u32_at(12));
-        let Some(form) = Form::of(&header[..4]) else { return Ok(None) };
+        let magic: [u8; 4] = std::array::from_fn(|i| header[i]);
         // The length is bounded by the file before anything is allocated for it.
-        if u64::from(len) > left - FRAME_HEADER as u64 {
+        if !magic.starts_with(&FRAME_MAGIC) || u64::from(len) > left - FRAME_HEADER as u64 {
             return Ok(None);
         }
         let mut payload = self.buffers.take(len as usize);
         (&mut self.source).take(u64::from(len)).read_to_end(&mut payload)?;
-        if payload.len() != len as usize || frame_checksum(self.number, form, len, events, &payload) != checksum {
+        if payload.len() != len as usize || frame_checksum(self.number, magic, len, events, &payload) != checksum {
             return Ok(None);
         }
+        // Not damage, which would be cut off: somebody went back to this release.
+        let form = Form::of(&magic).ok_or_else(|| {
+            let letter = char::from(magic[3]);
+            io::Error::other(format!("a frame of the form {letter:?}, which only a later release of Headgate can read"))
+        })?;
         let end = self.offset + FRAME_HEADER as u64 + u64::from(len);
         Ok(Some(Frame { form, payload: self.buffers.share(payload), events, place: self.offset..end }))
     }
@@ -322,6 +328,35 @@ mod tests {
                 assert_eq!(reader(&damaged).header, None, "byte {at}");
             }
         }
+    }
+
+    #[test]
+    fn a_frame_is_not_taken_for_one_of_another_form() {
+        let bytes = segment(&[b"lines\n", b"packed"]);
+        let letters = [SEGMENT_HEADER + 3, SEGMENT_HEADER + FRAME_HEADER + 6 + 3];
+        assert_eq!(letters.map(|at| bytes[at]), [b'F', b'P']);
+        for at in letters {
+            let mut swapped = bytes.clone();
+            swapped[at] ^= b'F' ^ b'P';
+            assert_eq!(good_payloads(&swapped).len(), 1, "byte {at}");
+        }
+    }
+
+    /// It must not be cut off as a torn write would be.
+    #[test]
+    fn a_good_frame_of_a_form_that_is_not_known_is_an_error() {
+        let mut bytes = segment(&[b"first\n"]);
+        let magic = *b"\xf7HGQ";
+        let checksum = frame_checksum(NUMBER, magic, 3, 1, b"new");
+        bytes.extend_from_slice(&magic);
+        for number in [3, 1, checksum] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(b"new");
+        let mut reader = reader(&bytes);
+        assert!(matches!(reader.read(), Ok(Next::Frame(_))));
+        let error = reader.read().expect_err("nobody knows how to read it");
+        assert!(error.to_string().contains("'Q'"), "{error}");
     }
 
     #[test]

@@ -171,11 +171,20 @@ pub(super) struct Requests<'a> {
     request_time_ms: i64,
     application_id: String,
     values: Option<RequestValues>,
+    /// Bytes of the values that were made since they were asked for.
+    made: usize,
 }
 
 impl<'a> Requests<'a> {
     pub(super) fn new(names: &'a dyn ApplicationNames) -> Self {
-        Self { names, request_id: String::new(), request_time_ms: 0, application_id: String::new(), values: None }
+        Self {
+            names,
+            request_id: String::new(),
+            request_time_ms: 0,
+            application_id: String::new(),
+            values: None,
+            made: 0,
+        }
     }
 
     pub(super) fn values(&mut self, record: &SplitRecord<'_>) -> &RequestValues {
@@ -203,7 +212,14 @@ impl<'a> Requests<'a> {
         record.request_id.clone_into(&mut self.request_id);
         record.application_id.clone_into(&mut self.application_id);
         self.request_time_ms = record.request_time_ms;
-        RequestValues { application_id, application_name, metadata: metadata(record) }
+        let metadata = metadata(record);
+        self.made += metadata.len();
+        RequestValues { application_id, application_name, metadata }
+    }
+
+    /// How many bytes of values of its own each request had, of those that came since this was asked.
+    pub(super) fn take_made(&mut self) -> usize {
+        std::mem::take(&mut self.made)
     }
 }
 
