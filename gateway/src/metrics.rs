@@ -153,7 +153,7 @@ described! {
         ShardMapAge = "headgate_shard_map_age_seconds" [] "Since the stream was last described.";
         ShareMembers = "headgate_share_members" [] "Gateways that share the applications' rates, this one included; 0 where rates are not shared.";
         ShareAge = "headgate_share_exchange_age_seconds" [] "Since demand was last exchanged with the other gateways; while it rises, every gateway keeps its last shares.";
-        PoliciesFresh = "headgate_policies_fresh" [] "1 while schemas and suppressed players are as the registry has them, 0 while it can't be asked or has no books.";
+        PoliciesFresh = "headgate_policies_fresh" [] "1 while schemas, suppressed players and how ids are hashed are as the registry has them, 0 while it can't be asked, has no books, or has a row of how ids are hashed that can't be read.";
         LiveApplications = "headgate_live_applications" [] "Applications whose events are shown one by one (at most live.max_applications).";
         LiveWindowBytes = "headgate_live_window_bytes" [] "Memory that the windows of all applications take, and counts of events on their way (each at most about live.window_memory).";
         Tasks = "headgate_tasks" [] "Tasks of the runtime that have not ended; they follow connections, streams and calls. What rises while those do not is a leak.";
