@@ -71,12 +71,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Its calls say that they are sent at this time, milliseconds since 1970-01-01 UTC.
-    #[must_use]
-    pub fn sent_at(self, ms: i64) -> Self {
-        Self { sent_at: Some(ms.into()), ..self }
-    }
-
     /// Says how a call ended.
     #[must_use]
     pub fn of(status: &Status) -> Self {
@@ -154,6 +148,12 @@ impl Connection {
         let channel = endpoint.connect_with_connector(connector).await.map_err(|_| Failure::Unreachable)?;
         let key = target.key.parse().expect("a key is ASCII");
         Ok(Self { client: IngestServiceClient::new(channel), key, sent_at: None, heard })
+    }
+
+    /// Its calls say that they are sent at this time, milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn sent_at(self, ms: i64) -> Self {
+        Self { sent_at: Some(ms.into()), ..self }
     }
 
     /// Says how a call ended. On a connection on which the gateway has not said a word, it has not heard one either.
