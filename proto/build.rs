@@ -9,6 +9,18 @@ use prost::Message;
 
 const FILES: [&str; 2] = ["headgate/v1/ingest.proto", "headgate/admin/v1/admin.proto"];
 
+/// The library of common game events, of which no code is made: events carry them as JSON.
+const EVENT_FILES: [&str; 8] = [
+    "headgate/events/v1/error.proto",
+    "headgate/events/v1/feedback.proto",
+    "headgate/events/v1/item.proto",
+    "headgate/events/v1/level.proto",
+    "headgate/events/v1/match.proto",
+    "headgate/events/v1/performance.proto",
+    "headgate/events/v1/purchase.proto",
+    "headgate/events/v1/session.proto",
+];
+
 /// What a build is told of itself; `src/build.rs` has the names.
 const COMMIT: &str = "HEADGATE_COMMIT";
 const BUILD: &str = "HEADGATE_BUILD";
@@ -18,8 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
 
     let descriptors = protox::compile(FILES, ["proto"])?;
-    let descriptor_file = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
-    fs::write(descriptor_file, descriptors.encode_to_vec())?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+
+    // With their comments, which say what a field holds.
+    let events =
+        protox::Compiler::new(["proto"])?.include_source_info(true).open_files(EVENT_FILES)?.file_descriptor_set();
+    fs::write(out.join("events.bin"), events.encode_to_vec())?;
 
     tonic_prost_build::configure()
         .bytes(".headgate.v1.Event.event_data")

@@ -79,6 +79,7 @@ described! {
         PlayerDeletions = "headgate_player_deletions" ["result"] "Deletions of a player's data that are over: done, or incomplete, of which the report says what is left to do.";
         BytesReceived = "headgate_received_bytes" ["application"] "Bytes of admitted messages, decompressed.";
         BatchesReceived = "headgate_batches_received" ["application"] "Batches admitted.";
+        DoorBatches = "headgate_door_batches" ["door"] "Batches taken by doors beside headgate.v1 over gRPC and the REST API (otlp_grpc, otlp_http, grpc_web); they are in headgate_batches_received, too.";
         WindowEvents = "headgate_window_events" ["application", "app_version"] "TotalEvents: stored events, distinct by id, of one-minute windows of event time; added when a minute closes, late ones as they come.";
         WindowLogins = "headgate_window_logins" ["application", "app_version"] "TotalLogins: of headgate_window_events, those of type login.";
         WindowKnockouts = "headgate_window_knockouts" ["application", "app_version", "spell_id"] "KnockoutsBySpell: of headgate_window_events, those of type user_knockout, by event_data.spell_id.";
@@ -152,7 +153,7 @@ described! {
         ShardMapAge = "headgate_shard_map_age_seconds" [] "Since the stream was last described.";
         ShareMembers = "headgate_share_members" [] "Gateways that share the applications' rates, this one included; 0 where rates are not shared.";
         ShareAge = "headgate_share_exchange_age_seconds" [] "Since demand was last exchanged with the other gateways; while it rises, every gateway keeps its last shares.";
-        PoliciesFresh = "headgate_policies_fresh" [] "1 while schemas and suppressed players are as the registry has them, 0 while it can't be asked or has no books.";
+        PoliciesFresh = "headgate_policies_fresh" [] "1 while schemas, suppressed players and how ids are hashed are as the registry has them, 0 while it can't be asked, has no books, or has a row of how ids are hashed that can't be read.";
         LiveApplications = "headgate_live_applications" [] "Applications whose events are shown one by one (at most live.max_applications).";
         LiveWindowBytes = "headgate_live_window_bytes" [] "Memory that the windows of all applications take, and counts of events on their way (each at most about live.window_memory).";
         Tasks = "headgate_tasks" [] "Tasks of the runtime that have not ended; they follow connections, streams and calls. What rises while those do not is a leak.";

@@ -237,8 +237,9 @@ impl Gateway {
             started_at_ms: clock.wall_ms(),
         };
         let (health, others) = services::others(administration).await?;
-        let grpc = doors.grpc(others).await?;
-        let rest = doors.rest(&admin, &authority, &live).await?;
+        let calls_of_grpc = doors.calls_of_grpc();
+        let grpc = doors.grpc(&calls_of_grpc, others).await?;
+        let rest = doors.rest(&calls_of_grpc, &admin, &authority, &live).await?;
         let operate = http::bind(settings.operate.listen).await.map_err(|source| ServeError::Listen {
             setting: "operate.listen",
             address: settings.operate.listen,

@@ -8,6 +8,7 @@ pub mod md5;
 mod reason;
 pub mod record;
 mod redacted;
+pub mod request_id;
 
 /// The ingest API, generated from `proto/headgate/v1/ingest.proto`.
 pub mod v1 {
@@ -26,3 +27,7 @@ pub mod admin {
 
 /// The encoded `google.protobuf.FileDescriptorSet` of all of Headgate's proto files, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The encoded `google.protobuf.FileDescriptorSet` of the library of common game events (`headgate.events.v1`), with the
+/// comments that say what each field holds, in which unit and range.
+pub const EVENT_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/events.bin"));

@@ -27,8 +27,10 @@ use crate::tls::Authority;
 const EVENTS: u64 = 10_000;
 /// Events at once: the rest is put off.
 const BURST: u64 = 1_500;
-/// Events a second: far fewer than the slowest of the programs sends on a busy machine, so each of them is put off.
-const RATE: u64 = 500;
+/// Events a second of the gateway's first life: on the busiest machine each of the programs sends more, and is put off.
+const FIRST_RATE: u64 = 50;
+/// And from then on.
+const RATE: u64 = 1_000;
 const KILLS: u64 = 2;
 /// Events that come one by one, and the time between two: more than an event waits for others, so each finds none waiting.
 const SLOW_EVENTS: u64 = 40;
@@ -133,7 +135,7 @@ async fn what_comes_while_the_gateway_is_away_is_sent_later(program: &Program) {
     assert!(rows - distinct <= resent, "{rows} rows, and {resent} events were sent again");
 }
 
-/// Each life of the gateway takes a burst and is killed. What was in flight is sent again with the same ids, to a gateway
+/// Each life of the gateway takes a burst and is killed, the first once it has put the program off. What was in flight is sent again with the same ids, to a gateway
 /// that has forgotten what it has seen: so a row may be there twice, but only if its event was sent twice.
 async fn every_event_comes_through_kills_and_throttling(program: &Program, tls: Tls) {
     let data = folder();
@@ -146,21 +148,23 @@ async fn every_event_comes_through_kills_and_throttling(program: &Program, tls: 
     let settings: Vec<&str> = if tls == Tls::Yes { settings.iter().map(String::as_str).collect() } else { Vec::new() };
 
     let mut gateway = GatewayProcess::start(data.path(), &settings).await;
-    let (rate, burst) = (RATE.to_string(), BURST.to_string());
-    let limits = ["--events-per-second", &rate, "--events-burst", &burst];
+    let (first_rate, rate, burst) = (FIRST_RATE.to_string(), RATE.to_string(), BURST.to_string());
+    let limits = ["--events-per-second", &first_rate, "--events-burst", &burst];
     let (_, target) = gateway.new_application_with("throttled", &limits);
     let key = data.path().join("throttled-api-key");
     std::fs::write(&key, &target.key).expect("it can be written");
     // The certificate is for this name.
     let address = format!("localhost:{}", target.address.port());
     let mut run = program.start(&address, &key, (tls == Tls::Yes).then_some(&ca), EVENTS, AT_ONCE);
-    for _ in 0..KILLS {
+    for kill in 0..KILLS {
         poll::until("the gateway has taken a burst", RUN_PATIENCE, async || {
             run.assert_running();
-            (accepted(&gateway).await >= BURST as f64).then_some(())
+            let has_put_off = gateway.metrics().await.sum("headgate_refusals_total", &["refusal=\"over_rate\""]) > 0.0;
+            (accepted(&gateway).await >= BURST as f64 && (has_put_off || kill > 0)).then_some(())
         })
         .await;
         gateway.kill();
+        let _ = binary::run_json(data.path(), &["apps", "update", "throttled", "--events-per-second", &rate]);
         gateway.start_again().await;
     }
     let ended = run.ended(RUN_PATIENCE).await;

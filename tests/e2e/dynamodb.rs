@@ -5,6 +5,7 @@ mod away;
 mod books;
 mod contract;
 mod foreign_rows;
+mod identity;
 mod migrate;
 mod policies;
 mod running;

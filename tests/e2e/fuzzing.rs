@@ -32,6 +32,7 @@ targets! {
     envelope
     decompression
     rest_batch
+    otlp_logs
     api_key
     signature
     grpc_door

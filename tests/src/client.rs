@@ -119,6 +119,8 @@ impl Failure {
 pub struct Connection {
     client: IngestServiceClient<Channel>,
     key: MetadataValue<Ascii>,
+    /// What time its calls say it is.
+    sent_at: Option<MetadataValue<Ascii>>,
     heard: Arc<AtomicBool>,
 }
 
@@ -145,7 +147,13 @@ impl Connection {
         // Whatever goes wrong before there is a connection, there is none.
         let channel = endpoint.connect_with_connector(connector).await.map_err(|_| Failure::Unreachable)?;
         let key = target.key.parse().expect("a key is ASCII");
-        Ok(Self { client: IngestServiceClient::new(channel), key, heard })
+        Ok(Self { client: IngestServiceClient::new(channel), key, sent_at: None, heard })
+    }
+
+    /// Its calls say that they are sent at this time, milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn sent_at(self, ms: i64) -> Self {
+        Self { sent_at: Some(ms.into()), ..self }
     }
 
     /// Says how a call ended. On a connection on which the gateway has not said a word, it has not heard one either.
@@ -182,6 +190,9 @@ impl Connection {
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("x-api-key", self.key.clone());
+        if let Some(sent_at) = &self.sent_at {
+            request.metadata_mut().insert("x-sent-at", sent_at.clone());
+        }
         request
     }
 }

@@ -46,6 +46,8 @@ pub struct Heard {
     pub resets: Vec<u32>,
     /// How many lists of headers.
     pub headers: usize,
+    /// What its bodies hold, of all streams.
+    pub data: Vec<u8>,
     /// Whether it closed.
     pub closed: bool,
 }
@@ -96,6 +98,7 @@ impl Frames {
                 GOAWAY if code(4) != 0 => heard.goaway = Some(code(4)),
                 RST_STREAM => heard.resets.push(code(0)),
                 HEADERS => heard.headers += 1,
+                DATA => heard.data.extend(payload),
                 _ => {}
             }
         }
@@ -123,11 +126,16 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// The headers of a gRPC call of this method, in HPACK (RFC 7541) without its tables.
 #[must_use]
 pub fn call(method: &str, key: &str) -> Vec<u8> {
-    let path = format!("/headgate.v1.IngestService/{method}");
+    post(&format!("/headgate.v1.IngestService/{method}"), "application/grpc", key)
+}
+
+/// The same of any request that sends a body of this type.
+#[must_use]
+pub fn post(path: &str, content_type: &str, key: &str) -> Vec<u8> {
     let headers = [
-        (":path", path.as_str()),
+        (":path", path),
         (":authority", "gateway"),
-        ("content-type", "application/grpc"),
+        ("content-type", content_type),
         ("te", "trailers"),
         ("x-api-key", key),
     ];

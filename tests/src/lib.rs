@@ -25,6 +25,7 @@ pub mod lying_files;
 pub mod metrics;
 pub mod ministack;
 pub mod mutate;
+pub mod node;
 pub mod oracle;
 pub mod overload;
 pub mod poll;

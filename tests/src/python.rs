@@ -1,6 +1,7 @@
 //! Pythons with what others' programs need: stock clients and a stock reader of the lake in `target/python`, which the
 //! demo uses too, a stock consumer of Kinesis in `target/consumer`, in `target/analyst` what asks a lake queries that
-//! are for Athena, and in `target/awscli` AWS's command line; made once and kept. Where one can't be had, the test that asks for it fails and says why.
+//! are for Athena, in `target/otlp` a server instrumented with OpenTelemetry, and in `target/awscli` AWS's command line; made
+//! once and kept. Where one can't be had, the test that asks for it fails and says why.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,13 @@ const CONSUMER_PACKAGES: [(&str, &str); 2] =
 
 /// What asks DuckDB what was written for Athena. sqlglot's next version may translate differently.
 const ANALYST_PACKAGES: [(&str, &str); 2] = [("duckdb", "duckdb>=1.2,<2"), ("sqlglot", "sqlglot>=30,<31")];
+
+/// OpenTelemetry's own SDK and its exporters. Of 1.x minor versions move logs about: they are not stable there yet.
+const OTLP_PACKAGES: [(&str, &str); 3] = [
+    ("opentelemetry.sdk._logs.export", "opentelemetry-sdk==1.45.2"),
+    ("opentelemetry.exporter.otlp.proto.grpc._log_exporter", "opentelemetry-exporter-otlp-proto-grpc==1.45.2"),
+    ("opentelemetry.exporter.otlp.proto.http._log_exporter", "opentelemetry-exporter-otlp-proto-http==1.45.2"),
+];
 
 /// AWS's own command line, with which the stacks are deployed.
 const AWS_CLI_PACKAGES: [(&str, &str); 1] = [("awscli", "awscli>=1.40,<2")];
@@ -55,6 +63,16 @@ pub fn consumer() -> &'static Path {
 pub fn analyst() -> &'static Path {
     static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
     INTERPRETER.get_or_init(|| made_or_panic("analyst", "the queries", &ANALYST_PACKAGES))
+}
+
+/// The interpreter of a server that is instrumented with OpenTelemetry.
+///
+/// # Panics
+/// As [`interpreter`].
+#[must_use]
+pub fn otlp() -> &'static Path {
+    static INTERPRETER: OnceLock<PathBuf> = OnceLock::new();
+    INTERPRETER.get_or_init(|| made_or_panic("otlp", "OpenTelemetry's exporters", &OTLP_PACKAGES))
 }
 
 /// The folder with AWS's command line, `aws`.

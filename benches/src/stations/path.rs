@@ -157,6 +157,7 @@ fn take(events: u32, packing: Packing, settings: IngestSettings) -> Turn {
             flaws: Vec::new(),
             policy: ingest.policy(&app),
             arrived: clock.now(),
+            clock_skew_ms: None,
             reply: Arc::clone(&reply),
             token: head.sequence,
             affinity: 0,

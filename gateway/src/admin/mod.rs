@@ -4,6 +4,7 @@
 pub mod authority;
 mod books;
 pub mod erasures;
+mod identity;
 
 use std::sync::Arc;
 use std::time::Duration;

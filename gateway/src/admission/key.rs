@@ -46,7 +46,7 @@ pub enum KeyFormatError {
 /// The operating system gave no random numbers, so no key can be made.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the operating system gave no random numbers: {0}")]
-pub struct NoRandomness(getrandom::Error);
+pub struct NoRandomness(#[from] getrandom::Error);
 
 impl ApiKey {
     /// A new key, from the operating system's random numbers.

@@ -41,6 +41,12 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Duration,
     },
+    /// How the application has ids hashed can't be read: no id may be kept as it is.
+    #[error("how the application's ids are hashed can't be read: the registry has to be mended")]
+    IdentityUnreadable {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The application sends faster than it may.
     #[error("over the application's rate of {limit} {unit} a second")]
     OverRate {
@@ -95,6 +101,15 @@ pub enum Refusal {
         /// What the call names, shortened.
         encoding: String,
     },
+    /// The body is of a content type that the path does not take.
+    #[error("this content type is not taken here: send {expected}")]
+    UnsupportedMediaType {
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A page of an origin that may not call.
+    #[error("pages of this origin may not call: `grpc_web.origins` says which may")]
+    OriginDenied,
     /// A batch without events.
     #[error("the batch holds no events")]
     EmptyBatch,
@@ -123,6 +138,18 @@ pub enum Refusal {
     /// The destination takes no events now.
     #[error("the destination can't take events now")]
     DestinationDown {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A part of the batch is not stored, and the wire of its door has no verdict for each event to say which.
+    #[error(
+        "{unsettled} events are not stored, or not known to be, and {stored} are: send the batch again, those that are stored are known by their ids"
+    )]
+    PartlyStored {
+        /// Events that are not stored, or of which nobody knows.
+        unsettled: u32,
+        /// Events that are stored.
+        stored: u32,
         /// When to try again.
         retry_after: Duration,
     },
@@ -212,6 +239,7 @@ impl Refusal {
             Self::ScopeMissing { .. } => ("scope_missing", Code::PermissionDenied, 403, Debug),
             Self::OtherApplication => ("other_application", PermissionDenied, 403, Debug),
             Self::KeyStoreUnavailable { .. } => ("key_store_unavailable", Unavailable, 503, Warn),
+            Self::IdentityUnreadable { .. } => ("identity_unreadable", Unavailable, 503, Warn),
             Self::OverRate { .. } => ("over_rate", ResourceExhausted, 429, Debug),
             Self::OverBurst { .. } => ("over_burst", InvalidArgument, 400, Debug),
             Self::OverBudget { .. } => ("over_budget", Unavailable, 503, Debug),
@@ -219,11 +247,14 @@ impl Refusal {
             Self::DecompressedTooLarge { .. } => ("decompressed_too_large", InvalidArgument, 413, Debug),
             Self::Undecodable { .. } => ("undecodable", InvalidArgument, 400, Debug),
             Self::UnsupportedCompression { .. } => ("unsupported_compression", Code::Unimplemented, 415, Debug),
+            Self::UnsupportedMediaType { .. } => ("unsupported_media_type", InvalidArgument, 415, Debug),
+            Self::OriginDenied => ("origin_denied", PermissionDenied, 403, Debug),
             Self::EmptyBatch => ("empty_batch", InvalidArgument, 400, Debug),
             Self::BatchTooLarge { .. } => ("batch_too_large", InvalidArgument, 400, Debug),
             Self::InvalidEvent { .. } => ("invalid_event", InvalidArgument, 400, Debug),
             Self::MessageTimeout { .. } => ("message_timeout", DeadlineExceeded, 408, Debug),
             Self::DestinationDown { .. } => ("destination_down", Unavailable, 503, Warn),
+            Self::PartlyStored { .. } => ("partly_stored", Unavailable, 503, Warn),
             Self::Draining => ("draining", Unavailable, 503, Debug),
             Self::Internal => ("internal", Internal, 500, Error),
         };
@@ -235,9 +266,11 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::KeyStoreUnavailable { retry_after }
+            | Self::IdentityUnreadable { retry_after }
             | Self::OverRate { retry_after, .. }
             | Self::OverBudget { retry_after, .. }
-            | Self::DestinationDown { retry_after } => Some(*retry_after),
+            | Self::DestinationDown { retry_after }
+            | Self::PartlyStored { retry_after, .. } => Some(*retry_after),
             // Another task answers at once; this one does not come back.
             Self::Draining => Some(Duration::from_millis(100)),
             Self::KeyMissing
@@ -252,6 +285,8 @@ impl Refusal {
             | Self::DecompressedTooLarge { .. }
             | Self::Undecodable { .. }
             | Self::UnsupportedCompression { .. }
+            | Self::UnsupportedMediaType { .. }
+            | Self::OriginDenied
             | Self::EmptyBatch
             | Self::BatchTooLarge { .. }
             | Self::InvalidEvent { .. }
@@ -273,6 +308,7 @@ impl Refusal {
             Self::ScopeMissing { needed: Purpose::SendStream },
             Self::OtherApplication,
             Self::KeyStoreUnavailable { retry_after: soon },
+            Self::IdentityUnreadable { retry_after: soon },
             Self::OverRate { unit: RateUnit::Events, limit: 100, retry_after: soon },
             Self::OverBurst { unit: RateUnit::Events, amount: 300, burst: 200 },
             Self::OverBudget { scope: BudgetScope::Gateway, retry_after: soon },
@@ -280,11 +316,14 @@ impl Refusal {
             Self::DecompressedTooLarge { limit: 4 << 20 },
             Self::Undecodable { why: "a field's length runs past the end of the message" },
             Self::UnsupportedCompression { encoding: "br".to_owned() },
+            Self::UnsupportedMediaType { expected: "application/x-protobuf or application/json" },
+            Self::OriginDenied,
             Self::EmptyBatch,
             Self::BatchTooLarge { events: 10_001, limit: 10_000 },
             Self::InvalidEvent { index: 3, problem: "event_name is required".to_owned() },
             Self::MessageTimeout { limit: Duration::from_secs(30) },
             Self::DestinationDown { retry_after: soon },
+            Self::PartlyStored { unsettled: 40, stored: 60, retry_after: soon },
             Self::Draining,
             Self::Internal,
         ]

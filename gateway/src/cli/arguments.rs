@@ -10,14 +10,15 @@ use super::apps::AppsArgs;
 use super::audit::AuditArgs;
 use super::doctor::DoctorArgs;
 use super::healthcheck::HealthcheckArgs;
+use super::identity::IdentityArgs;
 use super::keys::KeysArgs;
 use super::lake::LakeCommand;
 use super::players::PlayersArgs;
 use super::replay::ReplayArgs;
 use super::schemas::SchemasArgs;
 use super::{
-    CliError, Context, Output, apps, audit, check_config, doctor, healthcheck, keys, lake, players, replay, schemas,
-    serve,
+    CliError, Context, Output, apps, audit, check_config, doctor, healthcheck, identity, keys, lake, players, replay,
+    schemas, serve,
 };
 use crate::admission::refusal;
 use crate::config::{self, DestinationKind, Loaded, RegistryKind};
@@ -80,6 +81,8 @@ enum Command {
     Schemas(SchemasArgs),
     /// Forget players: keep none of their events any more, and delete what is stored of them
     Players(PlayersArgs),
+    /// Hash ids of players, sessions and devices before anything of an event is kept
+    Identity(IdentityArgs),
     /// Show who changed what, newest first
     Audit(AuditArgs),
     /// Look after the local lake
@@ -165,6 +168,7 @@ async fn execute(command: Command, loaded: Loaded, output: Output) -> Result<(),
         Command::Keys(args) => keys::run(args, &context(loaded)).await,
         Command::Schemas(args) => schemas::run(args, &context(loaded)).await,
         Command::Players(args) => players::run(args, &context(loaded)).await,
+        Command::Identity(args) => identity::run(args, &context(loaded)).await,
         Command::Audit(args) => audit::run(args, &context(loaded)).await,
         Command::Lake(command) => lake::run(command, &context(loaded)).await,
         Command::Replay(args) => replay::run(args, &context(loaded)).await,

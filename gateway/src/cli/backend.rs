@@ -12,12 +12,12 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::find::refused;
-use super::{CliError, Context};
+use super::{CliError, Context, earlier};
 use crate::admin::{Admin, AdminError, HandedOut, KeyRequest, Rotation};
 use crate::clock::Clock;
 use crate::registry::{
-    self, Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes,
-    Suppression,
+    self, Application, AuditEntry, Authorization, IdentityField, IdentityOverview, NewApplication, RegistryError,
+    Schema, SchemaMode, Scopes, Suppression,
 };
 
 pub(super) use local::Local;
@@ -100,6 +100,10 @@ pub(super) trait Backend: Send + Sync {
     async fn suppress(&self, application: Uuid, player_id: &str) -> Result<Suppression, BackendError>;
     async fn unsuppress(&self, application: Uuid, player_id: &str) -> Result<bool, BackendError>;
     async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, BackendError>;
+    async fn identity(&self, application: Uuid) -> Result<IdentityOverview, BackendError>;
+    async fn hash_fields(&self, application: Uuid, fields: &[IdentityField]) -> Result<IdentityOverview, BackendError>;
+    async fn rotate_identity(&self, application: Uuid, forget_earlier: bool) -> Result<IdentityOverview, BackendError>;
+    async fn stored_ids(&self, application: Uuid, id: &str) -> Result<Vec<String>, BackendError>;
     /// The registry itself, where that is what is worked on.
     fn registry(&self) -> Option<&Admin> {
         None
@@ -117,6 +121,7 @@ pub(super) async fn open(args: &GatewayArgs, context: &Context, clock: &Clock) -
         Some(url) => Ok(Box::new(Remote::new(url, args, &context.settings.data_dir)?)),
         None => {
             args.refuse_without_gateway()?;
+            earlier::refuse_to_migrate(&context.settings)?;
             let opened = registry::open(&context.settings, clock).await.map_err(refused)?;
             Ok(Box::new(Local::new(Admin::new(opened.registry, opened.books, clock.clone()))))
         }

@@ -22,6 +22,9 @@ pub(super) enum Lock {
 /// Where a gateway that runs can be asked.
 #[derive(Debug, Deserialize)]
 pub(super) struct Running {
+    /// Its version; releases that hash no ids (0.1.0) do not say it.
+    #[serde(default)]
+    pub(super) version: Option<String>,
     /// Its gRPC door.
     pub(super) grpc: SocketAddr,
     /// Its operators' listener.

@@ -1,5 +1,6 @@
 //! Ranges of settings, and settings that do not fit together.
 
+mod grpc_web;
 mod rest;
 
 use std::fmt::Display;
@@ -21,6 +22,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<(String, String)> {
     grpc(settings, &mut found);
     console(settings, &mut found);
     rest::check(settings, &mut found);
+    grpc_web::check(settings, &mut found);
     admin(settings, &mut found);
     admission(settings, &mut found);
     ingest(settings, &mut found);

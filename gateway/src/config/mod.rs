@@ -13,6 +13,7 @@ mod firehose;
 pub(crate) mod fuzz;
 mod gather;
 mod grpc;
+mod grpc_web;
 mod ingest;
 mod kinesis;
 mod lake;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod live;
 mod load;
 mod operate;
+mod otlp;
 mod registry;
 mod rest;
 mod secret;
@@ -40,6 +42,7 @@ pub use delivery::{BadRowsKind, DeliverySettings, DestinationKind};
 pub use firehose::FirehoseSettings;
 pub use gather::GatherSettings;
 pub use grpc::{ClientCertificates, GrpcSettings, TlsProfile, TlsSettings};
+pub use grpc_web::GrpcWebSettings;
 pub use ingest::IngestSettings;
 pub use kinesis::{Aggregation, Encoding, KinesisSettings, Routing};
 pub use lake::LakeSettings;
@@ -47,6 +50,7 @@ pub use lifecycle::LifecycleSettings;
 pub use live::LiveSettings;
 pub use load::{ConfigError, Loaded, load};
 pub use operate::{LogFormat, OperateSettings};
+pub use otlp::OtlpSettings;
 pub use registry::{DynamoDbSettings, RegistryKind, RegistrySettings};
 pub use rest::RestSettings;
 pub use secret::Secret;
@@ -63,6 +67,10 @@ pub struct Settings {
     pub grpc: GrpcSettings,
     /// The REST listener.
     pub rest: RestSettings,
+    /// gRPC-Web, on the REST listener.
+    pub grpc_web: GrpcWebSettings,
+    /// OpenTelemetry's logs, on both listeners.
+    pub otlp: OtlpSettings,
     /// The operators' listener and the log.
     pub operate: OperateSettings,
     /// The pages on the operators' listener.
@@ -101,6 +109,8 @@ impl Default for Settings {
             data_dir: PathBuf::from("headgate-data"),
             grpc: GrpcSettings::default(),
             rest: RestSettings::default(),
+            grpc_web: GrpcWebSettings::default(),
+            otlp: OtlpSettings::default(),
             operate: OperateSettings::default(),
             console: ConsoleSettings::default(),
             admin: AdminSettings::default(),

@@ -26,21 +26,22 @@ pub type Progressing = dyn Fn(u64, u64) + Send + Sync;
 pub struct Subject {
     erasure: Uuid,
     application_id: String,
-    text: Arc<[u8]>,
+    texts: Arc<[Vec<u8>]>,
     is_theirs: Arc<IsTheirs>,
 }
 
 impl Subject {
-    /// Of `application`, the events that `is_theirs` picks. `text` is what would stand somewhere in them, for bytes that
+    /// Of `application`, the events that `is_theirs` picks. One of `texts` would stand somewhere in them, for bytes that
     /// can't be read as events. `erasure` is the id under which what is done is counted.
     pub fn new(
         erasure: Uuid,
         application: Uuid,
-        text: &str,
+        texts: &[impl AsRef<str>],
         is_theirs: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
     ) -> Self {
         let application_id = application.hyphenated().to_string();
-        Self { erasure, application_id, text: text.as_bytes().into(), is_theirs: Arc::new(is_theirs) }
+        let texts = texts.iter().map(|text| text.as_ref().as_bytes().to_vec()).collect();
+        Self { erasure, application_id, texts, is_theirs: Arc::new(is_theirs) }
     }
 
     /// The erasure's id.
@@ -67,16 +68,16 @@ impl Subject {
         (self.is_theirs)(event_data)
     }
 
-    /// What would stand in bytes of theirs.
+    /// What would stand in bytes of theirs: one of these.
     #[must_use]
-    pub fn text(&self) -> &[u8] {
-        &self.text
+    pub fn texts(&self) -> &[Vec<u8>] {
+        &self.texts
     }
 
     /// Whether bytes that can't be read as events may be theirs.
     #[must_use]
     pub fn is_mentioned(&self, bytes: &[u8]) -> bool {
-        memchr::memmem::find(bytes, &self.text).is_some()
+        self.texts.iter().any(|text| memchr::memmem::find(bytes, text).is_some())
     }
 }
 

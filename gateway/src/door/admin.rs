@@ -5,6 +5,7 @@
 
 mod calls;
 mod guard;
+pub(crate) mod identity;
 mod page;
 mod players;
 pub(crate) mod schemas;
@@ -250,6 +251,34 @@ impl AdminService for Door {
     ) -> Result<Response<ListPlayerDeletionsResponse>, Status> {
         let erasures = Arc::clone(&self.erasures);
         self.answer(request, |_, _, asked| players::list_deletions(erasures, asked)).await
+    }
+
+    async fn get_identity(
+        &self,
+        request: Request<GetIdentityRequest>,
+    ) -> Result<Response<GetIdentityResponse>, Status> {
+        self.answer(request, identity::get).await
+    }
+
+    async fn update_identity(
+        &self,
+        request: Request<UpdateIdentityRequest>,
+    ) -> Result<Response<UpdateIdentityResponse>, Status> {
+        self.answer(request, identity::update).await
+    }
+
+    async fn rotate_identity(
+        &self,
+        request: Request<RotateIdentityRequest>,
+    ) -> Result<Response<RotateIdentityResponse>, Status> {
+        self.answer(request, identity::rotate).await
+    }
+
+    async fn list_stored_ids(
+        &self,
+        request: Request<ListStoredIdsRequest>,
+    ) -> Result<Response<ListStoredIdsResponse>, Status> {
+        self.answer(request, identity::stored_ids).await
     }
 
     async fn get_gateway(&self, _: Request<GetGatewayRequest>) -> Result<Response<GetGatewayResponse>, Status> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use headgate_proto::v1::BatchVerdict;
 use uuid::Uuid;
 
-use super::intake::Intake;
+use super::intake::{Admitted, Intake};
 use super::reply::OneReply;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
@@ -68,7 +68,7 @@ impl Direct {
         let app = grant.app();
         let mut permit = app.take_permit(message.len())?;
         let admitted = self.intake.admit(app, &message, &mut permit, Envelope::Publish);
-        let head = admitted.map_err(|(_, refusal)| refusal)?;
+        let Admitted { head, policy } = admitted.map_err(|(_, refusal)| refusal)?;
         let reply = Arc::new(OneReply::new());
         self.intake.take(Incoming {
             app: Arc::clone(app),
@@ -76,9 +76,10 @@ impl Direct {
             envelope: Envelope::Publish,
             head,
             flaws: Vec::new(),
-            policy: self.intake.policy(app),
+            policy,
             permit,
             arrived: self.clock.now(),
+            clock_skew_ms: None,
             reply: Arc::clone(&reply) as Arc<dyn Reply>,
             token: 0,
             affinity: self.intake.next_affinity(),

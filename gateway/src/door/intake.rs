@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -13,11 +14,14 @@ use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
 use crate::delivery::route::Routes;
 use crate::event::scan::{Envelope, Head};
-use crate::event::validate::{Flaw, Invalid};
+use crate::event::validate::{Flaw, Invalid, Limits};
 use crate::ingest::policy::Policy;
 use crate::ingest::{Incoming, Ingest};
 use crate::live::Live;
 use crate::metrics::Metrics;
+
+/// Until somebody has mended a row of the registry.
+const MEND_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who may come in, and where batches go.
 pub struct Intake {
@@ -28,6 +32,14 @@ pub struct Intake {
     refusals: Refusals,
     clock: Clock,
     next_affinity: AtomicUsize,
+}
+
+/// A batch that may come in.
+pub struct Admitted {
+    /// What its top level says.
+    pub head: Head,
+    /// What its application asks of its events. The batch is held to it to its end, whatever changes meanwhile.
+    pub policy: Option<Arc<Policy>>,
 }
 
 /// What the way leads through.
@@ -73,15 +85,37 @@ impl Intake {
         message: &[u8],
         permit: &mut Permit,
         envelope: Envelope,
-    ) -> Result<Head, (Option<u64>, Refusal)> {
+    ) -> Result<Admitted, (Option<u64>, Refusal)> {
         let head = self.ingest.head(message, envelope)?;
-        let refuse = |refusal| (Some(head.sequence), refusal);
-        permit.cover_events(head.events, message.len()).map_err(refuse)?;
-        if let Some(retry_after) = self.routes.of(app.route()).destination.health().retry_after() {
-            return Err(refuse(Refusal::DestinationDown { retry_after }));
+        let policy = self
+            .admit_counted(app, head.events, message.len(), permit)
+            .map_err(|refusal| (Some(head.sequence), refusal))?;
+        Ok(Admitted { head, policy })
+    }
+
+    /// The same of a batch that holds so many events in `len` bytes. Says what its application asks of its events, see
+    /// [`Admitted::policy`].
+    ///
+    /// # Errors
+    /// Why it may not.
+    #[inline]
+    pub fn admit_counted(
+        &self,
+        app: &App,
+        events: u32,
+        len: usize,
+        permit: &mut Permit,
+    ) -> Result<Option<Arc<Policy>>, Refusal> {
+        let policy = self.ingest.policy(app);
+        if policy.as_ref().is_some_and(|policy| policy.is_sealed()) {
+            return Err(Refusal::IdentityUnreadable { retry_after: MEND_PAUSE });
         }
-        app.charge(head.events, message.len()).map_err(refuse)?;
-        Ok(head)
+        permit.cover_events(events, len)?;
+        if let Some(retry_after) = self.routes.of(app.route()).destination.health().retry_after() {
+            return Err(Refusal::DestinationDown { retry_after });
+        }
+        app.charge(events, len)?;
+        Ok(policy)
     }
 
     /// As [`Ingest::check`].
@@ -96,6 +130,12 @@ impl Intake {
         flaws: &[Flaw],
     ) -> Result<(), (u32, Invalid)> {
         self.ingest.check(app, policy, message, Envelope::Publish, flaws)
+    }
+
+    /// As [`Ingest::limits`].
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.ingest.limits()
     }
 
     /// As [`Ingest::policy`].

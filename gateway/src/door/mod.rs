@@ -2,9 +2,11 @@
 
 pub mod admin;
 pub mod certificate;
+mod client_clock;
 pub mod connection;
 pub mod decompress;
 pub mod direct;
+mod event_message;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 pub mod grpc;
@@ -12,6 +14,7 @@ pub mod intake;
 pub mod kill;
 pub mod listener;
 pub mod open_calls;
+pub(crate) mod otlp;
 pub mod peers;
 mod refusals;
 pub mod reply;

@@ -43,6 +43,37 @@ impl SlowReader for Unsent {
     }
 }
 
+/// The same of an answer whose pieces are made by somebody else, as gRPC-Web's text is: each holds the batch's bytes.
+#[derive(Clone)]
+pub(super) struct Holding {
+    _permit: Arc<Permit>,
+    _unsent: Arc<Unsent>,
+}
+
+impl Holding {
+    /// What each piece holds, and what to look at while they are sent.
+    pub(super) fn new(permit: Arc<Permit>, kill: Option<Arc<KillSwitch>>, clock: &Clock) -> (Self, Arc<Unsent>) {
+        let unsent = Arc::new(Unsent { since: clock.now(), kill, clock: clock.clone() });
+        (Self { _permit: permit, _unsent: Arc::clone(&unsent) }, unsent)
+    }
+
+    /// A piece of the answer.
+    pub(super) fn piece(&self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(HeldPiece { bytes, _holding: self.clone() })
+    }
+}
+
+struct HeldPiece {
+    bytes: Bytes,
+    _holding: Holding,
+}
+
+impl AsRef<[u8]> for HeldPiece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 struct Piece {
     encoded: Vec<u8>,
     _permit: Option<Permit>,

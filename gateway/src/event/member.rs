@@ -25,6 +25,24 @@ pub fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
     }
 }
 
+/// Every member of an object, as its name (without quotes, escapes left as they stand) and its value, both as they stand
+/// there. Members of nested objects are not looked at.
+pub fn members(object: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut walk = Walk { input: object, at: 0 };
+    let mut opening = Some(b'{');
+    std::iter::from_fn(move || {
+        walk.skip_white_space();
+        walk.expect(opening.take().unwrap_or(b','))?;
+        walk.skip_white_space();
+        let key = walk.string()?;
+        walk.skip_white_space();
+        walk.expect(b':')?;
+        walk.skip_white_space();
+        Some((key, walk.value()?))
+    })
+    .fuse()
+}
+
 /// A scalar's text: a string's characters (escapes are left as they stand), a number or a truth value as it is written.
 /// `None` for null, an object or an array.
 #[must_use]
@@ -145,6 +163,18 @@ mod tests {
             r#"{"spell_id":"fire","spell_id":"second"}"#,
         ] {
             assert_eq!(text(object).as_deref(), Some("fire"), "{object}");
+        }
+    }
+
+    #[test]
+    fn every_member_is_told_with_its_name() {
+        let object = br#"{ "a" : [1, {"b":2}] , "c\u005f":"}", "":null,"a":3 }"#;
+        let told: Vec<(&str, &str)> = members(object)
+            .map(|(key, value)| (std::str::from_utf8(key).expect("UTF-8"), std::str::from_utf8(value).expect("UTF-8")))
+            .collect();
+        assert_eq!(told, [("a", r#"[1, {"b":2}]"#), (r"c\u005f", r#""}""#), ("", "null"), ("a", "3")]);
+        for none in ["", "{}", " { } ", "[1]"] {
+            assert_eq!(members(none.as_bytes()).count(), 0, "{none}");
         }
     }
 

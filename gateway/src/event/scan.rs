@@ -49,7 +49,7 @@ pub enum Envelope {
 }
 
 impl Envelope {
-    const fn events_field(self) -> u64 {
+    pub(crate) const fn events_field(self) -> u64 {
         match self {
             Self::Publish => 1,
             Self::Stream => 2,

@@ -15,6 +15,7 @@ pub use crate::delivery::rejects::fuzz::bad_row;
 pub use crate::delivery::spill::fuzz::spill_file;
 pub use crate::door::fuzz::decompression;
 pub use crate::door::grpc::fuzz::grpc_frames;
+pub use crate::door::otlp::fuzz::otlp_logs;
 pub use crate::door::rest::fuzz::{rest_batch, signature};
 pub use crate::ingest::fuzz::{envelope, event_scan, json_object};
 pub use crate::registry::fuzz::schema;
@@ -31,13 +32,14 @@ pub struct Target {
 }
 
 /// Every fuzz target, the most exposed ones first.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "grpc_frames", run: grpc_frames, seeds: seeds::grpc_frames },
     Target { name: "event_scan", run: event_scan, seeds: seeds::event_scan },
     Target { name: "json_object", run: json_object, seeds: seeds::json_object },
     Target { name: "envelope", run: envelope, seeds: seeds::envelope },
     Target { name: "decompression", run: decompression, seeds: seeds::decompression },
     Target { name: "rest_batch", run: rest_batch, seeds: seeds::rest_batch },
+    Target { name: "otlp_logs", run: otlp_logs, seeds: seeds::otlp_logs },
     Target { name: "api_key", run: api_key, seeds: seeds::api_key },
     Target { name: "signature", run: signature, seeds: seeds::signature },
     Target { name: "grpc_door", run: grpc_door, seeds: seeds::grpc_door },

@@ -8,6 +8,8 @@ use headgate_proto::v1::{Event, PublishEventsRequest, StreamEventsRequest};
 use prost::Message;
 use prost_types::Timestamp;
 
+use crate::door::otlp::model::{Any, LogRecord, attribute, every_kind, request};
+
 const EVENT_DATA: &str = r#"{"player_id":"p-1","a":[1,-2.5e+3,true,null,{"b":"\u00e9\n"}],"c":{}}"#;
 const EVENT_ID: &str = "0191d9a4-7c1e-7000-8000-0123456789ab";
 
@@ -124,6 +126,34 @@ pub(super) fn rest_batch() -> Vec<Vec<u8>> {
     bodies.iter().map(|body| [&[20][..], body.as_bytes()].concat()).collect()
 }
 
+pub(super) fn otlp_logs() -> Vec<Vec<u8>> {
+    let record = |event_name: &str, attributes| LogRecord {
+        time_unix_nano: 1_700_000_000_250_000_000,
+        event_name: event_name.to_owned(),
+        attributes,
+        ..LogRecord::default()
+    };
+    let named = ["headgate.event_id", "event.type", "event.name", "headgate.partition_key", "body"];
+    let whole = LogRecord {
+        body: Some("it began".into()),
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        observed_time_unix_nano: 1,
+        ..record("match.started", every_kind())
+    };
+    let named = record("", named.map(|key| attribute(key, EVENT_ID)).to_vec());
+    let version = vec![attribute("service.version", "2.1-b")];
+    let requests = [
+        request(version, vec![whole.clone(), named, whole]).encode_to_vec(),
+        request(vec![attribute("service.version", Any::Int(2))], vec![record("a", Vec::new())]).encode_to_vec(),
+        // A record of no protobuf between two good ones.
+        vec![0x0a, 16, 0x12, 14, 0x12, 3, 0x62, 1, b'a', 0x12, 2, 0x2a, 9, 0x12, 3, 0x62, 1, b'b'],
+    ];
+    let json = r#"{"resourceLogs":[{"resource":{"attributes":[]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1700000000250000000","observedTimeUnixNano":7,"eventName":"match.\u0061","traceId":"0102030405060708090a0b0c0d0e0f10","severityNumber":9,"body":{"arrayValue":{"values":[{"intValue":"-1"},{"doubleValue":1e3},{}]}},"attributes":[{"key":"bytes","value":{"bytesValue":"AP8="}},{"key":"map","value":{"kvlistValue":{"values":[{"key":"a","value":{"boolValue":true}}]}}},{"key":"nan","value":{"doubleValue":"NaN"}}]},{}]}]}]}"#;
+    let protobuf = requests.iter().map(|request| [&[0, 7][..], request].concat());
+    protobuf.chain([[&[1, 7][..], json.as_bytes()].concat()]).collect()
+}
+
 pub(super) fn api_key() -> Vec<Vec<u8>> {
     let texts =
         ["hg_0123456789abcdefghjkmnpqrstvwxyz01234567abcdefg", "Bearer a-foreign-key", "a-foreign-key", "gzip", ""];
@@ -173,6 +203,11 @@ pub(super) fn rest_door() -> Vec<Vec<u8>> {
         post("content-encoding: gzip\r\n", &gzip(body.as_bytes())),
         post("content-encoding: zstd\r\nexpect: 100-continue\r\n", &zstd(body.as_bytes())),
         chunked.into_bytes(),
+        [
+            &b"POST /v1/logs HTTP/1.1\r\nhost: g\r\nx-api-key: $KEY\r\ncontent-type: application/x-protobuf\r\ncontent-length: 18\r\n\r\n"[..],
+            &[0x0a, 16, 0x12, 14, 0x12, 3, 0x62, 1, b'a', 0x12, 2, 0x2a, 9, 0x12, 3, 0x62, 1, b'b'],
+        ]
+        .concat(),
         b"GET /live/applications/$APP/live?window=1 HTTP/1.1\r\nhost: g\r\nx-api-key: $KEY\r\n\r\nOPTIONS /applications HTTP/1.1\r\nhost: g\r\n\r\n".to_vec(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(),
     ]

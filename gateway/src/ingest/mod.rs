@@ -5,6 +5,7 @@
 pub mod dedupe;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod identity;
 pub mod policy;
 mod reader;
 mod request_id;
@@ -22,6 +23,7 @@ use headgate_proto::v1::Reason;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use self::dedupe::Dedupe;
+use self::identity::Hashed;
 use self::policy::{Policies, Policy, Standing};
 use self::reader::{Ahead, BatchReader, fields, scanned};
 use self::request_id::RequestIds;
@@ -61,6 +63,8 @@ pub struct Incoming {
     pub permit: Permit,
     /// When it arrived.
     pub arrived: Instant,
+    /// By how many milliseconds its client's clock is ahead, where the client told what time it was.
+    pub clock_skew_ms: Option<i64>,
     /// Where its outcome goes.
     pub reply: Arc<dyn Reply>,
     /// Which batch of the reply's it is.
@@ -148,6 +152,12 @@ impl Ingest {
         Ok(head)
     }
 
+    /// What an event and a batch may be.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// What an application asks of its events now. A batch is held to one policy from its first check to its last.
     #[must_use]
     pub fn policy(&self, app: &App) -> Option<Arc<Policy>> {
@@ -156,15 +166,17 @@ impl Ingest {
 
     /// Takes a batch: each of its events gets its verdict, and then the batch its reply. Does not wait for anything.
     pub fn take(&self, incoming: Incoming) {
-        let Incoming { app, message, envelope, head, flaws, policy, permit, arrived, reply, token, affinity } =
-            incoming;
+        let Incoming { app, message, envelope, head, flaws, policy, permit, reply, token, affinity, .. } = incoming;
+        let Incoming { arrived, clock_skew_ms, .. } = incoming;
         app.counters().bytes.inc_by(message.len() as u64);
+        let hashed = policy.as_ref().and_then(|policy| policy.hashed(&message, envelope, &flaws, &self.limits));
+        let Hashed { message, flaws } = hashed.unwrap_or(Hashed { message, flaws });
         let live = self.live.app(app.id());
         let wall_ms = self.clock.wall_ms();
         let mut tally = live.tally(wall_ms, head.events);
         let parts = BatchParts { app: Arc::clone(&app), live, received: head.events, permit, arrived, reply, token };
         let reading = Batch::open(parts, &self.clock, &self.metrics);
-        let (request_number, request_id) = self.request_ids.next();
+        let (request_number, request_id) = self.request_ids.next(clock_skew_ms);
         let tail = RecordTail::new(id::as_str(&request_id), wall_ms, app.id_text());
         let salt = self.dedupe.salt(app.id());
         let mut reader = BatchReader {
@@ -227,6 +239,8 @@ impl Ingest {
         envelope: Envelope,
         flaws: &[Flaw],
     ) -> Result<(), (u32, Invalid)> {
+        let hashed = policy.and_then(|policy| policy.hashed(message, envelope, flaws, &self.limits));
+        let (message, flaws) = hashed.as_ref().map_or((message, flaws), |hashed| (&*hashed.message, &*hashed.flaws));
         // Its length is that of every request's.
         let request_id = id::text(Uuid::nil());
         let tail = RecordTail::new(id::as_str(&request_id), self.clock.wall_ms(), app.id_text());

@@ -1,5 +1,5 @@
-//! What an application asks of its events beyond the rules of all: schemas of event types, and players whose events are
-//! not to be kept.
+//! What an application asks of its events beyond the rules of all: schemas of event types, players whose events are not to
+//! be kept, and ids that are hashed.
 //!
 //! An application that asks for nothing has no policy, and its events cost nothing more. Of others a suppressed player is
 //! found by one look at `event_data`; an event whose type has a schema is read into memory to be held against it.
@@ -13,8 +13,12 @@ use uuid::Uuid;
 
 pub use self::feed::PolicyFeed;
 use crate::event::member::{member, scalar, unescaped};
-use crate::event::scan::RawEvent;
-use crate::registry::{JsonSchema, Schema, SchemaMode, Suppression, Violation};
+use crate::event::scan::{Envelope, RawEvent};
+use crate::event::validate::{Flaw, Limits};
+use crate::ingest::identity::{Hashed, Hashing, Watched};
+use crate::registry::{
+    Hasher, Identities, Identity, JsonSchema, Schema, SchemaMode, Secret, Suppression, Violation, generation_of_hash,
+};
 
 /// The policies of every application that has one.
 #[derive(Debug, Default)]
@@ -27,7 +31,13 @@ pub struct Policies {
 pub struct Policy {
     // As text: ids that are numbers in JSON are kept as they are written.
     suppressed: HashSet<Box<[u8]>>,
+    // Those of them who are known by a hash alone.
+    watched: Watched,
+    // `None`: ids are kept as they are sent.
+    hashing: Option<Hashing>,
     schemas: HashMap<Box<[u8]>, Arc<OfType>>,
+    // Nobody can tell which ids are hashed, or how.
+    is_sealed: bool,
 }
 
 /// The schema of an event type.
@@ -66,7 +76,12 @@ impl Policies {
 
     /// From now on these hold. What did not change is kept as it is. Returns the schemas that can't be used, with the
     /// reason, of those that were not there before.
-    pub fn replace(&self, schemas: Vec<Schema>, suppressions: Vec<Suppression>) -> Vec<(Schema, String)> {
+    pub fn replace(
+        &self,
+        schemas: Vec<Schema>,
+        suppressions: Vec<Suppression>,
+        identities: &Identities,
+    ) -> Vec<(Schema, String)> {
         let mut policies: HashMap<Uuid, Policy> = HashMap::new();
         let mut unusable = Vec::new();
         let before = self.all();
@@ -91,6 +106,17 @@ impl Policies {
             policy.suppressed.insert(suppression.player_id.into_bytes().into_boxed_slice());
         }
         drop(before);
+        for unreadable in &identities.unreadable {
+            policies.entry(unreadable.application_id).or_default().is_sealed = true;
+        }
+        for identity in &identities.readable {
+            if let Some(hashing) = Hashing::new(identity) {
+                policies.entry(identity.application_id).or_default().hashing = Some(hashing);
+            }
+            if let Some(policy) = policies.get_mut(&identity.application_id) {
+                policy.know_by_hash(identity);
+            }
+        }
         let policies = policies.into_iter().map(|(application, policy)| (application, Arc::new(policy))).collect();
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, policies);
@@ -106,6 +132,28 @@ impl Policies {
 }
 
 impl Policy {
+    /// Players who are suppressed are so by every hash of theirs, whether ids are hashed now or not: events come again out
+    /// of the lake and the bad rows, and hold the hash of their time.
+    fn know_by_hash(&mut self, identity: &Identity) {
+        self.watched = Watched::new(identity, &self.suppressed);
+        let hashers: Vec<Hasher> = identity.secrets.iter().map(Secret::hasher).collect();
+        let plain = self.suppressed.iter().filter(|player| generation_of_hash(player).is_none());
+        let hashes: Vec<_> = plain.flat_map(|player| hashers.iter().map(|hasher| hasher.hash(player))).collect();
+        self.suppressed.extend(hashes.into_iter().map(|hash| hash.into_bytes().into_boxed_slice()));
+    }
+
+    /// A batch with hashes in the place of ids; `None` where the application has none hashed.
+    pub(super) fn hashed(&self, message: &[u8], envelope: Envelope, flaws: &[Flaw], limits: &Limits) -> Option<Hashed> {
+        let hashing = self.hashing.as_ref()?;
+        Some(hashing.batch(message, envelope, flaws, limits, |player| self.watched.hash_of(player, &self.suppressed)))
+    }
+
+    /// Whether no event may be taken, because nobody can tell how its ids are to be hashed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
     /// Looks at an event that keeps the rules.
     #[must_use]
     pub fn standing(&self, event: &RawEvent<'_>) -> Standing {
@@ -138,15 +186,15 @@ impl Policy {
             return false;
         }
         let Some(player) = member(event_data, "player_id").and_then(scalar) else { return false };
-        if player.contains(&b'\\') {
-            self.suppressed.contains(unescaped(player).as_slice())
-        } else {
-            self.suppressed.contains(player)
-        }
+        if player.contains(&b'\\') { self.is_one_of_them(&unescaped(player)) } else { self.is_one_of_them(player) }
     }
 }
 
 impl Policy {
+    fn is_one_of_them(&self, player: &[u8]) -> bool {
+        self.suppressed.contains(player) || self.watched.hash_of(player, &self.suppressed).is_some()
+    }
+
     /// The same of bytes that need be no JSON object: broken behind the id, too deep, or an object that somebody has put
     /// into a string.
     #[must_use]
@@ -185,14 +233,14 @@ mod tests {
         let policies = Policies::new();
         assert!(policies.of(APP).is_none());
         let off = schema("login", SchemaMode::Off, "{}");
-        assert_eq!(policies.replace(vec![off], Vec::new()), []);
+        assert_eq!(policies.replace(vec![off], Vec::new(), &Identities::default()), []);
         assert!(policies.of(APP).is_none());
     }
 
     #[test]
     fn a_player_is_found_however_the_id_is_written_and_only_at_its_place() {
         let policies = Policies::new();
-        assert_eq!(policies.replace(Vec::new(), vec![suppressed("anna"), suppressed("7")]), []);
+        assert_eq!(policies.replace(Vec::new(), vec![suppressed("anna"), suppressed("7")], &Identities::default()), []);
         for event_data in [
             r#"{"player_id":"anna"}"#,
             r#"{ "x" : {"player_id":"b"}, "player_id" : "\u0061nna" }"#,
@@ -214,7 +262,7 @@ mod tests {
         for other in ["", "\"", "\"anna\"", "[1", r#""{\"player_id\":\"bert\"}""#] {
             assert!(!policy.is_suppressed_as_far_as_readable(other.as_bytes()), "{other}");
         }
-        assert_eq!(policies.replace(Vec::new(), Vec::new()), []);
+        assert_eq!(policies.replace(Vec::new(), Vec::new(), &Identities::default()), []);
         assert_eq!(standing(&policies, "login", r#"{"player_id":"anna"}"#), Standing::Good);
     }
 
@@ -223,7 +271,7 @@ mod tests {
         const SCORE: &str = r#"{"properties":{"score":{"type":"integer"}}}"#;
         let policies = Policies::new();
         let schemas = vec![schema("warned", SchemaMode::Warn, SCORE), schema("enforced", SchemaMode::Enforce, SCORE)];
-        assert_eq!(policies.replace(schemas, vec![suppressed("anna")]), []);
+        assert_eq!(policies.replace(schemas, vec![suppressed("anna")], &Identities::default()), []);
         let bad = r#"{"score":"high"}"#;
         assert!(
             matches!(standing(&policies, "warned", bad), Standing::Warned(found) if found.field == "event_data/score")
@@ -243,16 +291,16 @@ mod tests {
         let broken = schema("broken", SchemaMode::Enforce, r#"{"type":"strnig"}"#);
         let good = schema("good", SchemaMode::Enforce, r#"{"required":["a"]}"#);
         let rows = || vec![broken.clone(), good.clone()];
-        let unusable = policies.replace(rows(), Vec::new());
+        let unusable = policies.replace(rows(), Vec::new(), &Identities::default());
         assert_eq!(unusable.len(), 1);
         assert_eq!(unusable[0].0, broken);
         assert_eq!(standing(&policies, "broken", "{}"), Standing::Good, "events are not to suffer for it");
         let made = policies.of(APP).expect("a policy").schemas.get(&b"good"[..]).cloned().expect("a schema");
-        assert_eq!(policies.replace(rows(), Vec::new()), []);
+        assert_eq!(policies.replace(rows(), Vec::new(), &Identities::default()), []);
         let again = policies.of(APP).expect("a policy").schemas.get(&b"good"[..]).cloned().expect("a schema");
         assert!(Arc::ptr_eq(&made, &again));
         let other = Schema { version: 2, ..good };
-        assert_eq!(policies.replace(vec![other], Vec::new()), []);
+        assert_eq!(policies.replace(vec![other], Vec::new(), &Identities::default()), []);
         let other = policies.of(APP).expect("a policy").schemas.get(&b"good"[..]).cloned().expect("a schema");
         assert!(!Arc::ptr_eq(&made, &other));
     }

@@ -1,5 +1,6 @@
 //! The promises of reading a batch, with a destination that answers when the test says so.
 
+mod identity;
 mod policy;
 
 use std::sync::{Arc, Mutex};
@@ -121,6 +122,7 @@ impl House {
             flaws: Vec::new(),
             policy: self.ingest.policy(app),
             arrived: Clock::system().now(),
+            clock_skew_ms: None,
             reply: Arc::clone(&self.replies) as Arc<dyn Reply>,
             token,
             affinity: 0,

@@ -1,5 +1,5 @@
 //! What a registry keeps beside applications and keys: who changed what, how event types are to look, and whose events
-//! are not to be kept.
+//! are not to be kept, and how ids are hashed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::RegistryError;
+use super::{Identities, Identity, RegistryError};
 
 /// One line of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -131,12 +131,14 @@ pub struct Revisions {
     pub schemas: u64,
     /// The suppressions.
     pub suppressions: u64,
+    /// How ids are hashed.
+    pub identities: u64,
 }
 
 /// Keeps the books.
 #[async_trait]
 pub trait Books: Send + Sync {
-    /// How often schemas and suppressions were changed by now; cheap, for whoever asks every other second.
+    /// How often each book was changed by now; cheap, for whoever asks every other second.
     async fn revisions(&self) -> Result<Revisions, RegistryError>;
 
     /// Adds a line to the audit log.
@@ -172,4 +174,12 @@ pub trait Books: Send + Sync {
     async fn unsuppress(&self, application: Uuid, player_id: &str) -> Result<bool, RegistryError>;
     /// Whose events are not kept, of one application or of all.
     async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, RegistryError>;
+
+    /// Keeps how an application has ids hashed, if nobody else has changed it meanwhile: its version is one more than that
+    /// of what is kept, or 1 where nothing is. Returns whether it was kept.
+    async fn put_identity(&self, identity: &Identity) -> Result<bool, RegistryError>;
+    /// How an application has ids hashed; `None`: it never had any.
+    async fn identity(&self, application: Uuid) -> Result<Option<Identity>, RegistryError>;
+    /// The same of all that have ever had any. A row that can't be read is told, and hides no other.
+    async fn identities(&self) -> Result<Identities, RegistryError>;
 }

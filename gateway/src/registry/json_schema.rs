@@ -159,6 +159,25 @@ mod tests {
         "additionalProperties": false
     }"#;
 
+    #[test]
+    fn the_schemas_of_the_library_of_events_can_be_put() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/schemas/headgate/events/v1");
+        let mut put = 0;
+        for entry in std::fs::read_dir(folder).expect("the library is there") {
+            let path = entry.expect("the folder can be read").path();
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+            let event_type = name.strip_suffix(".schema.json").expect("a schema");
+            let text = std::fs::read_to_string(&path).expect("the schema can be read");
+            let checked = crate::registry::rules::check_schema(event_type, &text);
+            assert!(checked.is_ok(), "{name}: {checked:?}");
+            let schema = JsonSchema::compile(&text).expect("it is a schema");
+            let nobody = schema.check(br#"{"session_id":"s-1"}"#).expect_err("who plays is required");
+            assert_eq!(nobody.field, "event_data", "{name}: {}", nobody.message);
+            put += 1;
+        }
+        assert!(put >= 20, "{put}");
+    }
+
     fn found(event_data: &str) -> Option<(String, String)> {
         let schema = JsonSchema::compile(MATCH).expect("it is a schema");
         schema.check(event_data.as_bytes()).err().map(|violation| (violation.field, violation.message))

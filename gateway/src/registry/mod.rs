@@ -10,6 +10,7 @@ pub mod demand;
 mod environment;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod identity;
 mod json_schema;
 mod key_hash;
 pub(crate) mod private_file;
@@ -30,6 +31,10 @@ use crate::config::{RegistryKind, Settings};
 
 pub use books::{AuditEntry, AuditQuery, Books, Revisions, Schema, SchemaMode, Suppression, UnknownSchemaMode};
 pub use environment::{Environment, UnknownEnvironment};
+pub use identity::{
+    Hasher, Identities, Identity, IdentityField, IdentityOverview, Secret, UnknownIdentityField, UnreadableIdentity,
+    generation_of_hash,
+};
 pub use json_schema::{JsonSchema, Violation};
 pub use key_hash::{KeyHash, KeyHashError};
 pub use route::{Route, UnknownRoute};
@@ -181,6 +186,15 @@ pub enum RegistryError {
     #[error("the registry can't be used: {problem}: {mend}")]
     NotSetUp {
         /// What is missing or refused, by its name.
+        problem: Arc<str>,
+        /// What would mend it.
+        mend: Arc<str>,
+    },
+    /// The installation has no table for the books, as it may: there is no audit log, no schema, no suppressed player and no
+    /// hashed id.
+    #[error("the registry keeps no books: {problem}: {mend}")]
+    NoBooks {
+        /// What is missing, by its name.
         problem: Arc<str>,
         /// What would mend it.
         mend: Arc<str>,

@@ -4,6 +4,7 @@
 //! the file is gone, damaged or locked, every call says so, and calls succeed again once it is back, without a restart.
 
 mod books;
+mod identity;
 mod inspect;
 mod pool;
 mod rows;
@@ -116,7 +117,14 @@ impl Registry for SqliteRegistry {
     }
 
     async fn delete_application(&self, id: Uuid) -> Result<bool, RegistryError> {
-        self.pool.run(move |connection| Ok(connection.execute(rows::DELETE_APPLICATION, [id.to_string()])? > 0)).await
+        self.pool
+            .run(move |connection| {
+                let was_there = connection.execute(rows::DELETE_APPLICATION, [id.to_string()])? > 0;
+                // Its secrets went with it.
+                schema::empty_wal(connection)?;
+                Ok(was_there)
+            })
+            .await
     }
 
     async fn create_authorization(&self, new: NewAuthorization) -> Result<Authorization, RegistryError> {

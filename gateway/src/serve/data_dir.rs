@@ -19,6 +19,9 @@ const LOCK: &str = "lock";
 pub(super) struct Running {
     /// Its process.
     pub(super) pid: u32,
+    /// Its version, for commands that must not work beside an earlier one.
+    #[serde(default)]
+    pub(super) version: Option<String>,
     /// Its gRPC door.
     pub(super) grpc: SocketAddr,
     /// Its REST door, where there is one.
@@ -72,7 +75,8 @@ impl DataDir {
         rest: Option<SocketAddr>,
         operate: SocketAddr,
     ) -> Result<(), ServeError> {
-        let running = Running { pid: std::process::id(), grpc, rest, operate };
+        let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        let running = Running { pid: std::process::id(), version, grpc, rest, operate };
         let text = serde_json::to_string(&running).map_err(|error| ServeError::part("lock", error))?;
         let mut file = &self.lock;
         file.rewind().and_then(|()| file.write_all(text.as_bytes())).map_err(|error| cannot(&self.path, &error))

@@ -11,9 +11,11 @@ use crate::admin::authority::Authority;
 use crate::clock::Clock;
 use crate::config::{Settings, TlsSettings};
 use crate::door::connection::Http;
+use crate::door::grpc::web::Publish;
 use crate::door::grpc::{self, GrpcServices};
 use crate::door::intake::Intake;
 use crate::door::listener::{Ends, Listener, Listening};
+use crate::door::rest::web::Web;
 use crate::door::rest::{self, RestServices};
 use crate::door::tls::{GRPC_PROTOCOLS, REST_PROTOCOLS, Tls};
 use crate::live::Live;
@@ -33,16 +35,24 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The gRPC door, not yet running. `others` answers what the ingest service does not.
-    pub(super) async fn grpc(&self, others: Services) -> Result<Arc<Listener<GrpcServices>>, ServeError> {
-        let settings = &self.settings.grpc;
+    /// What the calls of gRPC share, on whichever listener they come.
+    pub(super) fn calls_of_grpc(&self) -> Arc<grpc::Shared> {
         let parts = grpc::Parts {
             intake: Arc::clone(self.intake),
             clock: self.clock.clone(),
             tasks: self.calls.clone(),
             draining: self.ends.draining.clone(),
         };
-        let shared = grpc::Shared::new(parts, settings, self.metrics);
+        grpc::Shared::new(parts, &self.settings.grpc, &self.settings.otlp, self.metrics)
+    }
+
+    /// The gRPC door, not yet running. `others` answers what the ingest service does not.
+    pub(super) async fn grpc(
+        &self,
+        shared: &Arc<grpc::Shared>,
+        others: Services,
+    ) -> Result<Arc<Listener<GrpcServices>>, ServeError> {
+        let settings = &self.settings.grpc;
         let listening = Listening {
             address: settings.listen,
             http: Http::of_grpc(settings, self.calls),
@@ -52,7 +62,8 @@ impl Builder<'_> {
             handshake_timeout: settings.handshake_timeout,
             age_grace: settings.connection_age_grace,
         };
-        let services = GrpcServices { shared: Arc::clone(&shared), others };
+        let services = GrpcServices { shared: Arc::clone(shared), others };
+        let shared = Arc::clone(shared);
         self.background.supervise("slow readers", self.stop, move || Arc::clone(&shared).watch_slow_readers());
         self.listener("grpc.listen", listening, services).await
     }
@@ -60,6 +71,7 @@ impl Builder<'_> {
     /// The REST door, not yet running.
     pub(super) async fn rest(
         &self,
+        grpc: &Arc<grpc::Shared>,
         admin: &Arc<Admin>,
         authority: &Arc<Authority>,
         live: &Arc<Live>,
@@ -78,7 +90,7 @@ impl Builder<'_> {
             metrics: Arc::clone(self.metrics),
             draining: self.ends.draining.clone(),
         };
-        let shared = rest::Shared::new(parts, settings);
+        let shared = rest::Shared::new(parts, settings, &self.settings.otlp);
         let listening = Listening {
             address: settings.listen,
             http: Http::of_rest(settings, self.calls),
@@ -88,7 +100,9 @@ impl Builder<'_> {
             handshake_timeout: settings.handshake_timeout,
             age_grace: settings.connection_age_grace,
         };
-        let services = RestServices::new(&shared);
+        let web = &self.settings.grpc_web;
+        let web = web.enabled.then(|| Web::new(Publish::web(grpc, self.metrics), web));
+        let services = RestServices::new(&shared, web);
         self.background.supervise("slow REST readers", self.stop, move || Arc::clone(&shared).watch_slow_readers());
         self.listener("rest.listen", listening, services).await.map(Some)
     }

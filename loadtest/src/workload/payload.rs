@@ -344,6 +344,32 @@ mod tests {
     }
 
     #[test]
+    fn payloads_are_of_the_library_of_events() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/schemas/headgate/events/v1");
+        let schemas: HashMap<Kind, (serde_json::Value, jsonschema::Validator)> = Kind::ALL
+            .into_iter()
+            .map(|kind| {
+                let path = format!("{folder}/{}.schema.json", kind.event_type());
+                let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+                let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let validator = jsonschema::validator_for(&schema).expect("a schema");
+                (kind, (schema, validator))
+            })
+            .collect();
+        for (name, _) in Model::built_in() {
+            let config = WorldConfig { model: Model::named(name).expect("built in"), ..WorldConfig::default() };
+            for (_, happening, payload) in payloads_of(6, &config).into_iter().take(20_000) {
+                let payload: serde_json::Value = serde_json::from_slice(&payload).expect("JSON");
+                let (schema, validator) = &schemas[&happening.kind];
+                assert!(validator.is_valid(&payload), "{name}: {:?}: {payload}", validator.validate(&payload).err());
+                for member in payload.as_object().expect("an object").keys() {
+                    assert!(schema["properties"].get(member).is_some(), "{:?}: {member} is unknown", happening.kind);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn payloads_are_padded_to_sizes_spread_between_the_bounds() {
         let config = WorldConfig { payload_bytes: Some([1_000, 40_000]), ..WorldConfig::default() };
         let mut sizes: Vec<usize> = Vec::new();

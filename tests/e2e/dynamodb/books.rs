@@ -1,7 +1,10 @@
 //! What every registry's books promise, asked of both; and a DynamoDB that lacks their table.
 
 use futures_util::future::join_all;
-use headgate::registry::{AuditEntry, AuditQuery, Books, Registry, RegistryError, Schema, SchemaMode, Suppression};
+use headgate::registry::{
+    AuditEntry, AuditQuery, Books, Identity, IdentityField, Registry, RegistryError, Schema, SchemaMode, Secret,
+    Suppression,
+};
 use headgate_tests::ministack::{self, MiniStack, TABLES};
 use uuid::Uuid;
 
@@ -160,6 +163,47 @@ async fn a_player_is_suppressed_once_and_until_it_is_taken_back() {
         registry.delete_application(game).await.expect("deletes");
         assert_ne!(books.revisions().await.expect("is asked"), after);
         assert_eq!(players(None).await, [elsewhere]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_ids_are_hashed_is_changed_by_one_at_a_time_and_goes_with_the_application() {
+    on_both_with_books(async |registry, books| {
+        let (game, other) = (application(registry, "Skyfall").await, application(registry, "Deep").await);
+        let secret = |generation| Secret::generate(generation).expect("randomness");
+        let first = Identity {
+            application_id: game,
+            version: 1,
+            fields: vec![IdentityField::PlayerId, IdentityField::Device],
+            secrets: vec![secret(1)],
+            changed_at_ms: 1_700_000_000_123,
+        };
+        let elsewhere = Identity { application_id: other, fields: Vec::new(), ..first.clone() };
+        let before = books.revisions().await.expect("is asked");
+        assert!(books.identities().await.expect("lists").readable.is_empty());
+        assert!(books.put_identity(&first).await.expect("is kept"));
+        assert!(books.put_identity(&elsewhere).await.expect("is kept"));
+        assert_eq!(books.identity(game).await.expect("is read"), Some(first.clone()));
+
+        let second = Identity { version: 2, secrets: vec![first.secrets[0].clone(), secret(2)], ..first.clone() };
+        assert!(books.put_identity(&second).await.expect("is kept"));
+        for late in
+            [Identity { fields: Vec::new(), ..second.clone() }, first, Identity { version: 9, ..second.clone() }]
+        {
+            assert!(!books.put_identity(&late).await.expect("somebody was quicker"), "version {}", late.version);
+        }
+        let mut all = books.identities().await.expect("lists").readable;
+        all.sort_by_key(|one| one.application_id == other);
+        assert_eq!(all, [second, elsewhere.clone()]);
+        let after = books.revisions().await.expect("is asked");
+        assert!(after.identities >= before.identities + 3 && after.schemas == before.schemas, "{before:?} {after:?}");
+
+        let nowhere = Identity { application_id: Uuid::from_u128(1), ..elsewhere.clone() };
+        let refused = books.put_identity(&nowhere).await;
+        assert!(matches!(refused, Err(RegistryError::NotFound { what: "application", .. })), "{refused:?}");
+        registry.delete_application(game).await.expect("deletes");
+        assert_eq!(books.identities().await.expect("lists").readable, [elsewhere]);
     })
     .await;
 }

@@ -14,7 +14,7 @@ use super::table::{BATCH, Row, Who, rows};
 use crate::PATIENCE;
 
 const METHODS: &str = "DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT";
-const HEADERS: &str = "Content-Type,Authorization,X-Amz-Date,X-Api-Key,X-Amz-Security-Token";
+const HEADERS: &str = "Content-Type,Authorization,X-Amz-Date,X-Api-Key,X-Amz-Security-Token,X-Sent-At";
 
 /// One walk over the table. What the rows name is kept here.
 pub(super) struct Walk {

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use headgate_proto::record::parse_timestamp;
+use headgate_proto::request_id::clock_skew_ms;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -57,6 +58,8 @@ struct Api<'a> {
     request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_time_epoch: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_skew_ms: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -116,6 +119,7 @@ impl<'a> Row<'a> {
             api: origin.validated.then_some(Api {
                 request_id: origin.request_id.as_deref(),
                 request_time_epoch: origin.request_time_ms,
+                clock_skew_ms: origin.request_id.as_deref().and_then(clock_skew_ms),
             }),
             processing_result: ProcessingResult { status, validation_errors: &mismatches },
         };

@@ -65,6 +65,19 @@ fn a_row_has_the_lakes_columns_and_the_events_bytes() {
 }
 
 #[test]
+fn the_row_says_how_far_the_clients_clock_was_off_where_the_request_does() {
+    let lower = headgate_proto::request_id::lower_half(1, Some(-1_250));
+    let id = uuid::Uuid::new_v8((1_u128 << 64 | u128::from(lower)).to_be_bytes());
+    let told = good(1, 1_700_000_000).replace(r#"r\"1"#, &id.to_string());
+    let (rows, _) = rows_of(&[told], &registered()).expect("rows");
+    let metadata: Value = serde_json::from_str(rows[0]["metadata"].as_str().expect("a string")).expect("JSON");
+    assert_eq!(
+        metadata["api"],
+        json!({"request_id": id.to_string(), "request_time_epoch": NOW, "clock_skew_ms": -1_250})
+    );
+}
+
+#[test]
 fn the_status_is_the_registrys_and_the_rules() {
     let status = |line: &str, standing: &Standing| {
         let (rows, _) = rows_of(&[line.to_owned()], standing).expect("rows");

@@ -54,6 +54,10 @@ pub struct Erasure {
     pub application_id: Uuid,
     /// Whose events, `event_data.player_id`; in masked form once it is over.
     pub player_id: String,
+    /// Every id under which the player's events may be stored, as they were known when it was asked for: the secrets that
+    /// tell them may be gone by the time it runs. None where they could not be known, and once it is over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
     /// Who asked for it.
     pub actor: String,
     /// Through which door.

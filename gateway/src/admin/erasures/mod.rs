@@ -26,7 +26,7 @@ use self::shelf::Shelf;
 use super::books::masked;
 use super::{Actor, Admin, AdminError};
 use crate::clock::Clock;
-use crate::delivery::erase::Subject;
+use crate::delivery::erase::{EraseProblem, EraseReport, Subject};
 use crate::event::member::{member, scalar, unescaped};
 use crate::metrics::Counter;
 use crate::registry::RegistryError;
@@ -123,10 +123,10 @@ impl Erasures {
 
     /// Suppresses a player and has everything deleted that is stored of them. When it returns, the job will be done,
     /// whatever happens to this process. Who asks again for what is not over yet gets the same job. Of an application that
-    /// is gone what it has left is deleted.
+    /// is gone what it has left is deleted, as far as it is stored under this very id.
     ///
     /// # Errors
-    /// If too many jobs wait, or it can't be written down.
+    /// If too many jobs wait, it can't be written down, or the registry does not say how the application's ids are hashed.
     pub async fn ask(&self, actor: &Actor, application: Uuid, player_id: &str) -> Result<Erasure, AdminError> {
         match self.admin.suppress(actor, application, player_id).await {
             Ok(_) | Err(AdminError::Registry(RegistryError::NotFound { what: "application", .. })) => {}
@@ -135,10 +135,14 @@ impl Erasures {
         if let Some(open) = self.open_job(application, player_id)? {
             return Ok(open);
         }
+        // Now, and not when it runs: with the application, or with a forgotten secret, the hashes can't be known any more.
+        // Under a secret that comes later nothing of theirs is stored, since they are suppressed.
+        let ids = self.admin.ids_of(application, player_id).await?.unwrap_or_default();
         let erasure = Erasure {
             id: Uuid::now_v7(),
             application_id: application,
             player_id: player_id.to_owned(),
+            ids,
             actor: actor.name.clone(),
             via: actor.via,
             state: State::Queued,
@@ -245,11 +249,15 @@ impl Erasures {
             // It stands there as asked for, which is as good.
             tracing::warn!(%error, erasure = %erasure.id, "can't write down that a deletion runs");
         }
-        let Some(report) = self.erase(&erasure, stop).await else { return };
+        let Some(known) = stop.run_until_cancelled(self.known(&erasure)).await else { return };
+        let Some(mut report) = self.erase(&erasure, known.ids, stop).await else { return };
+        report.errors.extend(known.problem);
+        report.elsewhere.extend(known.elsewhere);
         erasure.state = if report.is_complete() { State::Done } else { State::Incomplete };
         erasure.report = report;
         erasure.finished_at_ms = Some(self.clock.wall_ms());
         erasure.player_id = masked(&erasure.player_id);
+        erasure.ids = Vec::new();
         self.end(erasure, stop).await;
     }
 
@@ -261,12 +269,30 @@ impl Erasures {
         }
     }
 
-    async fn erase(&self, erasure: &Erasure, stop: &CancellationToken) -> Option<crate::delivery::erase::EraseReport> {
+    /// Every id under which the player's events may be stored: what was known when it was asked for, and what is known now.
+    async fn known(&self, erasure: &Erasure) -> Known {
+        loop {
+            match self.admin.ids_of(erasure.application_id, &erasure.player_id).await {
+                Ok(now) => return Known::of(erasure, now),
+                // Others are not to wait until somebody has mended it.
+                Err(error @ RegistryError::BadRow { .. }) => {
+                    let problem = EraseProblem { what: "registry".to_owned(), problem: error.to_string() };
+                    return Known { problem: Some(problem), ..Known::of(erasure, Some(Vec::new())) };
+                }
+                Err(error) => {
+                    tracing::warn!(%error, erasure = %erasure.id, "a deletion waits until the registry says how ids are hashed");
+                    tokio::time::sleep(HEED_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn erase(&self, erasure: &Erasure, ids: Vec<String>, stop: &CancellationToken) -> Option<EraseReport> {
         let (sender, mut receiver) = tokio::sync::watch::channel((0, 0));
         let progress = Arc::new(move |done, all| {
             sender.send_replace((done, all));
         });
-        let mut work = std::pin::pin!(self.places.erase(subject(erasure), stop, progress));
+        let mut work = std::pin::pin!(self.places.erase(subject(erasure, ids), stop, progress));
         loop {
             tokio::select! {
                 report = &mut work => return report,
@@ -330,15 +356,44 @@ impl Erasures {
     }
 }
 
-/// Whose events: those whose `event_data.player_id`, a string or a number, is the player's id.
-fn subject(erasure: &Erasure) -> Subject {
-    let player = erasure.player_id.clone().into_bytes();
+/// Under which ids a player's events may be stored.
+struct Known {
+    ids: Vec<String>,
+    /// Why the hashes can't be known.
+    problem: Option<EraseProblem>,
+    /// Where the application has taken them with it, what to do.
+    elsewhere: Option<String>,
+}
+
+impl Known {
+    /// `now`: what the registry says now; `None` if the application is gone.
+    fn of(erasure: &Erasure, now: Option<Vec<String>>) -> Self {
+        let elsewhere = (now.is_none() && erasure.ids.is_empty()).then(|| {
+            "hashed ids: the application was deleted before this was asked for, and with it the secrets that tell a \
+             player's hashes; what is stored under a hash was not looked for: delete it by the hash (docs/privacy.md)"
+                .to_owned()
+        });
+        let mut ids = vec![erasure.player_id.clone()];
+        for id in erasure.ids.iter().cloned().chain(now.unwrap_or_default()) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Self { ids, problem: None, elsewhere }
+    }
+}
+
+/// Whose events: those whose `event_data.player_id`, a string or a number, is one of the player's ids.
+fn subject(erasure: &Erasure, ids: Vec<String>) -> Subject {
+    let texts: Vec<Vec<u8>> = ids.iter().map(|id| id.clone().into_bytes()).collect();
     let is_theirs = move |event_data: &[u8]| {
         // An id that is not there as it stands may still be there with escapes.
-        let may_be = memchr::memmem::find(event_data, &player).is_some() || event_data.contains(&b'\\');
-        may_be && member(event_data, "player_id").and_then(scalar).is_some_and(|text| unescaped(text) == player)
+        let is_there = |id: &Vec<u8>| memchr::memmem::find(event_data, id).is_some();
+        let may_be = event_data.contains(&b'\\') || texts.iter().any(is_there);
+        let player = may_be.then(|| member(event_data, "player_id").and_then(scalar).map(unescaped)).flatten();
+        player.is_some_and(|player| texts.contains(&player))
     };
-    Subject::new(erasure.id, erasure.application_id, &erasure.player_id, is_theirs)
+    Subject::new(erasure.id, erasure.application_id, &ids, is_theirs)
 }
 
 #[cfg(test)]

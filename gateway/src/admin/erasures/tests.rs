@@ -12,7 +12,7 @@ use crate::gather::InFlight;
 use crate::gather::testing::bucket;
 use crate::gather::{BucketSink, Outcome};
 use crate::metrics::Metrics;
-use crate::registry::{AuditQuery, NewApplication, SqliteRegistry};
+use crate::registry::{AuditQuery, IdentityField, NewApplication, SqliteRegistry};
 
 const PLAYER: &str = "5f0c6c1e-player-of-some-length";
 
@@ -139,6 +139,58 @@ async fn whoever_asks_to_be_forgotten_is_suppressed_first_and_named_nowhere_afte
     assert_eq!(Erasures::on_disk(house.folder.path()).expect("reads"), [over]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_is_deleted_under_every_hash_by_the_id_and_under_one_by_a_hash() {
+    let house = House::new().await;
+    let lake = house.lake();
+    let (admin, actor, id) = (&house.admin, &house.actor, house.application);
+    admin.hash_fields(actor, id, &[IdentityField::PlayerId]).await.expect("turns on");
+    admin.rotate_identity(actor, id, false).await.expect("rotates");
+    let hers = admin.stored_ids(actor, id, PLAYER).await.expect("tells");
+    let his = admin.stored_ids(actor, id, "bob").await.expect("tells");
+    assert_eq!((hers.len(), his.len()), (3, 3));
+    let of = |player: &String| format!(r#"{{"player_id":"{player}"}}"#);
+    let data: Vec<String> = hers.iter().chain(&his).map(of).collect();
+    house.store(&lake, &data.iter().map(String::as_str).collect::<Vec<_>>());
+    let erasures = house.erasures(Some(&lake), Duration::ZERO, &[]);
+    let by_id = erasures.ask(actor, id, PLAYER).await.expect("asks");
+    let by_hash = erasures.ask(actor, id, &his[1]).await.expect("asks");
+    erasures.run_out(&CancellationToken::new()).await;
+    let removed = |job: &Erasure| erasures.get(job.id).expect("is kept").report.rows_removed;
+    assert_eq!((removed(&by_id), removed(&by_hash)), (3, 1), "a hash stands for itself alone");
+}
+
+/// Between the asking and the work somebody forgets the secrets, or removes the application.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_was_asked_for_finds_hashes_whose_secrets_are_gone_by_the_time_it_runs() {
+    for removed in [false, true] {
+        let house = House::new().await;
+        let lake = house.lake();
+        let (admin, actor, id) = (&house.admin, &house.actor, house.application);
+        admin.hash_fields(actor, id, &[IdentityField::PlayerId]).await.expect("turns on");
+        let hers = admin.stored_ids(actor, id, PLAYER).await.expect("tells");
+        house.store(&lake, &[&format!(r#"{{"player_id":"{}"}}"#, hers[1]), r#"{"player_id":"bob"}"#]);
+        let erasures = house.erasures(Some(&lake), Duration::ZERO, &[]);
+        let asked = erasures.ask(actor, id, PLAYER).await.expect("is taken");
+        assert!(house.kept()[0].contains(&hers[1]), "a restart has to know");
+        if removed {
+            assert!(admin.delete_application(actor, id).await.expect("deletes"));
+        } else {
+            admin.rotate_identity(actor, id, true).await.expect("forgets");
+        }
+        drop(erasures);
+
+        // The next start, too.
+        let erasures = house.erasures(Some(&lake), Duration::ZERO, &[]);
+        erasures.run_out(&CancellationToken::new()).await;
+        let over = erasures.get(asked.id).expect("is there");
+        assert_eq!((over.state, over.report.rows_removed), (State::Done, 1), "removed: {removed}");
+        let kept = house.kept();
+        assert!(!kept[0].contains(PLAYER) && !kept[0].contains(&hers[1]), "{kept:?}");
+        lake.close().await;
+    }
+}
+
 /// The process is killed after the job was taken, and half of it was done; the next start does the rest, and counts all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_takes_up_what_was_not_done_in_the_order_in_which_it_was_asked_for() {
@@ -210,9 +262,11 @@ async fn who_asks_twice_gets_one_job_and_an_application_that_is_gone_can_still_f
     assert!(house.admin.delete_application(&house.actor, house.application).await.expect("deletes"));
     let another = erasures.ask(&house.actor, house.application, "another").await.expect("what it left can be deleted");
     erasures.run_out(&CancellationToken::new()).await;
-    for id in [first.id, another.id] {
-        assert_eq!(erasures.get(id).expect("is there").state, State::Done);
-    }
+    assert_eq!(erasures.get(first.id).expect("is there").state, State::Done);
+    // Whether its ids were hashed nobody can tell any more.
+    let another = erasures.get(another.id).expect("is there");
+    assert_eq!(another.state, State::Incomplete);
+    assert!(another.report.elsewhere[0].contains("by the hash"), "{another:?}");
     let again = erasures.ask(&house.actor, house.application, PLAYER).await.expect("is taken");
     assert_ne!(again.id, first.id, "that one is over");
 }

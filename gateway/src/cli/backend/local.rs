@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{Backend, BackendError};
 use crate::admin::{Actor, Admin, HandedOut, KeyRequest, Rotation};
 use crate::registry::{
-    Application, AuditEntry, AuditQuery, Authorization, NewApplication, Schema, SchemaMode, Scopes, Suppression,
+    Application, AuditEntry, AuditQuery, Authorization, IdentityField, IdentityOverview, NewApplication, Schema,
+    SchemaMode, Scopes, Suppression,
 };
 
 /// What one look into the audit log brings at most.
@@ -121,6 +122,22 @@ impl Backend for Local {
 
     async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, BackendError> {
         Ok(self.admin.suppressions(application).await?)
+    }
+
+    async fn identity(&self, application: Uuid) -> Result<IdentityOverview, BackendError> {
+        Ok(self.admin.identity(application).await?)
+    }
+
+    async fn hash_fields(&self, application: Uuid, fields: &[IdentityField]) -> Result<IdentityOverview, BackendError> {
+        Ok(self.admin.hash_fields(&self.actor, application, fields).await?)
+    }
+
+    async fn rotate_identity(&self, application: Uuid, forget_earlier: bool) -> Result<IdentityOverview, BackendError> {
+        Ok(self.admin.rotate_identity(&self.actor, application, forget_earlier).await?)
+    }
+
+    async fn stored_ids(&self, application: Uuid, id: &str) -> Result<Vec<String>, BackendError> {
+        Ok(self.admin.stored_ids(&self.actor, application, id).await?)
     }
 
     async fn audit(&self, application: Option<Uuid>, at_most: usize) -> Result<Vec<AuditEntry>, BackendError> {

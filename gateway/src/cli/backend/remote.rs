@@ -21,9 +21,10 @@ use super::{Backend, BackendError, GatewayArgs};
 use crate::admin::{AdminError, HandedOut, KeyRequest, Rotation};
 use crate::admission::key::ApiKey;
 use crate::cli::CliError;
-use crate::door::admin::{schemas, wire as codec};
+use crate::door::admin::{identity as ids, schemas, wire as codec};
 use crate::registry::{
-    Application, AuditEntry, Authorization, NewApplication, RegistryError, Schema, SchemaMode, Scopes, Suppression,
+    Application, AuditEntry, Authorization, IdentityField, IdentityOverview, NewApplication, RegistryError, Schema,
+    SchemaMode, Scopes, Suppression,
 };
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -135,6 +136,10 @@ fn authorization(message: Option<wire::Authorization>) -> Result<Authorization, 
 
 fn schema(message: Option<wire::Schema>) -> Result<Schema, BackendError> {
     understood(schemas::schema(message.ok_or_else(|| BackendError::lacks("schema"))?))
+}
+
+fn overview(message: Option<wire::Identity>) -> Result<IdentityOverview, BackendError> {
+    understood(ids::overview(message.ok_or_else(|| BackendError::lacks("identity"))?))
 }
 
 fn handed_out(key: &str, message: Option<wire::Authorization>) -> Result<HandedOut, BackendError> {
@@ -359,6 +364,27 @@ impl Backend for Remote {
         let asked =
             wire::DeleteSchemaRequest { application_id: application.to_string(), event_type: event_type.to_owned() };
         Ok(answer(self.client().delete_schema(self.request(asked)).await)?.deleted)
+    }
+
+    async fn identity(&self, application: Uuid) -> Result<IdentityOverview, BackendError> {
+        let asked = wire::GetIdentityRequest { application_id: application.to_string() };
+        overview(answer(self.client().get_identity(self.request(asked)).await)?.identity)
+    }
+
+    async fn hash_fields(&self, application: Uuid, fields: &[IdentityField]) -> Result<IdentityOverview, BackendError> {
+        let fields = fields.iter().map(|field| ids::field_number(*field)).collect();
+        let asked = wire::UpdateIdentityRequest { application_id: application.to_string(), fields };
+        overview(answer(self.client().update_identity(self.request(asked)).await)?.identity)
+    }
+
+    async fn rotate_identity(&self, application: Uuid, forget_earlier: bool) -> Result<IdentityOverview, BackendError> {
+        let asked = wire::RotateIdentityRequest { application_id: application.to_string(), forget_earlier };
+        overview(answer(self.client().rotate_identity(self.request(asked)).await)?.identity)
+    }
+
+    async fn stored_ids(&self, application: Uuid, id: &str) -> Result<Vec<String>, BackendError> {
+        let asked = wire::ListStoredIdsRequest { application_id: application.to_string(), id: id.to_owned() };
+        Ok(answer(self.client().list_stored_ids(self.request(asked)).await)?.ids)
     }
 
     async fn audit(&self, application: Option<Uuid>, at_most: usize) -> Result<Vec<AuditEntry>, BackendError> {

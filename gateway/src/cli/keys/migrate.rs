@@ -61,7 +61,10 @@ pub(super) async fn migrate(args: &MigrateArgs, admin: &Admin, clock: &Clock) ->
         match admin.hash_clear_key(key).await {
             Ok(true) => migration.migrated += 1,
             Ok(false) => migration.gone += 1,
-            Err(AdminError::Registry(error @ (RegistryError::Unavailable(_) | RegistryError::NotSetUp { .. }))) => {
+            Err(AdminError::Registry(
+                error
+                @ (RegistryError::Unavailable(_) | RegistryError::NotSetUp { .. } | RegistryError::NoBooks { .. }),
+            )) => {
                 note(admin, &migration).await?;
                 let left = keys.len() - done;
                 return Err(CliError::failed(format!(

@@ -7,6 +7,7 @@ mod read;
 
 use bytes::Bytes;
 use headgate_proto::record::SplitRecord;
+use headgate_proto::request_id::clock_skew_ms;
 use parquet::data_type::ByteArray;
 
 use super::ApplicationNames;
@@ -228,8 +229,9 @@ fn metadata(record: &SplitRecord<'_>) -> ByteArray {
     let request_id = serde_json::Value::from(record.request_id);
     let received_ms = record.request_time_ms;
     let received = received_ms.div_euclid(1_000);
+    let skew = clock_skew_ms(record.request_id).map_or_else(String::new, |ms| format!(r#","clock_skew_ms":{ms}"#));
     let text = format!(
-        r#"{{"ingestion_id":{request_id},"processing_timestamp":{received},"api":{{"request_id":{request_id},"request_time_epoch":{received_ms}}},"processing_result":{{"status":"ok"}}}}"#
+        r#"{{"ingestion_id":{request_id},"processing_timestamp":{received},"api":{{"request_id":{request_id},"request_time_epoch":{received_ms}{skew}}},"processing_result":{{"status":"ok"}}}}"#
     );
     text.into_bytes().into()
 }
@@ -265,6 +267,24 @@ mod tests {
         assert_eq!(json["api"]["request_id"], "a\"\\\n");
         assert_eq!(json["api"]["request_time_epoch"], 1_700_000_000_123_i64);
         assert_eq!(json["processing_result"]["status"], "ok");
+    }
+
+    #[test]
+    fn metadata_says_how_far_the_clients_clock_was_off_where_that_is_known() {
+        use headgate_proto::request_id::lower_half;
+
+        let mut requests = Requests::new(&Names);
+        let mut told = |skew| {
+            let id = uuid::Uuid::new_v8((u128::from(1_u64) << 64 | u128::from(lower_half(9, skew))).to_be_bytes());
+            let line = line(&format!("\"{id}\""), "app-1");
+            let record = read_record(line.as_bytes()).expect("reads");
+            let metadata = requests.values(&SplitRecord::from(&record)).metadata.clone();
+            let json: serde_json::Value = serde_json::from_slice(metadata.data()).expect("is JSON");
+            json["api"].get("clock_skew_ms").cloned()
+        };
+        assert_eq!(told(Some(-1_250)), Some(serde_json::json!(-1_250)));
+        assert_eq!(told(Some(0)), Some(serde_json::json!(0)));
+        assert_eq!(told(None), None);
     }
 
     #[test]

@@ -151,13 +151,14 @@ fn is_broken(data: &[u8]) -> bool {
 }
 
 fn is_quoted_in(bytes: &[u8], subject: &Subject) -> bool {
-    let quoted = [b"\"", subject.text(), b"\""].concat();
-    memchr::memmem::find(bytes, &quoted).is_some()
+    subject.texts().iter().any(|id| memchr::memmem::find(bytes, &[b"\"", &**id, b"\""].concat()).is_some())
 }
 
 /// Whether the id stands there by itself, and not within a longer word.
 fn is_a_word_in(bytes: &[u8], subject: &Subject) -> bool {
-    let (id, of_a_word) = (subject.text(), |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric));
+    let of_a_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let before = |at: usize| at.checked_sub(1).and_then(|at| bytes.get(at));
-    memchr::memmem::find_iter(bytes, id).any(|at| !of_a_word(before(at)) && !of_a_word(bytes.get(at + id.len())))
+    subject.texts().iter().any(|id| {
+        memchr::memmem::find_iter(bytes, id).any(|at| !of_a_word(before(at)) && !of_a_word(bytes.get(at + id.len())))
+    })
 }

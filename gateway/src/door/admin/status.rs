@@ -50,9 +50,10 @@ impl From<RegistryError> for Status {
                 (Code::Unavailable, "registry_unavailable")
             }
             // The operator has to mend something: trying again can't help.
-            RegistryError::NotSetUp { .. } | RegistryError::NewerSchema { .. } | RegistryError::ForeignFile { .. } => {
-                (Code::FailedPrecondition, "registry_not_set_up")
-            }
+            RegistryError::NotSetUp { .. }
+            | RegistryError::NoBooks { .. }
+            | RegistryError::NewerSchema { .. }
+            | RegistryError::ForeignFile { .. } => (Code::FailedPrecondition, "registry_not_set_up"),
             RegistryError::BadRow { .. } | RegistryError::Damaged { .. } => (Code::DataLoss, "registry_damaged"),
         };
         details.set_error_info(reason, DOMAIN, HashMap::new());
@@ -88,6 +89,7 @@ mod tests {
             (RegistryError::Invalid { field: "name", problem: "must not be empty".to_owned() }, Code::InvalidArgument),
             (RegistryError::Unavailable(text.clone()), Code::Unavailable),
             (RegistryError::NotSetUp { problem: text.clone(), mend: text.clone() }, Code::FailedPrecondition),
+            (RegistryError::NoBooks { problem: text.clone(), mend: text.clone() }, Code::FailedPrecondition),
             (RegistryError::NewerSchema { path: path.clone(), found: 9, known: 1 }, Code::FailedPrecondition),
             (RegistryError::ForeignFile { path: path.clone() }, Code::FailedPrecondition),
             (RegistryError::Damaged { path, detail: text }, Code::DataLoss),

@@ -1,5 +1,7 @@
 //! The gRPC door: `headgate.v1.IngestService` over raw message bytes, beside the standard health and reflection services.
 //!
+//! OpenTelemetry's `LogsService` is answered here, too: its records are events.
+//!
 //! The ingest calls do not go through tonic's codec, which buffers and decompresses a message before anyone can say
 //! whether it may come in; they read frames themselves ([`message`]). Everything else is tonic's.
 
@@ -7,10 +9,12 @@ pub mod answers;
 pub mod body;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod logs;
 pub mod message;
 mod publish;
 pub mod status;
 pub mod stream;
+pub mod web;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -32,21 +36,24 @@ use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
-use crate::config::GrpcSettings;
+use crate::config::{GrpcSettings, OtlpSettings};
 use crate::door::certificate::ClientCertificate;
+use crate::door::client_clock;
 use crate::door::connection::{Answered, Answering, LeaveSignal};
 use crate::door::decompress::Encoding;
-use crate::door::intake::Intake;
+use crate::door::intake::{Admitted, Intake};
 use crate::door::listener::Services;
 use crate::door::open_calls::OpenCalls;
 use crate::door::slow_readers::SlowReaders;
-use crate::event::scan::{Envelope, Head};
+use crate::event::scan::Envelope;
 use crate::metrics::{Counter, CounterHandle, Gauge, GaugeHandle, Metrics};
 use crate::operate::tasks::Tasks;
 use crate::registry::Purpose;
 
-const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
+/// The path of the call with one batch.
+pub const PUBLISH: &str = "/headgate.v1.IngestService/PublishEvents";
 const STREAM: &str = "/headgate.v1.IngestService/StreamEvents";
+const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 // Parsed here, and not for each call.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -64,6 +71,7 @@ pub struct Shared {
     max_batches_in_flight: u32,
     message_timeout: Duration,
     slow_reader_timeout: Duration,
+    otlp: bool,
 }
 
 /// What the door needs from the rest of the house.
@@ -81,6 +89,7 @@ pub struct Parts {
 struct DoorMetrics {
     streams: GaugeHandle,
     streams_opened: CounterHandle,
+    otlp_batches: CounterHandle,
     metrics: Arc<Metrics>,
 }
 
@@ -93,7 +102,7 @@ impl DoorMetrics {
 impl Shared {
     /// Puts the door together.
     #[must_use]
-    pub fn new(parts: Parts, settings: &GrpcSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub fn new(parts: Parts, settings: &GrpcSettings, otlp: &OtlpSettings, metrics: &Arc<Metrics>) -> Arc<Self> {
         let Parts { intake, clock, tasks, draining } = parts;
         Arc::new(Self {
             intake,
@@ -101,6 +110,7 @@ impl Shared {
             metrics: DoorMetrics {
                 streams: metrics.gauge(Gauge::Streams, &[]),
                 streams_opened: metrics.counter(Counter::StreamsOpened, &[]),
+                otlp_batches: metrics.counter(Counter::DoorBatches, &["otlp_grpc"]),
                 metrics: Arc::clone(metrics),
             },
             clock,
@@ -110,6 +120,7 @@ impl Shared {
             max_batches_in_flight: settings.max_batches_in_flight,
             message_timeout: settings.message_timeout,
             slow_reader_timeout: settings.slow_reader_timeout,
+            otlp: otlp.enabled,
         })
     }
 
@@ -131,7 +142,7 @@ impl Shared {
         message: &[u8],
         permit: &mut Permit,
         envelope: Envelope,
-    ) -> Result<Head, (Option<u64>, Refusal)> {
+    ) -> Result<Admitted, (Option<u64>, Refusal)> {
         self.intake.admit(app, message, permit, envelope)
     }
 
@@ -221,11 +232,16 @@ impl ConnectionService {
         let encoding = Encoding::parse(head.headers.get(GRPC_ENCODING)).map_err(refused)?;
         let reader = MessageReader::new(body, encoding, shared.max_message);
         let affinity = shared.intake.next_affinity();
+        let skew = client_clock::skew_ms(&head.headers, &shared.clock);
         if is_stream {
             let leave = self.leave.wait();
-            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call))))
+            Ok(GrpcBody::Stream(Box::new(StreamBody::new(&shared, grant, reader, leave, affinity, call, skew))))
+        } else if head.uri.path() == LOGS {
+            // In a place of its own, so that it does not make the calls larger of which there are many.
+            Box::pin(logs::export(&shared, &grant, reader, call)).await.map_err(refused)
         } else {
-            publish::publish(&shared, &grant, reader, affinity, call).await.map_err(refused)
+            let answer = publish::publish(&shared, &grant, reader, affinity, skew, None).await.map_err(refused)?;
+            Ok(answer.into_body(&shared, call))
         }
     }
 }
@@ -237,7 +253,8 @@ impl hyper::service::Service<Request<RequestBody>> for ConnectionService {
 
     fn call(&self, mut request: Request<RequestBody>) -> Self::Future {
         let this = self.clone();
-        if matches!(request.uri().path(), PUBLISH | STREAM) {
+        let path = request.uri().path();
+        if matches!(path, PUBLISH | STREAM) || (this.shared.otlp && path == LOGS) {
             return Box::pin(this.ingest(request).map(Ok));
         }
         // For the audit log.
@@ -305,7 +322,7 @@ fn response(body: GrpcBody) -> Response<GrpcBody> {
 }
 
 /// A call that is refused: the status alone, in the headers.
-fn refused(refusal: &Refusal) -> Response<GrpcBody> {
+pub(super) fn refused(refusal: &Refusal) -> Response<GrpcBody> {
     let mut response = response(GrpcBody::Empty);
     let _ = status::status(refusal).add_header(response.headers_mut());
     response

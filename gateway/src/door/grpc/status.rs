@@ -65,9 +65,13 @@ fn details(refusal: &Refusal) -> ErrorDetails {
         | Refusal::ScopeMissing { .. }
         | Refusal::OtherApplication
         | Refusal::KeyStoreUnavailable { .. }
+        | Refusal::IdentityUnreadable { .. }
         | Refusal::UnsupportedCompression { .. }
+        | Refusal::UnsupportedMediaType { .. }
+        | Refusal::OriginDenied
         | Refusal::MessageTimeout { .. }
         | Refusal::DestinationDown { .. }
+        | Refusal::PartlyStored { .. }
         | Refusal::Draining
         | Refusal::Internal => {}
     }

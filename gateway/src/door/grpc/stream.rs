@@ -29,6 +29,7 @@ use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
 use crate::door::connection::Leave;
+use crate::door::intake::Admitted;
 use crate::door::kill::KillSwitch;
 use crate::door::open_calls::OpenCall;
 use crate::event::scan::Envelope;
@@ -49,6 +50,7 @@ pub struct StreamBody {
     reply: Arc<dyn Reply>,
     reader: MessageReader<RequestBody>,
     affinity: usize,
+    clock_skew_ms: Option<i64>,
     // Asked only when they are ready, and not whenever something came.
     signals: FuturesUnordered<Waiting<Signal>>,
     // While the client has been asked to leave: when reading ends.
@@ -86,6 +88,7 @@ impl StreamBody {
         leave: impl Future<Output = Leave> + Send + 'static,
         affinity: usize,
         call: OpenCall,
+        clock_skew_ms: Option<i64>,
     ) -> Self {
         let answers = Answers::new(&shared.clock, KillSwitch::of_this_call());
         let slow_reader: Weak<Answers> = Arc::downgrade(&answers);
@@ -102,6 +105,7 @@ impl StreamBody {
             grant,
             reader,
             affinity,
+            clock_skew_ms,
             signals,
             leaving: None,
             message_due: None,
@@ -246,7 +250,7 @@ impl StreamBody {
         let arrived: Instant = self.shared.clock.now();
         let app = self.grant.app();
         match self.shared.admit(app, &message, &mut permit, Envelope::Stream) {
-            Ok(head) => {
+            Ok(Admitted { head, policy }) => {
                 self.answers.begin_batch();
                 self.shared.intake.take(Incoming {
                     app: Arc::clone(app),
@@ -254,9 +258,10 @@ impl StreamBody {
                     envelope: Envelope::Stream,
                     head,
                     flaws: Vec::new(),
-                    policy: self.shared.intake.policy(app),
+                    policy,
                     permit,
                     arrived,
+                    clock_skew_ms: self.clock_skew_ms,
                     reply: Arc::clone(&self.reply),
                     token: head.sequence,
                     affinity: self.affinity,

@@ -1,4 +1,4 @@
-//! Answers: always JSON, readable by every origin, and counted as a call until they have left.
+//! Answers: JSON, readable by every origin (those of OTLP and gRPC-Web have their own ways), and counted as a call until they have left.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,11 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use serde::Serialize;
 
+use super::web::OwnOrigins;
 use crate::door::open_calls::OpenCall;
 
 /// What a preflight is told, as API Gateway tells it for the AWS solution.
 const METHODS: &str = "DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT";
-const HEADERS: &str = "Content-Type,Authorization,X-Amz-Date,X-Api-Key,X-Amz-Security-Token";
+const HEADERS: &str = "Content-Type,Authorization,X-Amz-Date,X-Api-Key,X-Amz-Security-Token,X-Sent-At";
 
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
@@ -40,15 +41,23 @@ pub(super) async fn preflight() -> Response {
 }
 
 /// What every answer carries.
-pub(super) fn complete(headers: &mut HeaderMap) {
+pub(super) fn complete(response: &mut Response) {
     const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+    let has_own_origins = response.extensions().get::<OwnOrigins>().is_some();
+    let headers = response.headers_mut();
+    if !has_own_origins {
+        readable_by_all(headers);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
+}
+
+fn readable_by_all(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if headers.contains_key(header::RETRY_AFTER) {
         // A browser hides it from a page's script otherwise.
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
 }
 
 /// An answer's body. Its call is open until it is dropped.

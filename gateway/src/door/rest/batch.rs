@@ -8,14 +8,11 @@ mod event;
 
 use std::fmt;
 
-use prost::encoding::{encode_varint, encoded_len_varint};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use self::event::RestEvent;
+use crate::door::event_message::begin_event;
 use crate::event::validate::Flaw;
-
-/// `PublishEventsRequest.events`, of a length.
-const EVENTS_TAG: u8 = 1 << 3 | 2;
 
 /// A batch that was read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,6 +40,9 @@ pub fn read(body: &str, max_events: u32) -> Result<Batch, serde_json::Error> {
     Ok(batch)
 }
 
+/// What is said of a string in a wrong place: not what it holds, which may be as long as the body.
+const A_STRING: de::Unexpected<'static> = de::Unexpected::Other("a string");
+
 /// The body's one object. Other members than `events` are passed over, as AWS's own schema does.
 struct Body<'a> {
     batch: &'a mut Batch,
@@ -53,7 +53,7 @@ impl<'de> DeserializeSeed<'de> for Body<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -62,6 +62,10 @@ impl<'de> Visitor<'de> for Body<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with an array `events`")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Err(E::invalid_type(A_STRING, &self))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -119,7 +123,7 @@ impl<'de> DeserializeSeed<'de> for Events<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -128,6 +132,10 @@ impl<'de> Visitor<'de> for Events<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of events")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Err(E::invalid_type(A_STRING, &self))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<(), A::Error> {
@@ -146,8 +154,7 @@ impl Batch {
     fn put(&mut self, event: &RestEvent<'_>) {
         let index = self.events;
         self.events += 1;
-        self.message.push(EVENTS_TAG);
-        encode_varint(event.encoded_len() as u64, &mut self.message);
+        begin_event(event.encoded_len(), &mut self.message);
         event.encode(&mut self.message);
         if let Some(invalid) = event.flaw() {
             self.flaws.push(Flaw { index, invalid: invalid.clone() });
@@ -157,19 +164,6 @@ impl Batch {
                 self.unknown_field = Some((index, name.to_owned()));
             }
         }
-    }
-}
-
-/// The length of a field of bytes with its tag, below 16, and its length.
-fn bytes_len(bytes: &[u8]) -> usize {
-    if bytes.is_empty() { 0 } else { 1 + encoded_len_varint(bytes.len() as u64) + bytes.len() }
-}
-
-fn put_bytes(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    if !bytes.is_empty() {
-        out.push(number << 3 | 2);
-        encode_varint(bytes.len() as u64, out);
-        out.extend_from_slice(bytes);
     }
 }
 

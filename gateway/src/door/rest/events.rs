@@ -21,7 +21,9 @@ use super::shapes::OfApplication;
 use crate::admission::budget::Permit;
 use crate::admission::key_cache::Grant;
 use crate::admission::refusal::Refusal;
+use crate::door::client_clock;
 use crate::door::connection::LeaveSignal;
+use crate::door::intake::Admitted;
 use crate::door::kill::KillSwitch;
 use crate::door::reply::OneReply;
 use crate::door::unsent::Unsent;
@@ -62,7 +64,7 @@ pub(super) async fn publish(
     request: Request,
 ) -> Result<Response, Failure> {
     match admit(&shared, &path, request).await {
-        Ok((answer, permit)) => Ok(of_json(StatusCode::OK, sent(&shared, answer, permit))),
+        Ok((answer, permit)) => Ok(of_json(StatusCode::OK, sent(&shared, answer, Some(permit)))),
         Err((application, Refused::By(refusal))) => Err(shared.refused(application, &refusal)),
         Err((application, Refused::NoBatch(why))) => {
             let refusal = Refusal::Undecodable { why: "the body is no batch of events in JSON" };
@@ -95,6 +97,7 @@ async fn take(
     let (parts, body) = request.into_parts();
     let leave = parts.extensions.get::<Arc<LeaveSignal>>().map(Arc::clone).ok_or(Refusal::Internal)?;
     let arrived = shared.clock.now();
+    let clock_skew_ms = client_clock::skew_ms(&parts.headers, &shared.clock);
     let reading = Reading { limit: shared.max_body, timeout: shared.body_timeout, leave };
     let (body, mut permit) = reading.batch(&parts.headers, body, app).await?;
     let batch = read(&body, shared.max_batch)?;
@@ -102,8 +105,8 @@ async fn take(
     // The body may have taken its time.
     grant.check(Purpose::SendBatch)?;
     let message = Bytes::from(batch.message);
-    let head = shared.intake.admit(app, &message, &mut permit, Envelope::Publish).map_err(|(_, refusal)| refusal)?;
-    let policy = shared.intake.policy(app);
+    let admitted = shared.intake.admit(app, &message, &mut permit, Envelope::Publish);
+    let Admitted { head, policy } = admitted.map_err(|(_, refusal)| refusal)?;
     if !is_partial(parts.uri.query()) {
         let checked = shared.intake.check(app, policy.as_deref(), &message, &batch.flaws);
         checked.map_err(|(index, invalid)| invalid_event(index, &invalid, batch.unknown_field.as_ref()))?;
@@ -118,6 +121,7 @@ async fn take(
         policy,
         permit,
         arrived,
+        clock_skew_ms,
         reply: Arc::clone(&reply) as Arc<dyn Reply>,
         token: 0,
         affinity: shared.intake.next_affinity(),
@@ -192,8 +196,8 @@ fn answer(total: u32, verdict: &BatchVerdict) -> Vec<u8> {
 }
 
 /// An answer that holds its batch's bytes of the budget until it has left.
-fn sent(shared: &Shared, answer: Vec<u8>, permit: Permit) -> Bytes {
-    let (bytes, unsent) = Unsent::new(answer, Some(permit), KillSwitch::of_this_call(), &shared.clock);
+pub(super) fn sent(shared: &Shared, answer: Vec<u8>, permit: Option<Permit>) -> Bytes {
+    let (bytes, unsent) = Unsent::new(answer, permit, KillSwitch::of_this_call(), &shared.clock);
     let unsent: Weak<Unsent> = Arc::downgrade(&unsent);
     shared.slow_readers.add(unsent);
     bytes

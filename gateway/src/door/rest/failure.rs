@@ -48,6 +48,11 @@ impl Failure {
         Self { status: StatusCode::FORBIDDEN, code: "AccessDenied", detail: None, retry_after: None }
     }
 
+    /// 403: the page is of an origin that may not call.
+    pub(super) fn origin_denied() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", Refusal::OriginDenied.to_string())
+    }
+
     /// 400: the body can't be read.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", detail)
@@ -135,12 +140,16 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = json(self.status, &Body { error: self.code, error_detail: self.detail.as_deref() });
         if let Some(delay) = self.retry_after {
-            // Whole seconds (RFC 9110, 10.2.3), and never less than the hint.
-            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(delay));
         }
         response
     }
+}
+
+/// A hint as `Retry-After` has it: in whole seconds (RFC 9110, 10.2.3), and never less than it is.
+pub(super) fn whole_seconds(delay: Duration) -> HeaderValue {
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    HeaderValue::from(seconds.max(1))
 }
 
 #[cfg(test)]

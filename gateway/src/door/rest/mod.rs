@@ -2,7 +2,8 @@
 //!
 //! Every route is served at the root and under a stage prefix of one segment (`/live/applications/…`); where a path is
 //! both, the root's route answers. Events go the way of every door's ([`super::intake`]), and what administrators do goes
-//! through [`Admin`].
+//! through [`Admin`]. Beside it the listener takes what needs HTTP/1.1: OpenTelemetry's logs (`logs`) and gRPC-Web
+//! ([`web`]).
 
 mod administrator;
 mod answer;
@@ -16,8 +17,11 @@ mod failure;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
 mod live;
+mod logs;
 mod shapes;
 mod signature;
+pub mod web;
+mod wire;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +30,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Version, header};
@@ -38,6 +42,8 @@ use uuid::Uuid;
 use self::answer::{RestBody, complete, preflight};
 use self::arrival::Arriving;
 use self::failure::Failure;
+use self::web::Web;
+use self::wire::Wire;
 use super::certificate::ClientCertificate;
 use super::connection::{Answered, Answering, LeaveSignal};
 use super::intake::Intake;
@@ -48,9 +54,9 @@ use crate::admin::authority::Authority;
 use crate::admin::{Admin, AdminError};
 use crate::admission::refusal::Refusal;
 use crate::clock::Clock;
-use crate::config::RestSettings;
+use crate::config::{OtlpSettings, RestSettings};
 use crate::live::Live;
-use crate::metrics::Metrics;
+use crate::metrics::{Counter, CounterHandle, Metrics};
 use crate::operate::tasks::Tasks;
 
 /// What the door needs from the rest of the house.
@@ -91,13 +97,16 @@ pub struct Shared {
     max_admin_body: usize,
     body_timeout: Duration,
     slow_reader_timeout: Duration,
+    otlp: bool,
+    otlp_batches: CounterHandle,
 }
 
 impl Shared {
     /// Puts the door together.
     #[must_use]
-    pub fn new(parts: Parts, settings: &RestSettings) -> Arc<Self> {
+    pub fn new(parts: Parts, settings: &RestSettings, otlp: &OtlpSettings) -> Arc<Self> {
         let Parts { intake, admin, authority, live, clock, tasks, metrics, draining } = parts;
+        let otlp_batches = metrics.counter(Counter::DoorBatches, &["otlp_http"]);
         Arc::new(Self {
             intake,
             admin,
@@ -115,6 +124,8 @@ impl Shared {
             max_admin_body: settings.max_admin_body.as_usize(),
             body_timeout: settings.body_timeout,
             slow_reader_timeout: settings.slow_reader_timeout,
+            otlp: otlp.enabled,
+            otlp_batches,
         })
     }
 
@@ -166,10 +177,20 @@ fn api() -> Router<Arc<Shared>> {
         .merge(live::routes())
 }
 
-fn router(shared: &Arc<Shared>) -> Router {
+/// What the AWS solution does not have.
+fn beyond_aws(shared: &Arc<Shared>, web: Option<Web>) -> Router<Arc<Shared>> {
+    let mut router = web.map_or_else(Router::new, |web| web.routes(shared));
+    if shared.otlp {
+        router = router.route(logs::PATH, post(logs::export).options(preflight));
+    }
+    router
+}
+
+fn router(shared: &Arc<Shared>, web: Option<Web>) -> Router {
     Router::new()
         .merge(api())
         .nest("/{stage}", api())
+        .merge(beyond_aws(shared, web))
         .fallback(async || Failure::not_found("there is no such path"))
         .method_not_allowed_fallback(async || Failure::method_not_allowed())
         .with_state(Arc::clone(shared))
@@ -180,6 +201,7 @@ fn router(shared: &Arc<Shared>) -> Router {
 pub struct ConnectionService {
     shared: Arc<Shared>,
     router: Router,
+    web: Option<Web>,
     leave: Arc<LeaveSignal>,
     certificate: Option<ClientCertificate>,
     calls: OpenCalls,
@@ -187,8 +209,9 @@ pub struct ConnectionService {
 
 impl ConnectionService {
     async fn answer(mut self, request: Request<Arriving>) -> Response {
+        let wire = Wire::of(&request, &self.shared, self.web.as_ref());
         if self.shared.draining.is_cancelled() {
-            return self.shared.refused(None, &Refusal::Draining).into_response();
+            return wire.refused(&self.shared, &Refusal::Draining);
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.leave);
@@ -201,7 +224,7 @@ impl ConnectionService {
             Ok(Err(never)) => match never {},
             Err(_) => {
                 self.shared.tasks.panicked("REST call");
-                self.shared.refused(None, &Refusal::Internal).into_response()
+                wire.refused(&self.shared, &Refusal::Internal)
             }
         }
     }
@@ -219,7 +242,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
         let (body, arrival) = Arriving::new(body);
         let answer = self.clone().answer(Request::from_parts(head, body));
         Box::pin(answer.map(move |mut response| {
-            complete(response.headers_mut());
+            complete(&mut response);
             if !has_other_streams && !arrival.is_whole() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -240,13 +263,14 @@ impl Answering for ConnectionService {
 pub struct RestServices {
     shared: Arc<Shared>,
     router: Router,
+    web: Option<Web>,
 }
 
 impl RestServices {
-    /// Over what every request shares.
+    /// Over what every request shares, with gRPC-Web where it is wanted.
     #[must_use]
-    pub fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), router: router(shared) }
+    pub fn new(shared: &Arc<Shared>, web: Option<Web>) -> Self {
+        Self { shared: Arc::clone(shared), router: router(shared, web.clone()), web }
     }
 }
 
@@ -257,6 +281,7 @@ impl Services for RestServices {
         ConnectionService {
             shared: Arc::clone(&self.shared),
             router: self.router.clone(),
+            web: self.web.clone(),
             leave,
             certificate,
             calls: OpenCalls::default(),

@@ -8,7 +8,7 @@ use super::{House, application, event};
 use crate::event::scan::Envelope;
 use crate::gather::Outcome;
 use crate::live::view::TailVerdict;
-use crate::registry::{Schema, SchemaMode, Suppression};
+use crate::registry::{Identities, Schema, SchemaMode, Suppression};
 
 fn of_player(id: u128, player: &str) -> Event {
     Event { event_data: format!("{{\"player_id\":\"{player}\"}}").into_bytes().into(), ..event(id) }
@@ -30,7 +30,7 @@ fn schema(mode: SchemaMode) -> Schema {
 fn a_suppressed_player_is_answered_as_stored_and_kept_nowhere() {
     let house = House::new();
     let anna = Suppression { application_id: Uuid::from_u128(7), player_id: "anna".to_owned(), since_ms: 0 };
-    assert_eq!(house.policies.replace(Vec::new(), vec![anna]), []);
+    assert_eq!(house.policies.replace(Vec::new(), vec![anna], &Identities::default()), []);
     let nameless = Event { event_id: String::new(), ..of_player(3, "anna") };
     let broken = Event { event_name: "a b".to_owned(), ..of_player(4, "anna") };
     house.send(1, vec![of_player(1, "anna"), of_player(2, "bert"), nameless, broken]);
@@ -57,7 +57,7 @@ fn a_suppressed_player_is_answered_as_stored_and_kept_nowhere() {
 #[test]
 fn an_event_that_does_not_fit_its_schema_is_stored_with_a_warning_or_rejected() {
     let house = House::new();
-    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Warn)], Vec::new()), []);
+    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Warn)], Vec::new(), &Identities::default()), []);
     let other_type = Event { event_type: "logout".to_owned(), ..of_player(3, "berta") };
     house.send(1, vec![of_player(1, "anna"), of_player(2, "berta"), other_type]);
     assert_eq!(house.settle(&Outcome::Stored).len(), 3);
@@ -71,7 +71,7 @@ fn an_event_that_does_not_fit_its_schema_is_stored_with_a_warning_or_rejected() 
     assert_eq!(house.app.counters().warned.get(), 1);
     house.assert_balanced();
 
-    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Enforce)], Vec::new()), []);
+    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Enforce)], Vec::new(), &Identities::default()), []);
     house.send(2, vec![of_player(4, "anna"), of_player(5, "berta")]);
     assert_eq!(house.settle(&Outcome::Stored).len(), 1);
     let verdict = house.verdict(2);
@@ -88,14 +88,14 @@ fn an_event_that_does_not_fit_its_schema_is_stored_with_a_warning_or_rejected() 
 #[test]
 fn a_batch_that_is_checked_first_is_held_to_the_same_policy() {
     let house = House::new();
-    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Enforce)], Vec::new()), []);
+    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Enforce)], Vec::new(), &Identities::default()), []);
     let message = PublishEventsRequest { events: vec![of_player(1, "anna"), of_player(2, "berta")] }.encode_to_vec();
     let policy = house.ingest.policy(&house.app).expect("it has one");
     let checked = house.ingest.check(&house.app, Some(&policy), &message, Envelope::Publish, &[]);
     let (index, invalid) = checked.expect_err("the second does not fit");
     assert_eq!((index, invalid.place()), (1, "event_data/player_id"));
     let berta = Suppression { application_id: Uuid::from_u128(7), player_id: "berta".to_owned(), since_ms: 0 };
-    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Enforce)], vec![berta]), []);
+    assert_eq!(house.policies.replace(vec![schema(SchemaMode::Enforce)], vec![berta], &Identities::default()), []);
     let policy = house.ingest.policy(&house.app).expect("it has one");
     assert_eq!(house.ingest.check(&house.app, Some(&policy), &message, Envelope::Publish, &[]), Ok(()));
 }

@@ -147,6 +147,8 @@ impl Console {
             .route("/console/applications/{id}/players", get(players::page).post(players::suppress))
             .route("/console/applications/{id}/players/unsuppress", post(players::unsuppress))
             .route("/console/applications/{id}/players/delete", post(players::delete))
+            .route("/console/applications/{id}/players/hash", post(players::hash))
+            .route("/console/applications/{id}/players/rotate", post(players::rotate))
             .route("/console/api/applications/{id}/players", get(players::refresh))
             .route("/console/applications/{id}/settings", get(settings::page).post(settings::save))
             .route("/console/applications/{id}/delete", post(settings::delete))

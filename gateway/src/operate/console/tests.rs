@@ -406,3 +406,22 @@ async fn a_player_is_deleted_only_by_an_id_typed_twice_and_the_page_tells_how_fa
     assert!(newer.status == StatusCode::OK && newer.page.contains("\"deletions\""), "{}", newer.page);
     house.end().await;
 }
+
+#[tokio::test]
+async fn ids_are_hashed_as_the_form_says() {
+    let house = House::signed_in().await;
+    let id = house.application("Skyfall").await.application_id;
+    let players = format!("/console/applications/{id}/players");
+    assert!(!house.get(&players).await.page.contains("Hash with a new secret"), "there is none yet");
+    let ticked = [("hash_player_id", "on"), ("hash_device", "on")];
+    let answer = house.own_form(&format!("{players}/hash"), &ticked).await;
+    assert_eq!((answer.status, answer.to.as_str()), (StatusCode::SEE_OTHER, players.as_str()));
+    let shown = house.get(&players).await.page;
+    assert!(shown.contains("Secret number 1") && shown.contains("Hash with a new secret"), "{shown}");
+    assert_eq!(shown.matches(" checked").count(), 2, "{shown}");
+    house.own_form(&format!("{players}/rotate"), &[]).await;
+    house.own_form(&format!("{players}/hash"), &[]).await;
+    let shown = house.get(&players).await.page;
+    assert!(shown.contains("Secret number 2") && !shown.contains(" checked"), "{shown}");
+    house.end().await;
+}

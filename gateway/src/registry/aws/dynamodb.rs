@@ -31,8 +31,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::registry::{
-    Application, Authorization, ClearKey, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry,
-    RegistryError, Schema, Scopes, Suppression,
+    Application, Authorization, ClearKey, Identity, KeyAnswer, KeyHash, NewApplication, NewAuthorization, Registry,
+    RegistryError, Schema, Scopes, Suppression, UnreadableIdentity,
 };
 use books::Cached;
 use errors::BadRows;
@@ -56,6 +56,7 @@ pub struct DynamoDbRegistry {
     bad_rows: BadRows,
     known_schemas: Cached<Schema>,
     known_suppressions: Cached<Suppression>,
+    known_identities: Cached<Result<Identity, UnreadableIdentity>>,
     clock: Clock,
 }
 
@@ -74,6 +75,7 @@ impl DynamoDbRegistry {
             bad_rows: BadRows::default(),
             known_schemas: Cached::default(),
             known_suppressions: Cached::default(),
+            known_identities: Cached::default(),
             clock,
         }
     }

@@ -6,9 +6,11 @@ use uuid::Uuid;
 
 use super::pool::Failure;
 use super::rows::{find_application, id, named};
-use super::{RegistryError, SqliteRegistry};
+use super::{RegistryError, SqliteRegistry, identity};
 use crate::registry::rules::{check_player, check_schema};
-use crate::registry::{AuditEntry, AuditQuery, Books, Revisions, Schema, SchemaMode, Suppression};
+use crate::registry::{
+    AuditEntry, AuditQuery, Books, Identities, Identity, Revisions, Schema, SchemaMode, Suppression,
+};
 
 // Ids are version 7 UUIDs in lower case: their order is that of time, and all of them come before `~`.
 const SELECT_AUDIT: &str = "SELECT * FROM audit WHERE id < coalesce(?2, '~') ORDER BY id DESC LIMIT ?1";
@@ -33,7 +35,11 @@ impl Books for SqliteRegistry {
             .run(|connection| {
                 let mut select = connection.prepare_cached("SELECT revision FROM revisions WHERE book = ?1")?;
                 let mut of = |book: &str| select.query_row([book], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()));
-                Ok(Revisions { schemas: of("schemas")?, suppressions: of("suppressions")? })
+                Ok(Revisions {
+                    schemas: of("schemas")?,
+                    suppressions: of("suppressions")?,
+                    identities: of("identities")?,
+                })
             })
             .await
     }
@@ -156,6 +162,26 @@ impl Books for SqliteRegistry {
     async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, RegistryError> {
         let application = text(application);
         self.pool.run(move |connection| all(connection, SELECT_SUPPRESSIONS, params![application], suppression)).await
+    }
+
+    async fn put_identity(&self, identity: &Identity) -> Result<bool, RegistryError> {
+        let identity = identity.clone();
+        self.pool.run(move |connection| identity::put(connection, &identity)).await
+    }
+
+    async fn identity(&self, application: Uuid) -> Result<Option<Identity>, RegistryError> {
+        let application = application.to_string();
+        self.pool
+            .run(move |connection| {
+                let found = connection.query_row(identity::SELECT_ONE, [application], identity::of_row).optional()?;
+                Ok(found.transpose().map_err(|unreadable| unreadable.error)?)
+            })
+            .await
+    }
+
+    async fn identities(&self) -> Result<Identities, RegistryError> {
+        let select = |connection: &mut Connection| all(connection, identity::SELECT, params![], identity::of_row);
+        Ok(self.pool.run(select).await?.into_iter().collect())
     }
 }
 

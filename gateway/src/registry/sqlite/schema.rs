@@ -16,7 +16,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WAL_ATTEMPTS: u32 = 100;
 
 // One entry for each version, never changed once released. `PRAGMA user_version` counts how many a file has.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE applications (
         application_id    TEXT    NOT NULL PRIMARY KEY,
@@ -108,6 +108,27 @@ pub(super) const MIGRATIONS: [&str; 3] = [
         UPDATE revisions SET revision = revision + 1 WHERE book = 'suppressions';
     END;
 ",
+    "
+    CREATE TABLE identities (
+        application_id    TEXT    NOT NULL PRIMARY KEY REFERENCES applications (application_id) ON DELETE CASCADE,
+        version           INTEGER NOT NULL CHECK (version > 0),
+        fields            TEXT    NOT NULL,
+        secrets           TEXT    NOT NULL,
+        changed_at_ms     INTEGER NOT NULL
+    ) STRICT;
+
+    INSERT INTO revisions VALUES ('identities', 0);
+
+    CREATE TRIGGER identities_insert AFTER INSERT ON identities BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'identities';
+    END;
+    CREATE TRIGGER identities_update AFTER UPDATE ON identities BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'identities';
+    END;
+    CREATE TRIGGER identities_delete AFTER DELETE ON identities BEGIN
+        UPDATE revisions SET revision = revision + 1 WHERE book = 'identities';
+    END;
+",
 ];
 
 /// Connects to an existing file and sees to it that it is a registry of the latest version.
@@ -134,6 +155,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Every commit is synced: a key that was handed out exists after a power failure.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is removed is overwritten: a secret that was destroyed must not be found in a free page.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "trusted_schema", false)
 }
 
@@ -172,6 +195,19 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
             result => return result.map(|_mode| ()),
         }
     }
+}
+
+/// Moves everything into the file and empties the write-ahead log, which holds pages as they were before. Called after
+/// something was destroyed; that is done in any case, so a reader who is in the way for too long is only warned of.
+pub(super) fn empty_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+    if is_busy {
+        tracing::warn!(
+            "the registry is being read: what was destroyed stands in its -wal file until that is written over; stop \
+             the gateway to have it emptied"
+        );
+    }
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), RegistryError> {

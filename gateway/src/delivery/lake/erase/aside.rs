@@ -81,7 +81,7 @@ impl Erasing<'_> {
 
     fn is_mentioned_in(&self, path: &Path) -> io::Result<bool> {
         let mut file = self.files.open_read(path)?;
-        let overlap = self.subject.text().len().saturating_sub(1);
+        let overlap = self.subject.texts().iter().map(Vec::len).max().unwrap_or(0).saturating_sub(1);
         let mut window: Vec<u8> = Vec::new();
         loop {
             // The text may lie across the border of two chunks.

@@ -25,11 +25,11 @@ fn subject(by: u64, bound: u64) -> Subject {
         let data: serde_json::Value = serde_json::from_slice(data).expect("is JSON");
         names.contains(data["player_id"].as_str().expect("has a player"))
     };
-    Subject::new(Uuid::from_u128(5), APP.parse().expect("an id"), "p0", is_theirs)
+    Subject::new(Uuid::from_u128(5), APP.parse().expect("an id"), &["p0"], is_theirs)
 }
 
 fn nobody() -> Subject {
-    Subject::new(Uuid::from_u128(6), APP.parse().expect("an id"), "nobody", |_| false)
+    Subject::new(Uuid::from_u128(6), APP.parse().expect("an id"), &["nobody"], |_| false)
 }
 
 fn erase(rig: &Rig, parts: &LakeParts, subject: &Subject) -> Result<EraseReport, LakeError> {
@@ -123,7 +123,7 @@ fn another_applications_player_of_the_same_name_stays() {
         assert_eq!(verdict.wait(), Outcome::Stored);
         wait_for(lake.compact_now()).expect("compacts");
     }
-    let everyone = Subject::new(Uuid::from_u128(5), APP.parse().expect("an id"), "p", |_| true);
+    let everyone = Subject::new(Uuid::from_u128(5), APP.parse().expect("an id"), &["p"], |_| true);
     let report = erase_open(&lake, everyone).expect("erases");
     assert_eq!(report.rows_removed, 3);
     assert!(report.files_removed >= 2, "the first segment's file has nothing left: {report:?}");
@@ -190,7 +190,7 @@ fn a_power_cut_at_any_step_leaves_a_whole_lake_and_doing_it_again_finishes() {
                 let data: serde_json::Value = serde_json::from_slice(data).expect("is JSON");
                 names.contains(&data["player_id"].to_string())
             };
-            let subject = Subject::new(Uuid::from_u128(5), APP.parse().expect("an id"), "p0", is_theirs);
+            let subject = Subject::new(Uuid::from_u128(5), APP.parse().expect("an id"), &["p0"], is_theirs);
             let files = rig.power_cut_files(survival);
             files.cut_at(nth);
             let _ = erase(&rig, &rig.parts(files.clone()), &subject);

@@ -12,7 +12,7 @@ const ALICE: &str = "alice";
 fn subject() -> Subject {
     let is_alice =
         |data: &[u8]| serde_json::from_slice::<serde_json::Value>(data).is_ok_and(|data| data["player_id"] == ALICE);
-    Subject::new(Uuid::from_u128(1), Uuid::from_u128(7), ALICE, is_alice)
+    Subject::new(Uuid::from_u128(1), Uuid::from_u128(7), &[ALICE], is_alice)
 }
 
 fn of(index: u32, data: &str) -> BadRow {

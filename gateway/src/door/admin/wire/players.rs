@@ -54,6 +54,8 @@ pub(crate) fn erasure(message: wire::PlayerDeletion) -> Result<Erasure, Registry
         id: id("deletion_id", &message.deletion_id)?,
         application_id: id("application_id", &message.application_id)?,
         player_id: message.player_id,
+        // Not told to anybody.
+        ids: Vec::new(),
         actor: message.actor,
         via: via(&message.via)?,
         state: state(message.state)?,
@@ -164,6 +166,7 @@ mod tests {
                 id: Uuid::from_u128(1),
                 application_id: Uuid::from_u128(2),
                 player_id: "p".to_owned(),
+                ids: Vec::new(),
                 actor: "admin-token".to_owned(),
                 via,
                 state,

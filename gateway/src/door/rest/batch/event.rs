@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use headgate_proto::record::{TimestampError, parse_timestamp};
-use prost::encoding::{encode_varint, encoded_len_varint};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{bytes_len, put_bytes};
+use crate::door::event_message::{bytes_len, put_bytes, put_timestamp, timestamp_len};
 use crate::event::validate::{Field, Invalid, Problem};
 
 /// So much of the name of a field that events do not have is repeated to its sender.
@@ -43,8 +42,7 @@ impl RestEvent<'_> {
     pub(super) fn encoded_len(&self) -> usize {
         let texts = [&self.event_id, &self.event_type, &self.event_name, &self.event_version, &self.app_version];
         let texts: usize = texts.iter().map(|text| bytes_len(text.as_bytes())).sum();
-        // A timestamp takes less than 128 bytes: its length is one of them.
-        let timestamp = self.timestamp.map_or(0, |timestamp| 2 + timestamp_len(timestamp));
+        let timestamp = self.timestamp.map_or(0, timestamp_len);
         texts + timestamp + bytes_len(self.event_data.as_bytes())
     }
 
@@ -53,13 +51,8 @@ impl RestEvent<'_> {
         put_bytes(1, self.event_id.as_bytes(), out);
         put_bytes(2, self.event_type.as_bytes(), out);
         put_bytes(3, self.event_name.as_bytes(), out);
-        if let Some((seconds, nanos)) = self.timestamp {
-            out.push(4 << 3 | 2);
-            encode_varint(timestamp_len((seconds, nanos)) as u64, out);
-            out.push(1 << 3);
-            encode_varint(seconds.cast_unsigned(), out);
-            out.push(2 << 3);
-            encode_varint(u64::from(nanos), out);
+        if let Some(timestamp) = self.timestamp {
+            put_timestamp(timestamp, out);
         }
         put_bytes(5, self.event_version.as_bytes(), out);
         put_bytes(6, self.app_version.as_bytes(), out);
@@ -238,8 +231,4 @@ impl<'de> de::Deserialize<'de> for Name {
 
         deserializer.deserialize_identifier(NameVisitor)
     }
-}
-
-fn timestamp_len((seconds, nanos): (i64, u32)) -> usize {
-    2 + encoded_len_varint(seconds.cast_unsigned()) + encoded_len_varint(u64::from(nanos))
 }

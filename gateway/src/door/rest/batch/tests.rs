@@ -157,3 +157,13 @@ fn deep_nesting_costs_no_stack() {
     let passed_over = read_all(&format!(r#"{{"sdk":{nested},"events":[{}]}}"#, event("")));
     assert_eq!((passed_over.events, passed_over.flaws.len()), (1, 0));
 }
+
+/// A text in a wrong place, of 10 MiB, whose every byte takes six where it is shown.
+#[test]
+fn an_error_repeats_nothing_of_the_body() {
+    let text = "\u{7f}".repeat(10 << 20);
+    for body in [format!("\"{text}\""), format!(r#"{{"events":"{text}"}}"#)] {
+        let error = read(&body, 500).expect_err("no batch").to_string();
+        assert!(error.len() < 1 << 10 && error.contains(" at line 1 column "), "{error}");
+    }
+}

@@ -6,7 +6,8 @@
 //! | `schemas` | `APPLICATION#EVENT_TYPE` | a schema's latest version |
 //! | `schemas#APPLICATION#EVENT_TYPE` | the version, ten digits | every version |
 //! | `suppressions` | `APPLICATION#PLAYER` | a player whose events are not kept |
-//! | `revisions` | `schemas`, `suppressions` | how often that book was changed |
+//! | `identities` | `APPLICATION` | how an application has ids hashed |
+//! | `revisions` | `schemas`, `suppressions`, `identities` | how often that book was changed |
 //!
 //! Gateways ask for whole books every few seconds. Every change counts up the book's revision in the same transaction,
 //! so asking costs the read of one small row while nothing has changed. An installation without the table works but for
@@ -14,6 +15,7 @@
 
 mod audit;
 mod cache;
+mod identities;
 mod rows;
 mod schemas;
 mod suppressions;
@@ -29,7 +31,9 @@ use super::errors::explain_books;
 use super::writes::{Done, is_conflict, refused_action};
 use super::{DynamoDbRegistry, rows as tables};
 use crate::registry::rules::{check_player, check_schema};
-use crate::registry::{AuditEntry, AuditQuery, Books, RegistryError, Revisions, Schema, SchemaMode, Suppression};
+use crate::registry::{
+    AuditEntry, AuditQuery, Books, Identities, Identity, RegistryError, Revisions, Schema, SchemaMode, Suppression,
+};
 
 pub(super) use cache::Cached;
 
@@ -44,6 +48,7 @@ const ACTIONS: usize = 99;
 enum Book {
     Schemas,
     Suppressions,
+    Identities,
 }
 
 impl Book {
@@ -51,6 +56,7 @@ impl Book {
         match self {
             Self::Schemas => "schemas",
             Self::Suppressions => "suppressions",
+            Self::Identities => "identities",
         }
     }
 }
@@ -58,9 +64,12 @@ impl Book {
 #[async_trait]
 impl Books for DynamoDbRegistry {
     async fn revisions(&self) -> Result<Revisions, RegistryError> {
-        let (schemas, suppressions) =
-            tokio::try_join!(self.revision(Book::Schemas), self.revision(Book::Suppressions))?;
-        Ok(Revisions { schemas, suppressions })
+        let (schemas, suppressions, identities) = tokio::try_join!(
+            self.revision(Book::Schemas),
+            self.revision(Book::Suppressions),
+            self.revision(Book::Identities)
+        )?;
+        Ok(Revisions { schemas, suppressions, identities })
     }
 
     async fn append_audit(&self, entry: AuditEntry) -> Result<(), RegistryError> {
@@ -115,11 +124,28 @@ impl Books for DynamoDbRegistry {
     async fn suppressions(&self, application: Option<Uuid>) -> Result<Vec<Suppression>, RegistryError> {
         self.all_suppressions(application).await
     }
+
+    async fn put_identity(&self, identity: &Identity) -> Result<bool, RegistryError> {
+        self.write_identity(identity).await
+    }
+
+    async fn identity(&self, application: Uuid) -> Result<Option<Identity>, RegistryError> {
+        self.identity_of(application).await
+    }
+
+    async fn identities(&self) -> Result<Identities, RegistryError> {
+        self.all_identities().await
+    }
 }
 
 impl DynamoDbRegistry {
-    /// Removes what the books hold of an application that is gone, but for its audit log. It harms nobody if it stays.
-    pub(super) async fn forget_application(&self, application: Uuid) {
+    /// Removes what the books hold of an application that is gone, but for its audit log. What stays harms nobody, but for
+    /// secrets that a removal of before has left.
+    pub(super) async fn forget_application(&self, application: Uuid) -> Result<(), RegistryError> {
+        match self.remove_identity_of(application).await {
+            Ok(()) | Err(RegistryError::NoBooks { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let forget = async {
             for schema in self.latest_schemas(Some(application)).await? {
                 self.remove_schema(application, &schema.event_type).await?;
@@ -128,9 +154,10 @@ impl DynamoDbRegistry {
         };
         match forget.await {
             Ok(()) => {}
-            Err(error @ RegistryError::NotSetUp { .. }) => tracing::debug!(%error, "there are no books to tidy"),
+            Err(error @ RegistryError::NoBooks { .. }) => tracing::debug!(%error, "there are no books to tidy"),
             Err(error) => tracing::warn!(%error, %application, "what the books hold of a removed application stays"),
         }
+        Ok(())
     }
 
     /// One row of the books, as it is now.
@@ -193,7 +220,7 @@ impl DynamoDbRegistry {
     }
 
     /// All of it or nothing; asks again where somebody else changes the same rows in the same moment.
-    async fn write_books(&self, actions: Vec<TransactWriteItem>) -> Result<Done, RegistryError> {
+    pub(super) async fn write_books(&self, actions: Vec<TransactWriteItem>) -> Result<Done, RegistryError> {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             let write = self.client.transact_write_items().set_transact_items(Some(actions.clone()));
@@ -238,6 +265,18 @@ impl DynamoDbRegistry {
             .table_name(&*self.books)
             .set_item(Some(item))
             .set_condition_expression(condition.map(str::to_owned))
+            .build()
+            .map_err(Self::not_built)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// As [`Self::putting`], over the row of this version.
+    fn putting_over(&self, item: Item, version: u32) -> Result<TransactWriteItem, RegistryError> {
+        let put = Put::builder()
+            .table_name(&*self.books)
+            .set_item(Some(item))
+            .condition_expression("version = :version")
+            .expression_attribute_values(":version", number(version))
             .build()
             .map_err(Self::not_built)?;
         Ok(TransactWriteItem::builder().put(put).build())

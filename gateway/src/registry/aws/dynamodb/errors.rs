@@ -47,8 +47,11 @@ where
     if code != Some("ResourceNotFoundException") {
         return explain(table, error);
     }
-    RegistryError::NotSetUp {
-        problem: format!("DynamoDB has no table {table} here, which keeps audit log, schemas and suppressions").into(),
+    RegistryError::NoBooks {
+        problem: format!(
+            "DynamoDB has no table {table} here, which keeps audit log, schemas, suppressions and how ids are hashed"
+        )
+        .into(),
         mend: "create it with the partition key book and the sort key entry (both strings), or set \
                registry.dynamodb.books_table"
             .into(),

@@ -3,6 +3,7 @@
 //! An application goes in the last transaction, with the last of its keys; where it has more keys than one transaction
 //! takes (100 actions), the others go before it. So a removal that breaks off leaves an application with fewer keys, and
 //! never a key without its application, which the AWS solution's authorizer would still let in. Removing it again goes on.
+//! The secrets with which its ids were hashed go in that last transaction, too: no secret outlives its application.
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ impl DynamoDbRegistry {
                 self.transact(self.deletions(chunk)?).await?;
             }
         }
-        self.forget_application(id).await;
+        self.forget_application(id).await?;
         Ok(was_there)
     }
 
@@ -43,7 +44,8 @@ impl DynamoDbRegistry {
         if self.read_row(&self.applications, rows::application_key(id)).await?.is_none() {
             return Ok(false);
         }
-        let last = keys.len().min(ACTIONS - 1);
+        let identity = self.removal_of_identity(id).await?;
+        let last = keys.len().min(ACTIONS - 1 - identity.len());
         let (before, last) = keys.split_at(keys.len() - last);
         for chunk in before.chunks(ACTIONS) {
             self.transact(self.deletions(chunk)?).await?;
@@ -56,7 +58,12 @@ impl DynamoDbRegistry {
             .map_err(Self::not_built)?;
         let mut actions = vec![TransactWriteItem::builder().delete(application).build()];
         actions.extend(self.deletions(last)?);
-        Ok(self.transact(actions).await? == Done::Yes)
+        if identity.is_empty() {
+            return Ok(self.transact(actions).await? == Done::Yes);
+        }
+        actions.extend(identity);
+        // Others may be changing the same book.
+        Ok(self.write_books(actions).await? == Done::Yes)
     }
 
     fn deletions(&self, keys: &[Item]) -> Result<Vec<TransactWriteItem>, RegistryError> {

@@ -6,6 +6,38 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 
 use super::*;
+use crate::registry::{Books, Identity, IdentityField, Secret};
+
+/// Whoever forgets a secret, or removes an application, has it gone from the disk, too.
+#[tokio::test]
+async fn a_secret_that_is_gone_is_in_no_file() {
+    let dir = tempfile::tempdir().expect("makes a folder");
+    let path = dir.path().join("registry.sqlite");
+    let registry = SqliteRegistry::open(&path, Clock::system()).expect("opens");
+    let new = NewApplication { name: "Skyfall".to_owned(), ..NewApplication::default() };
+    let application_id = registry.create_application(new).await.expect("creates").application_id;
+    let secret = |generation| Secret::generate(generation).expect("randomness");
+    let secrets: Vec<Secret> = (1..=3).map(secret).collect();
+    let identity = |version, secrets: &[Secret]| Identity {
+        application_id,
+        version,
+        fields: vec![IdentityField::PlayerId],
+        secrets: secrets.to_vec(),
+        changed_at_ms: 0,
+    };
+    let on_disk = |secret: &Secret| {
+        let digits = identity(1, std::slice::from_ref(secret)).stored_secrets();
+        let digits = digits.split_once(':').expect("a secret").1.as_bytes().to_vec();
+        let files = fs::read_dir(dir.path()).expect("lists").map(|file| fs::read(file.expect("reads").path()));
+        files.flatten().any(|bytes| memchr::memmem::find(&bytes, &digits).is_some())
+    };
+    assert!(registry.put_identity(&identity(1, &secrets[..2])).await.expect("is kept"));
+    assert!(on_disk(&secrets[0]) && on_disk(&secrets[1]));
+    assert!(registry.put_identity(&identity(2, &secrets[2..])).await.expect("is kept"));
+    assert!(!on_disk(&secrets[0]) && !on_disk(&secrets[1]) && on_disk(&secrets[2]));
+    assert!(registry.delete_application(application_id).await.expect("deletes"));
+    assert!(!on_disk(&secrets[2]));
+}
 
 #[tokio::test]
 async fn the_registry_is_readable_by_its_owner_only() {
@@ -45,7 +77,7 @@ fn a_file_of_a_later_version_is_left_to_that_version() {
     connection.pragma_update(None, "user_version", 99).expect("sets");
     drop(connection);
     let error = folder.open_error();
-    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 3, .. }), "{error:?}");
+    assert!(matches!(error, RegistryError::NewerSchema { found: 99, known: 4, .. }), "{error:?}");
     assert!(error.to_string().contains("run the version that wrote it"), "{error}");
 }
 

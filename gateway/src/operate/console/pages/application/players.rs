@@ -1,6 +1,7 @@
-//! Players whose events are not to be kept, and the deletion of what is stored of them.
+//! Players whose events are not to be kept, the deletion of what is stored of them, and ids that are hashed.
 
 mod deletions;
+mod hashing;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ struct Problems<'a> {
 async fn show(console: &Console, session: &Session, id: Uuid, problems: Problems<'_>) -> Result<Response, Failure> {
     let application = console.admin.application(id).await?;
     let mut suppressed = console.admin.suppressions(Some(id)).await?;
+    let identity = console.admin.identity(id).await?;
     suppressed.sort_by_key(|one| std::cmp::Reverse(one.since_ms));
     let address = format!("{}/players", application_address(id));
     let unsuppress = format!("{address}/unsuppress");
@@ -66,6 +68,7 @@ async fn show(console: &Console, session: &Session, id: Uuid, problems: Problems
                 button .primary { "Suppress" }
             }
         }
+        (hashing::section(session, &address, &identity))
         (deletions::form(session, &address, problems.delete))
         section aria-labelledby="deletions-title" {
             h2 #deletions-title { "Deletions" }
@@ -122,6 +125,27 @@ pub(in crate::operate::console) async fn unsuppress(
 ) -> Answer {
     console.admin.unsuppress(session.actor(), id, fields.text("player_id")).await?;
     session.tell("Events of this player are kept again, within seconds.");
+    Ok(back(id))
+}
+
+pub(in crate::operate::console) async fn hash(
+    State(console): State<Arc<Console>>,
+    session: Signed,
+    Path(id): Path<Uuid>,
+    fields: Fields,
+) -> Answer {
+    console.admin.hash_fields(session.actor(), id, &hashing::ticked(&fields)).await?;
+    session.tell("Changed: ids are hashed so within seconds.");
+    Ok(back(id))
+}
+
+pub(in crate::operate::console) async fn rotate(
+    State(console): State<Arc<Console>>,
+    session: Signed,
+    Path(id): Path<Uuid>,
+) -> Answer {
+    console.admin.rotate_identity(session.actor(), id, false).await?;
+    session.tell("Ids are hashed with a new secret within seconds.");
     Ok(back(id))
 }
 

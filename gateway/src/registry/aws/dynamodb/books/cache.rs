@@ -12,6 +12,11 @@ impl<T: Clone> Cached<T> {
         known.as_ref().filter(|(known, _)| *known == revision).map(|(_, book)| book.clone())
     }
 
+    /// The next one who asks reads it again.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     pub(super) fn put(&self, revision: u64, book: Vec<T>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((revision, book));
     }

@@ -2,7 +2,7 @@
 
 use super::super::attributes::{Item, Reader, number, text};
 use super::super::rows::named;
-use crate::registry::{AuditEntry, RegistryError, Schema, Suppression};
+use crate::registry::{AuditEntry, Identity, RegistryError, Schema, Suppression};
 
 /// A row's primary key.
 pub(super) fn place(book: &str, entry: &str) -> Item {
@@ -83,5 +83,18 @@ pub(super) fn suppression(row: &Reader<'_>) -> Result<Suppression, RegistryError
         application_id: row.id("application_id")?,
         player_id: row.text("player_id")?.to_owned(),
         since_ms: row.number("since_ms")?,
+    })
+}
+
+pub(super) fn identity(row: &Reader<'_>) -> Result<Identity, RegistryError> {
+    let fields = Identity::fields_of(row.text("fields")?).map_err(|error| row.bad("fields", error.to_string()))?;
+    let secrets = Identity::secrets_of(row.text("secrets")?).map_err(|error| row.bad("secrets", error.to_string()))?;
+    Ok(Identity {
+        // Under which it is asked for; what it says of itself besides may differ.
+        application_id: row.id("entry")?,
+        version: row.number("version")?,
+        fields,
+        secrets,
+        changed_at_ms: row.number("changed_at_ms")?,
     })
 }
