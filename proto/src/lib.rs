@@ -1,5 +1,5 @@
 //! Everything that crosses a process boundary of Headgate, and nothing else: the gRPC messages (`headgate.v1`,
-//! `headgate.admin.v1`), the stream record, the one JSON line in which an event travels to its destination, and the
+//! `headgate.admin.v1`), the stream record, the one JSON line in which an event travels to its destination (or, to the local lake, packed), and the
 //! aggregated record, in which many of them travel through Kinesis.
 
 pub mod aggregate;

@@ -4,13 +4,16 @@
 //! [`MeasuredRecord`] is made for every event and neither allocates nor checks: what it is given was validated before.
 //! [`read_record`] is as strict as AWS's own consumers: a key that is not in the shape is an error, and so is a missing
 //! one. What one writes the other reads back without loss, to the nanosecond. [`split_record`] is for lines whose origin
-//! is known, such as the lake's own log.
+//! is known. Where many are kept together and read by nobody else, as in the lake's own log, they are packed
+//! ([`MeasuredRecord::pack`], [`Unpacker`]).
 
+mod packed;
 mod read;
 mod split;
 mod timestamp;
 mod write;
 
+pub use packed::{UnpackError, Unpacked, Unpacker, unpack_lines};
 pub use read::{Record, RecordError, RecordEvent, read_record};
 pub use split::{SplitRecord, Splitter, split_record};
 pub use timestamp::{TimestampError, parse_timestamp};

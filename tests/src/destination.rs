@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use headgate::delivery::{Destination, Health};
-use headgate::gather::{BucketSink, ClosedBucket, Outcome, Packing};
+use headgate::gather::{BucketSink, ClosedBucket, Format, Outcome, Packing};
 
 /// Small, so that a batch of a few events takes several buckets.
 const TARGET_BYTES: usize = 1_024;
@@ -112,7 +112,7 @@ impl Destination for Scripted {
     }
 
     fn packing(&self) -> Packing {
-        Packing::lines(TARGET_BYTES, LINGER)
+        Packing::buckets(Format::Lines, TARGET_BYTES, LINGER)
     }
 
     fn health(&self) -> Health {

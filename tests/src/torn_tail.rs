@@ -38,6 +38,6 @@ fn newest_segment(log: &Path) -> PathBuf {
 
 /// The last frame of a segment: a frame begins with these bytes, which occur nowhere in its records.
 fn last_frame(segment: &[u8]) -> &[u8] {
-    let start = segment.windows(4).rposition(|bytes| bytes == b"\xf7HGF").expect("events were acknowledged");
+    let start = segment.windows(4).rposition(|bytes| bytes == b"\xf7HGP").expect("events were acknowledged");
     &segment[start..]
 }

@@ -125,10 +125,10 @@ impl BucketSink for Bill {
     fn submit(&self, bucket: ClosedBucket) {
         let counts = bucket.opened_at >= self.counts_from && !self.closed.load(Ordering::Acquire);
         if counts {
-            let payload = bucket.records().map(<[u8]>::len).sum();
+            let payload = bucket.records().map(|record| record.len()).sum();
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             let wire = match (bucket.format, bucket.events) {
-                (Format::Lines, _) => payload,
+                (Format::Lines | Format::Packed, _) => payload,
                 // As the sender has it: an event alone needs no envelope.
                 (Format::Aggregate, 1) => payload + aggregate::PARTITION_KEY.len(),
                 // `seal` puts magic and tables before the user records and the MD5 behind them: its length adds up.

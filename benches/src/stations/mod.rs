@@ -44,7 +44,7 @@ pub struct Station {
 }
 
 /// Every station, in the order in which an event passes them.
-pub const STATIONS: [Station; 21] = [
+pub const STATIONS: [Station; 24] = [
     Station::of("walk a batch's top level", work::head),
     Station::of("scan an event's fields", work::scan),
     Station::of("scan and validate, JSON included", work::scan_and_validate),
@@ -55,6 +55,7 @@ pub const STATIONS: [Station; 21] = [
     Station::of("read an id", work::read_id),
     Station::of("write an id", work::write_id),
     Station::of("write a record into a bucket", work::write_record),
+    Station::of("pack a record into a bucket for the lake", work::pack_record),
     Station::of("dedupe: claim a new id in a full window", work::claim),
     Station::of("count and merge what is shown live", path::show),
     Station::of("find a member of event_data", work::find_member),
@@ -64,7 +65,9 @@ pub const STATIONS: [Station; 21] = [
     Station::each("charge the rates", "batch", EVENTS, work::charge),
     Station::each("take and return a permit", "batch", EVENTS, path::permit),
     Station::of("frame a record for the lake's log", work::frame),
+    Station::of("read a packed record back", work::unpack_record),
     Station::of("take a batch: read, check, dedupe, write, settle", path::take_batch),
+    Station::of("the same, packed as for the lake", path::take_and_pack),
     Station::of("the same, sealed as for Kinesis", path::take_and_seal),
 ];
 

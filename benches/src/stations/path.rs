@@ -13,7 +13,7 @@ use headgate::delivery::Discard;
 use headgate::delivery::packing::kinesis_packing;
 use headgate::delivery::route::{Outlet, Routes};
 use headgate::event::scan::{self, Envelope, RawEvent};
-use headgate::gather::{BucketId, BucketSink, InFlight, Lanes, LanesParts, Outcome, Packing};
+use headgate::gather::{BucketId, BucketSink, Format, InFlight, Lanes, LanesParts, Outcome, Packing};
 use headgate::ingest::policy::Policies;
 use headgate::ingest::verdict::{BatchOutcome, Reply};
 use headgate::ingest::{self, Incoming, Ingest};
@@ -94,7 +94,11 @@ impl Reply for Accepted {
 }
 
 pub(super) fn take_batch() -> Turn {
-    take(EVENTS, Packing::lines(BUCKET, LINGER), IngestSettings::default())
+    take(EVENTS, Packing::buckets(Format::Lines, BUCKET, LINGER), IngestSettings::default())
+}
+
+pub(super) fn take_and_pack() -> Turn {
+    take(EVENTS, Packing::buckets(Format::Packed, BUCKET, LINGER), IngestSettings::default())
 }
 
 pub(super) fn take_and_seal() -> Turn {
@@ -104,7 +108,11 @@ pub(super) fn take_and_seal() -> Turn {
 
 /// Takes a batch of so many events each time, and remembers the ids of so many events.
 pub fn taking(events: u32, dedupe_window: u32) -> Box<dyn FnMut()> {
-    take(events, Packing::lines(BUCKET, LINGER), IngestSettings { dedupe_window, ..IngestSettings::default() })
+    take(
+        events,
+        Packing::buckets(Format::Lines, BUCKET, LINGER),
+        IngestSettings { dedupe_window, ..IngestSettings::default() },
+    )
 }
 
 fn take(events: u32, packing: Packing, settings: IngestSettings) -> Turn {

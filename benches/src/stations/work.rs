@@ -14,7 +14,7 @@ use headgate::event::{id, json};
 use headgate::gather::BucketId;
 use headgate::ingest::dedupe::Dedupe;
 use headgate_proto::aggregate::envelopes;
-use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail, Unpacker};
 use headgate_proto::v1::{Event, StreamEventsRequest};
 use prost::Message;
 use serde::de::IgnoredAny;
@@ -96,28 +96,51 @@ pub(super) fn write_id() -> Turn {
 }
 
 pub(super) fn write_record() -> Turn {
-    let tail = RecordTail::new(&Uuid::nil().to_string(), 1_790_000_000_000, &Uuid::nil().to_string());
-    let mut bucket: Vec<u8> = Vec::with_capacity(BUCKET);
+    let (tail, mut bucket) = (tail(), Vec::with_capacity(BUCKET));
     each(encoded(), move |bytes| {
-        let event = scan::event(bytes).expect("samples are well formed");
-        let timestamp = event.timestamp.unwrap_or_default();
-        let fields = EventFields {
-            event_id: event.event_id,
-            event_type: event.event_type,
-            event_name: event.event_name,
-            seconds: timestamp.seconds,
-            nanos: timestamp.nanos.unsigned_abs(),
-            event_version: event.event_version,
-            app_version: event.app_version,
-            event_data: event.event_data,
-            data_has_line_breaks: false,
-        };
-        let record = MeasuredRecord::new(&fields, &tail);
-        if bucket.len() + record.len() > BUCKET {
-            bucket.clear();
-        }
-        record.write(black_box(&mut bucket));
+        with_fields(bytes, |fields| {
+            let record = MeasuredRecord::new(fields, &tail);
+            if bucket.len() + record.len() > BUCKET {
+                bucket.clear();
+            }
+            record.write(black_box(&mut bucket));
+        });
     })
+}
+
+pub(super) fn pack_record() -> Turn {
+    let (tail, mut bucket) = (tail(), Vec::with_capacity(BUCKET));
+    each(encoded(), move |bytes| {
+        with_fields(bytes, |fields| {
+            let record = MeasuredRecord::new(fields, &tail);
+            if bucket.len() + record.packed_len() > BUCKET {
+                bucket.clear();
+            }
+            record.pack(black_box(&mut bucket));
+        });
+    })
+}
+
+fn tail() -> RecordTail {
+    RecordTail::new(&Uuid::nil().to_string(), 1_790_000_000_000, &Uuid::nil().to_string())
+}
+
+/// An encoded event's fields.
+#[inline(always)]
+fn with_fields(bytes: &[u8], mut put: impl FnMut(&EventFields<'_>)) {
+    let event = scan::event(bytes).expect("samples are well formed");
+    let timestamp = event.timestamp.unwrap_or_default();
+    put(&EventFields {
+        event_id: event.event_id,
+        event_type: event.event_type,
+        event_name: event.event_name,
+        seconds: timestamp.seconds,
+        nanos: timestamp.nanos.unsigned_abs(),
+        event_version: event.event_version,
+        app_version: event.app_version,
+        event_data: event.event_data,
+        data_has_line_breaks: false,
+    });
 }
 
 pub(super) fn claim() -> Turn {
@@ -176,7 +199,25 @@ pub(super) fn charge() -> Turn {
 }
 
 pub(super) fn frame() -> Turn {
-    // What the records of a turn's events take.
-    let records = vec![b'x'; EVENTS as usize * 650];
-    Box::new(move || spend(frame_header(7, EVENTS, black_box(&records))))
+    let packed = packed();
+    Box::new(move || spend(frame_header(7, EVENTS, black_box(&packed))))
+}
+
+pub(super) fn unpack_record() -> Turn {
+    let packed = packed();
+    Box::new(move || {
+        for event in Unpacker::new(black_box(&packed)) {
+            black_box(event.is_ok());
+        }
+    })
+}
+
+/// The records of a turn's events as they stand in the lake's log.
+fn packed() -> Vec<u8> {
+    let (tail, mut packed) = (tail(), Vec::new());
+    tail.pack(&mut packed);
+    for bytes in &encoded() {
+        with_fields(bytes, |fields| MeasuredRecord::new(fields, &tail).pack(&mut packed));
+    }
+    packed
 }

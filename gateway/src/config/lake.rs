@@ -10,7 +10,7 @@ use super::units::Size;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LakeSettings {
-    /// A log segment is closed and turned into Parquet at this size. 1 MiB to 1 GiB, default 64 MiB.
+    /// A log segment is closed and turned into Parquet at this size; an event takes its values and 27 bytes. 1 MiB to 1 GiB, default 64 MiB.
     pub segment: Size,
     /// A log segment is closed and turned into Parquet at this age. 1 s to 1 h, default 60 s.
     #[serde(with = "humantime_serde")]

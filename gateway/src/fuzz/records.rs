@@ -3,7 +3,7 @@
 use headgate_proto::aggregate::{MAGIC, PARTITION_KEY, envelope_len};
 use headgate_proto::aggregate::{begin_user_record, framed_data, read_aggregate, seal, user_record_len};
 use headgate_proto::record::{EventFields, RecordTail, SplitRecord, parse_timestamp, read_record};
-use headgate_proto::record::{Splitter, record_len, split_record, write_record};
+use headgate_proto::record::{MeasuredRecord, Splitter, Unpacked, Unpacker, record_len, split_record, write_record};
 use md5::{Digest, Md5};
 use prost::Message;
 
@@ -81,12 +81,61 @@ pub fn stream_record(data: &[u8]) {
         let mut splitter = Splitter::default();
         assert_eq!((splitter.split(line), splitter.split(line)), (split, split));
     }
+    if let Some(record) = line.and_then(split_record) {
+        packed_comes_back(&record);
+    }
+    let (mut entries, mut bytes) = (0, 0);
+    for event in Unpacker::new(data) {
+        entries += 1;
+        match event {
+            Ok(Unpacked::Record(record)) => packed_comes_back(&record),
+            Ok(Unpacked::Line(line)) => bytes += line.len(),
+            Err(error) => bytes += error.bytes.len(),
+        }
+    }
+    assert!(entries <= data.len() && bytes <= data.len());
     if let Some(Ok((seconds, nanos))) = line.map(parse_timestamp) {
         time_comes_back(seconds, nanos);
     }
     if let Ok(read) = read {
         time_comes_back(read.event.seconds, read.event.nanos);
     }
+}
+
+/// What a record is packed as is read as the same record.
+fn packed_comes_back(record: &SplitRecord<'_>) {
+    let tail = RecordTail::new(record.request_id, record.request_time_ms, record.application_id);
+    let event = EventFields {
+        event_id: record.event_id.as_bytes(),
+        event_type: record.event_type.as_bytes(),
+        event_name: record.event_name.as_bytes(),
+        seconds: record.seconds,
+        nanos: record.nanos,
+        event_version: record.event_version.unwrap_or_default().as_bytes(),
+        app_version: record.app_version.unwrap_or_default().as_bytes(),
+        event_data: record.event_data.unwrap_or_default().as_bytes(),
+        data_has_line_breaks: false,
+    };
+    let measured = MeasuredRecord::new(&event, &tail);
+    let mut packed = Vec::new();
+    tail.pack(&mut packed);
+    measured.pack(&mut packed);
+    assert_eq!(packed.len(), tail.packed_len() + measured.packed_len());
+    let mut unpacker = Unpacker::new(&packed);
+    match unpacker.next() {
+        // An empty version is none.
+        Some(Ok(Unpacked::Record(read))) => assert_eq!(
+            read,
+            SplitRecord {
+                event_version: record.event_version.filter(|text| !text.is_empty()),
+                app_version: record.app_version.filter(|text| !text.is_empty()),
+                ..*record
+            }
+        ),
+        Some(Ok(Unpacked::Line(line))) => assert_eq!(line.len(), measured.len()),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(unpacker.next(), None);
 }
 
 fn time_comes_back(seconds: i64, nanos: u32) {

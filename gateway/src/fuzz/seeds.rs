@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use headgate_proto::aggregate::begin_user_record;
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
 use headgate_proto::v1::{Event, PublishEventsRequest, StreamEventsRequest};
 use prost::Message;
 use prost_types::Timestamp;
@@ -262,7 +263,29 @@ pub(super) fn stream_record() -> Vec<Vec<u8>> {
     let reordered = r#"{"application_id":"a","aws_ga_api_requestTimeEpoch":1,"aws_ga_api_requestId":"\u0061","aws_ga_api_validated_flag":false,"event":{"event_timestamp":-1E-9,"event_name":"n","event_type":"t","event_id":"i","event_version":null}}"#;
     let times = ["17e8", "-0.000000001", "0.1234567894", "9223372036854775807", "1e-30", "-1.5e3"];
     let lines = [line.clone(), line + "\n", reordered.to_owned()].into_iter().map(String::into_bytes);
-    lines.chain(times.iter().map(|time| time.as_bytes().to_vec())).collect()
+    lines.chain([packed_records()]).chain(times.iter().map(|time| time.as_bytes().to_vec())).collect()
+}
+
+/// Two batches, and a line.
+fn packed_records() -> Vec<u8> {
+    let mut packed = Vec::new();
+    for (request, seconds) in [("r", 1_700_000_000), ("s", -1), ("\"", 1)] {
+        let tail = RecordTail::new(request, 1_700_000_000_123, "a");
+        tail.pack(&mut packed);
+        let event = EventFields {
+            event_id: EVENT_ID.as_bytes(),
+            event_type: b"login",
+            event_name: b"player_login",
+            seconds,
+            nanos: 250_000_000,
+            event_version: b"",
+            app_version: b"2.1-b",
+            event_data: EVENT_DATA.as_bytes(),
+            data_has_line_breaks: false,
+        };
+        MeasuredRecord::new(&event, &tail).pack(&mut packed);
+    }
+    packed
 }
 
 pub(super) fn schema() -> Vec<Vec<u8>> {

@@ -4,10 +4,12 @@
 //! units can be cut after a whole one when its linger is over: what goes out wastes nothing, and what stays behind keeps
 //! its numbers, its tickets and its own linger.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headgate_proto::aggregate;
+use headgate_proto::record::unpack_lines;
 
 use super::order::LaneHold;
 use super::packing::{Format, Packing};
@@ -43,24 +45,29 @@ pub struct ClosedBucket {
 
 impl ClosedBucket {
     /// The stream records, each with its newline.
-    pub fn records(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+    pub fn records(&self) -> Box<dyn Iterator<Item = Cow<'_, [u8]>> + '_> {
         match self.format {
-            Format::Lines => Box::new(self.payload.split_inclusive(|byte| *byte == b'\n')),
-            Format::Aggregate => Box::new(aggregate::framed_data(&self.payload)),
+            Format::Lines => Box::new(self.payload.split_inclusive(|byte| *byte == b'\n').map(Cow::Borrowed)),
+            Format::Aggregate => Box::new(aggregate::framed_data(&self.payload).map(Cow::Borrowed)),
+            Format::Packed => {
+                let mut lines = Vec::new();
+                unpack_lines(&self.payload, &mut lines);
+                let lines: Vec<_> = lines.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+                Box::new(lines.into_iter().map(Cow::Owned))
+            }
         }
     }
 
     /// The same records as lines.
     #[must_use]
     pub fn into_lines(self) -> Self {
+        let mut lines = Vec::with_capacity(self.payload.len());
         match self.format {
-            Format::Lines => self,
-            Format::Aggregate => {
-                let mut lines = Vec::with_capacity(self.payload.len());
-                self.records().for_each(|record| lines.extend_from_slice(record));
-                Self { payload: lines, format: Format::Lines, ..self }
-            }
+            Format::Lines => return self,
+            Format::Aggregate => aggregate::framed_data(&self.payload).for_each(|line| lines.extend_from_slice(line)),
+            Format::Packed => unpack_lines(&self.payload, &mut lines),
         }
+        Self { payload: lines, format: Format::Lines, ..self }
     }
 
     /// Answers for it on behalf of a destination that takes nothing any more.
@@ -181,8 +188,17 @@ impl OpenBucket {
         &mut self.payload
     }
 
-    pub(super) fn reserve(&mut self, bytes: usize) {
-        self.payload.reserve(bytes);
+    /// Where to append what is no record of its own.
+    pub(super) fn shared(&mut self) -> &mut Vec<u8> {
+        &mut self.payload
+    }
+
+    /// Gives it so much room before anything is in it.
+    #[inline]
+    pub(super) fn begin_with(&mut self, room: impl FnOnce() -> usize) {
+        if self.payload.is_empty() {
+            self.payload.reserve(room());
+        }
     }
 
     /// Takes off the last segment, where there are full ones before it and it holds anything; the bucket that stays open.

@@ -13,6 +13,8 @@ pub enum Format {
     /// The data of each is a line with its newline, so that Firehose, which puts nothing between records, writes lines
     /// from a stream, too.
     Aggregate,
+    /// Packed ([`RecordTail::pack`](headgate_proto::record::RecordTail::pack)): for a destination that reads them itself.
+    Packed,
 }
 
 /// How many lanes have an open bucket at once.
@@ -46,11 +48,11 @@ pub struct Packing {
 }
 
 impl Packing {
-    /// Lines in buckets of up to `target_bytes`, on every lane.
+    /// Buckets of up to `target_bytes`, on every lane.
     #[must_use]
-    pub fn lines(target_bytes: usize, linger: Duration) -> Self {
+    pub fn buckets(format: Format, target_bytes: usize, linger: Duration) -> Self {
         Self {
-            format: Format::Lines,
+            format,
             unit: target_bytes,
             overhead: 0,
             max_units: 1,
@@ -65,7 +67,7 @@ impl Packing {
     #[must_use]
     pub fn framed_len(&self, len: usize) -> usize {
         match self.format {
-            Format::Lines => len,
+            Format::Lines | Format::Packed => len,
             Format::Aggregate => aggregate::user_record_len(len),
         }
     }

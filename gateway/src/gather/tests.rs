@@ -85,7 +85,7 @@ fn a_bucket_never_begins_a_unit_that_it_does_not_fill() {
         lanes.close_all();
         let buckets = taken.take();
         assert_eq!(buckets.iter().map(|bucket| bucket.events).sum::<u32>(), 10_000);
-        assert!(buckets.iter().all(|bucket| bucket.records().all(|record| record == line(300))));
+        assert!(buckets.iter().all(|bucket| bucket.records().all(|record| *record == line(300))));
         let (_, full) = buckets.split_last().expect("some");
         assert!(full.len() > 10);
         for bucket in full {

@@ -33,6 +33,13 @@ impl<'a> LaneWriter<'a> {
         }
     }
 
+    /// How records stand in the buckets.
+    #[inline]
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.shared.packing.format
+    }
+
     /// Whether events with a partition key have to be written into their key's lane.
     #[inline]
     #[must_use]
@@ -94,18 +101,17 @@ impl<'a> LaneWriter<'a> {
     #[inline]
     #[must_use]
     pub fn append(&mut self, len: usize) -> &mut Vec<u8> {
-        let (shared, lane) = (self.shared, self.lane);
-        let packing = &shared.packing;
-        let framed = packing.framed_len(len);
-        let bucket = self.open();
-        if bucket.is_empty() {
-            bucket.reserve(lane.room(packing.room(shared.pace.max_units(packing))));
-        }
-        let payload = bucket.append(framed, packing);
+        let packing = &self.shared.packing;
+        let payload = self.roomy().append(packing.framed_len(len), packing);
         if packing.format == Format::Aggregate {
             aggregate::begin_user_record(payload, len);
         }
         payload
+    }
+
+    /// Where to append what the next records share; their first one follows at once.
+    pub fn append_shared(&mut self) -> &mut Vec<u8> {
+        self.roomy().shared()
     }
 
     /// Has `waiter` told what becomes of the events at `range`, which were appended to the open segment.
@@ -116,6 +122,16 @@ impl<'a> LaneWriter<'a> {
     /// Has `witness` told of the open segment's outcome, which it knows as `part`.
     pub fn witness(&mut self, witness: Arc<dyn Witness>, part: u32) {
         self.open().last().waiters.witness(witness, part);
+    }
+
+    /// The open bucket, with room for what it may come to hold.
+    #[inline]
+    fn roomy(&mut self) -> &mut OpenBucket {
+        let (shared, lane) = (self.shared, self.lane);
+        let packing = &shared.packing;
+        let bucket = self.open();
+        bucket.begin_with(|| lane.room(packing.room(shared.pace.max_units(packing))));
+        bucket
     }
 
     fn open(&mut self) -> &mut OpenBucket {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use headgate_proto::record::{RecordTail, SplitRecord, read_record, record_len, split_record, write_record};
+use headgate_proto::record::{
+    MeasuredRecord, RecordTail, SplitRecord, read_record, record_len, split_record, unpack_lines, write_record,
+};
 use headgate_proto::v1::{Event, PublishEventsRequest, StreamEventsRequest};
 use prost::Message;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -87,6 +89,12 @@ pub fn envelope(event: &[u8]) {
     let same = |(stored, sent): (&u8, &u8)| stored == sent || (*stored == b' ' && matches!(*sent, b'\n' | b'\r'));
     let sent = raw.event_data.trim_ascii();
     assert!(data.len() == sent.len() && data.iter().zip(sent).all(same), "event_data is as it was sent");
+    let (mut packed, mut lines) = (Vec::new(), Vec::new());
+    tail.pack(&mut packed);
+    MeasuredRecord::new(&fields, &tail).pack(&mut packed);
+    unpack_lines(&packed, &mut lines);
+    let unpacked = read_record(&lines).expect("a stream record");
+    assert_eq!(SplitRecord::from(&unpacked), SplitRecord::from(&read), "packed, it is the same");
     let text = std::str::from_utf8(&line[..line.len() - 1]).expect("UTF-8");
     match split_record(text) {
         Some(split) => assert_eq!(split, SplitRecord::from(&read)),

@@ -191,6 +191,7 @@ impl Ingest {
             flaws: &flaws,
             policy: policy.as_deref(),
             misfits: &[],
+            tail_in: None,
             run: None,
             resends: None,
             tally: &mut tally,

@@ -14,7 +14,7 @@ use crate::delivery::rejects::BadRow;
 use crate::event::id::{self, IdText};
 use crate::event::scan::{self, RawEvent};
 use crate::event::validate::{Checked, Field, Flaw, Invalid, Problem, validate};
-use crate::gather::{EventRange, Fate, LaneWriter, Waiter, hash_key};
+use crate::gather::{BucketId, EventRange, Fate, Format, LaneWriter, Waiter, hash_key};
 use crate::live::Tally;
 use crate::registry::Violation;
 
@@ -93,6 +93,8 @@ pub(super) struct BatchReader<'a, 'm> {
     pub(super) policy: Option<&'a Policy>,
     /// See [`Ingest::misfits`].
     pub(super) misfits: &'a [(u32, Standing)],
+    // The bucket in which the batch's tail was packed last, if no other batch can have packed its own behind it.
+    pub(super) tail_in: Option<BucketId>,
     // Events written to the open bucket one after the other and not yet attached to it.
     pub(super) run: Option<EventRange>,
     // Told in the batch's place of events that are in flight by another batch.
@@ -156,11 +158,15 @@ impl<'a, 'm> BatchReader<'a, 'm> {
             if lane.must_move_to(key) {
                 self.end_run(lane);
                 lane.move_to(key);
+                self.tail_in = None;
             }
         }
-        if lane.must_turn_for(size) {
+        let packed = lane.format() == Format::Packed;
+        // With its tail, whether or not that is there: what is given away is its 200 bytes, once a bucket.
+        let room = if packed { record.packed_len() + self.tail.packed_len() } else { size };
+        if lane.must_turn_for(room) {
             self.end_run(lane);
-            lane.turn(size);
+            lane.turn(room);
         }
         let bucket = lane.bucket_id();
         if let Some((witness, part)) = self.tally.enter(bucket) {
@@ -188,7 +194,15 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         } else {
             self.reading.assign(index, event_id);
         }
-        record.write(lane.append(size));
+        if packed {
+            if self.tail_in != Some(bucket) {
+                self.tail_in = Some(bucket);
+                self.tail.pack(lane.append_shared());
+            }
+            record.pack(lane.append(record.packed_len()));
+        } else {
+            record.write(lane.append(size));
+        }
         self.tally.written(index, event, fields.event_id, checked.seconds);
         match &mut self.run {
             Some(run) if run.end == index => run.end += 1,

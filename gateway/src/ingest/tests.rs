@@ -6,7 +6,7 @@ mod policy;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use headgate_proto::record::read_record;
+use headgate_proto::record::{Record, read_record};
 use headgate_proto::v1::{BatchVerdict, Event, PublishEventsRequest, Reason, VerdictCode};
 use prost::Message;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::config::{AdmissionSettings, IngestSettings, LiveSettings};
 use crate::delivery::Discard;
 use crate::delivery::route::{Outlet, Routes};
 use crate::event::scan::Envelope;
-use crate::gather::{BucketSink, ClosedBucket, FailureReason, InFlight, Lanes, LanesParts, Outcome, Packing};
+use crate::gather::{BucketSink, ClosedBucket, FailureReason, Format, InFlight, Lanes, LanesParts, Outcome, Packing};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::registry::{Application, Limits};
@@ -72,18 +72,22 @@ fn application(id: u128) -> Application {
 
 impl House {
     fn with_target(target_bytes: usize) -> Self {
+        Self::with_buckets(Format::Lines, target_bytes)
+    }
+
+    fn with_buckets(format: Format, target_bytes: usize) -> Self {
         let (clock, metrics) = (Clock::system(), Metrics::new());
         let held = Arc::new(Held::default());
         let linger = Duration::from_secs(3_600);
         let parts = LanesParts {
             sink: Arc::clone(&held) as Arc<dyn BucketSink>,
-            packing: Packing::lines(target_bytes, linger),
+            packing: Packing::buckets(format, target_bytes, linger),
             deadline: Duration::from_secs(15),
             in_flight: InFlight::new(),
             clock: clock.clone(),
         };
         let lanes = Lanes::sticky(1, parts, &metrics);
-        let destination = Arc::new(Discard::new(Packing::lines(target_bytes, linger)));
+        let destination = Arc::new(Discard::new(Packing::buckets(format, target_bytes, linger)));
         let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination });
         let apps = Apps::new(&AdmissionSettings::default(), &metrics);
         let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);
@@ -135,9 +139,10 @@ impl House {
         let buckets: Vec<_> = self.held.0.lock().expect("unpoisoned").drain(..).collect();
         let mut lines = Vec::new();
         for bucket in buckets {
-            let text = String::from_utf8(bucket.payload).expect("UTF-8");
-            assert_eq!(text.lines().count(), bucket.events as usize);
-            lines.extend(text.lines().map(str::to_owned));
+            let records: Vec<_> = bucket.records().collect();
+            assert_eq!(records.len(), bucket.events as usize);
+            lines.extend(records.iter().map(|record| str::from_utf8(record).expect("UTF-8").trim_end().to_owned()));
+            drop(records);
             bucket.ticket.settle(outcome);
         }
         lines
@@ -226,6 +231,33 @@ fn a_batch_over_several_buckets_answers_with_the_last() {
     assert_eq!(verdict.not_accepted.len() as u32, verdict.retry + verdict.unknown);
     assert!(verdict.not_accepted.is_sorted_by_key(|event| event.index));
     house.assert_balanced();
+}
+
+#[test]
+fn a_packed_bucket_holds_what_lines_would_hold() {
+    let ids = |format| {
+        // So that batches go over several buckets.
+        let house = House::with_buckets(format, 1_000);
+        let other = house.apps.get(&application(8));
+        house.send(1, (0..10).map(event).collect());
+        // The first two are there already.
+        house.send_as(&house.app, 2, (8..12).map(event).collect());
+        house.send_as(&other, 3, (0..10).map(event).collect());
+        house.send_as(&other, 4, vec![event(10)]);
+        assert!(house.held.0.lock().expect("unpoisoned").len() >= 3);
+        let lines = house.settle(&Outcome::Stored);
+        house.assert_balanced();
+        let records: Vec<_> = lines.iter().map(|line| read_record(line.as_bytes()).expect("a stream record")).collect();
+        let mut requests: Vec<_> = records.iter().map(|record| record.request_id.clone().into_owned()).collect();
+        requests.dedup();
+        assert_eq!(requests.len(), 4, "what a batch shares is its own in every bucket");
+        // All but that request's id and time.
+        let event = |record: &Record<'_>| (format!("{:?}", record.event), record.application_id.to_string());
+        records.iter().map(event).collect::<Vec<_>>()
+    };
+    let packed = ids(Format::Packed);
+    assert_eq!(packed.len(), 23);
+    assert_eq!(packed, ids(Format::Lines));
 }
 
 #[test]

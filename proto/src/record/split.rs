@@ -49,11 +49,11 @@ pub struct Splitter<'a> {
 
 /// What a line says behind its event.
 #[derive(Clone, Copy, Debug)]
-struct Tail<'a> {
-    text: &'a str,
-    request_id: &'a str,
-    request_time_ms: i64,
-    application_id: &'a str,
+pub(super) struct Tail<'a> {
+    pub(super) text: &'a str,
+    pub(super) request_id: &'a str,
+    pub(super) request_time_ms: i64,
+    pub(super) application_id: &'a str,
 }
 
 impl<'a> Splitter<'a> {
@@ -73,7 +73,7 @@ impl<'a> Splitter<'a> {
 
 impl<'a> Tail<'a> {
     /// What stands before the tail, and the tail.
-    fn split(line: &'a str) -> Option<(&'a str, Self)> {
+    pub(super) fn split(line: &'a str) -> Option<(&'a str, Self)> {
         // From the end, because event_data may hold anything: an application id holds no quote, so the last quote but one
         // begins it, and so on.
         let (rest, application_id) = last_string(line.strip_suffix('}')?)?;

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use super::packed::LONGEST_TAIL;
 use super::timestamp::TimestampText;
 
 // What stands between the values, quotes included. `split` takes lines apart at the same places.
@@ -42,7 +43,11 @@ pub struct EventFields<'a> {
 
 /// The end of every record of a batch. Built once a batch.
 #[derive(Clone, Debug)]
-pub struct RecordTail(Vec<u8>);
+pub struct RecordTail {
+    text: Vec<u8>,
+    // Short and without escapes.
+    is_plain: bool,
+}
 
 impl RecordTail {
     /// `request_time_ms` counts from 1970-01-01 UTC.
@@ -51,22 +56,34 @@ impl RecordTail {
         const FIXED: usize = REQUEST_ID.len() + REQUEST_TIME.len() + APPLICATION_ID.len() + 2 + 2 + 20 + 2;
         let mut tail = Vec::with_capacity(FIXED + request_id.len() + application_id.len());
         tail.extend_from_slice(REQUEST_ID.as_bytes());
-        push_json_string(&mut tail, request_id);
+        let mut is_plain = push_json_string(&mut tail, request_id);
         tail.extend_from_slice(REQUEST_TIME.as_bytes());
         tail.extend_from_slice(itoa::Buffer::new().format(request_time_ms).as_bytes());
         tail.extend_from_slice(APPLICATION_ID.as_bytes());
-        push_json_string(&mut tail, application_id);
+        is_plain &= push_json_string(&mut tail, application_id);
         tail.extend_from_slice(b"}\n");
-        Self(tail)
+        is_plain &= tail.len() <= LONGEST_TAIL;
+        Self { text: tail, is_plain }
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Whether the events of its batch can be packed behind it.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 }
 
 /// One event's record, measured and not yet written: its length is needed before there is a place for it.
 #[derive(Debug)]
 pub struct MeasuredRecord<'a> {
-    event: &'a EventFields<'a>,
+    pub(super) event: &'a EventFields<'a>,
     timestamp: TimestampText,
-    tail: &'a RecordTail,
+    pub(super) tail: &'a RecordTail,
     len: usize,
 }
 
@@ -89,7 +106,7 @@ impl<'a> MeasuredRecord<'a> {
             + optional(EVENT_VERSION, event.event_version, 1)
             + optional(APP_VERSION, event.app_version, 1)
             + optional(EVENT_DATA, event.event_data, 0)
-            + tail.0.len();
+            + tail.text.len();
         Self { event, timestamp, tail, len }
     }
 
@@ -106,7 +123,7 @@ impl<'a> MeasuredRecord<'a> {
     pub fn write(&self, out: &mut Vec<u8>) {
         out.reserve(self.len);
         let Self { event, timestamp, tail, len } = self;
-        let mut place = Place(&mut out.spare_capacity_mut()[..*len]);
+        let mut place = Place::of(out, *len);
         place.put(EVENT_ID.as_bytes());
         place.put(event.event_id);
         place.put(EVENT_TYPE.as_bytes());
@@ -127,26 +144,32 @@ impl<'a> MeasuredRecord<'a> {
         }
         if !event.event_data.is_empty() {
             place.put(EVENT_DATA.as_bytes());
-            let data = place.put(event.event_data);
-            if event.data_has_line_breaks {
-                for byte in data.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
-                    *byte = b' ';
-                }
-            }
+            place.put_data(event);
         }
-        place.put(&tail.0);
-        assert!(place.0.is_empty(), "a record is as long as it was measured");
+        place.put(&tail.text);
+        assert!(place.is_full(), "a record is as long as it was measured");
         // SAFETY: `len` bytes behind the vector's are its own, and each of them was written: the place is full.
         unsafe { out.set_len(out.len() + len) }
     }
 }
 
 /// The place of a record: as many bytes as it takes.
-struct Place<'a>(&'a mut [MaybeUninit<u8>]);
+pub(super) struct Place<'a>(&'a mut [MaybeUninit<u8>]);
 
 impl<'a> Place<'a> {
+    /// Behind what the vector holds, where it has room for `len` bytes.
     #[inline(always)]
-    fn put(&mut self, bytes: &[u8]) -> &'a mut [u8] {
+    pub(super) fn of(out: &'a mut Vec<u8>, len: usize) -> Self {
+        Self(&mut out.spare_capacity_mut()[..len])
+    }
+
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&mut self, bytes: &[u8]) -> &'a mut [u8] {
         let (here, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
         self.0 = rest;
         here.write_copy_of_slice(bytes)
@@ -155,7 +178,7 @@ impl<'a> Place<'a> {
     /// The same for bytes that are few, and now more, now fewer: without a branch that their number decides, up to 32 of
     /// them in four words, which may overlap.
     #[inline(always)]
-    fn put_name(&mut self, bytes: &[u8]) {
+    pub(super) fn put_name(&mut self, bytes: &[u8]) {
         match bytes.len() {
             8..=32 => {
                 let (here, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
@@ -178,6 +201,17 @@ impl<'a> Place<'a> {
             }
         }
     }
+
+    /// The event's data, in one line.
+    #[inline(always)]
+    pub(super) fn put_data(&mut self, event: &EventFields<'_>) {
+        let data = self.put(event.event_data);
+        if event.data_has_line_breaks {
+            for byte in data.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
+                *byte = b' ';
+            }
+        }
+    }
 }
 
 /// Exactly how many bytes [`write_record`] appends.
@@ -191,13 +225,13 @@ pub fn write_record(out: &mut Vec<u8>, event: &EventFields<'_>, tail: &RecordTai
     MeasuredRecord::new(event, tail).write(out);
 }
 
-/// Appends a JSON string.
-fn push_json_string(out: &mut Vec<u8>, text: &str) {
+/// Appends a JSON string; whether it needed no escapes.
+fn push_json_string(out: &mut Vec<u8>, text: &str) -> bool {
     out.push(b'"');
     if !text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
-        return;
+        return true;
     }
     for character in text.chars() {
         match character {
@@ -208,4 +242,5 @@ fn push_json_string(out: &mut Vec<u8>, text: &str) {
         }
     }
     out.push(b'"');
+    false
 }

@@ -5,17 +5,19 @@
 //! the same files again: no row is lost and none is doubled. Memory is bounded: a row group ends at [`ROW_GROUP_BYTES`].
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use headgate_proto::record::{RecordError, SplitRecord, Splitter, read_record};
+use headgate_proto::record::{SplitRecord, Splitter, Unpacked, Unpacker, read_record};
 use tracing::warn;
 
 use super::files::{self, FileLayer, parent_of, temporary_name};
 use super::layout::{Layout, SegmentNumber};
-use super::log::{Next, SegmentReader};
+use super::log::{Form, Frame, Next, SegmentReader};
 use super::manifest::{Manifest, ManifestFile, SetAside};
 use super::parquet_file::ParquetFile;
 use super::partition::{EventWindow, Partitions};
@@ -24,11 +26,11 @@ use super::row_group::SpareChunks;
 use super::rows::{Requests, Rows, event_time_ms};
 use super::{ApplicationNames, LakeError};
 
-/// Bytes of records after which every partition's row group ends. Until then the pages that they become are in memory,
-/// about a quarter of it, beside the budget.
-const ROW_GROUP_BYTES: usize = 16 << 20;
-/// Bytes of records after which they are encoded, while they are still in the processor's cache.
-const ENCODED_BYTES: usize = 128 << 10;
+/// Bytes of values after which every partition's row group ends. Until then the pages that they become are in memory,
+/// about half of it, beside the budget.
+const ROW_GROUP_BYTES: usize = 8 << 20;
+/// Bytes of values after which they are encoded, while they are still in the processor's cache.
+const ENCODED_BYTES: usize = 64 << 10;
 
 /// A log segment that gets no more events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +142,7 @@ impl Compaction {
                 Next::Bad { offset } => return Err(LakeError::Damaged { path, offset }),
                 Next::Frame(frame) => {
                     let before = lines.lines;
-                    open.add_frame(frame.payload, &mut requests, &mut lines)?;
+                    open.add_frame(&frame, &mut requests, &mut lines)?;
                     if lines.lines - before != u64::from(frame.events) {
                         warn!(
                             segment = segment.number.0,
@@ -184,9 +186,9 @@ struct OpenPartitions<'a> {
     number: SegmentNumber,
     partitions: Partitions,
     open: Vec<(Rows, Option<ParquetFile>)>,
-    /// Bytes of records that are in rows.
+    /// Bytes of values that are in rows.
     buffered: usize,
-    /// Bytes of records that are in the open row groups.
+    /// Bytes of values that are in the open row groups.
     encoded: usize,
 }
 
@@ -196,29 +198,73 @@ impl<'a> OpenPartitions<'a> {
         Self { compaction, number, partitions, open: Vec::new(), buffered: 0, encoded: 0 }
     }
 
-    fn add_frame(&mut self, frame: Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
-        let text = simdutf8::basic::from_utf8(&frame).ok();
-        let (mut start, mut splitter) = (0, Splitter::default());
-        for end in memchr::memchr_iter(b'\n', &frame).chain([frame.len()]) {
-            if start < end {
-                lines.lines += 1;
-                self.buffered += end - start;
-                // The log's own lines can be taken apart as they were put together; whatever else a line may be, the
-                // strict reader tells.
-                match text.and_then(|text| splitter.split(text.get(start..end)?)) {
-                    Some(record) => self.add_row(&record, &frame, requests),
-                    None => match read_record(&frame[start..end]) {
-                        Ok(record) => self.add_row(&SplitRecord::from(&record), &frame, requests),
-                        Err(error) => self.set_line_aside(&frame[start..end], &error, lines),
-                    },
+    fn add_frame(&mut self, frame: &Frame, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
+        match frame.form {
+            Form::Packed => self.add_packed(&frame.payload, requests, lines),
+            Form::Lines => self.add_lines(&frame.payload, requests, lines),
+        }
+    }
+
+    fn add_packed(&mut self, frame: &Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
+        let mut unpacker = Unpacker::new(frame);
+        while let Some(event) = unpacker.next() {
+            match event {
+                Ok(Unpacked::Record(record)) => {
+                    lines.lines += 1;
+                    self.add_row(&record, frame, requests);
+                }
+                Ok(Unpacked::Line(line)) => {
+                    let line = line.strip_suffix(b"\n").unwrap_or(line);
+                    self.add_line(line, None, frame, requests, lines);
+                }
+                Err(error) => {
+                    lines.lines += 1;
+                    // Among lines that are set aside it has to be one, too.
+                    let line = serde_json::json!({
+                        "packed": BASE64_STANDARD.encode(error.bytes),
+                        "batch_ends": unpacker.tail(),
+                        "why": error.why,
+                    });
+                    self.set_line_aside(line.to_string().as_bytes(), &error, lines);
                 }
             }
-            start = end + 1;
-            if self.buffered >= ENCODED_BYTES {
-                self.encode()?;
-            }
+            self.encode_what_is_much()?;
         }
         Ok(())
+    }
+
+    fn add_lines(&mut self, frame: &Bytes, requests: &mut Requests<'_>, lines: &mut Lines) -> Result<(), LakeError> {
+        let text = simdutf8::basic::from_utf8(frame).ok();
+        let (mut start, mut splitter) = (0, Splitter::default());
+        for end in memchr::memchr_iter(b'\n', frame).chain([frame.len()]) {
+            if start < end {
+                let split = text.and_then(|text| splitter.split(text.get(start..end)?));
+                self.add_line(&frame[start..end], split, frame, requests, lines);
+            }
+            start = end + 1;
+            self.encode_what_is_much()?;
+        }
+        Ok(())
+    }
+
+    /// Adds a line's row. The log's own lines can be taken apart as they were put together; whatever else a line may be,
+    /// the strict reader tells.
+    fn add_line(
+        &mut self,
+        line: &[u8],
+        split: Option<SplitRecord<'_>>,
+        frame: &Bytes,
+        requests: &mut Requests<'_>,
+        lines: &mut Lines,
+    ) {
+        lines.lines += 1;
+        match split {
+            Some(record) => self.add_row(&record, frame, requests),
+            None => match read_record(line) {
+                Ok(record) => self.add_row(&SplitRecord::from(&record), frame, requests),
+                Err(error) => self.set_line_aside(line, &error, lines),
+            },
+        }
     }
 
     fn add_row(&mut self, record: &SplitRecord<'_>, frame: &Bytes, requests: &mut Requests<'_>) {
@@ -226,14 +272,18 @@ impl<'a> OpenPartitions<'a> {
         if place == self.open.len() {
             self.open.push((Rows::default(), None));
         }
-        self.open[place].0.push(record, frame, requests.values(record));
+        self.buffered += self.open[place].0.push(record, frame, requests.values(record)) + requests.take_made();
     }
 
-    fn set_line_aside(&self, line: &[u8], error: &RecordError, lines: &mut Lines) {
+    fn set_line_aside(&self, line: &[u8], error: &dyn Display, lines: &mut Lines) {
         warn!(segment = self.number.0, %error, "a line of the log is no stream record; it is set aside");
         lines.bad_line_count += 1;
         lines.bad_lines.extend_from_slice(line);
         lines.bad_lines.push(b'\n');
+    }
+
+    fn encode_what_is_much(&mut self) -> Result<(), LakeError> {
+        if self.buffered >= ENCODED_BYTES { self.encode() } else { Ok(()) }
     }
 
     /// Adds what is in rows to the row groups, which end when they are large.

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 use super::files::OsFiles;
 use super::layout::{Layout, SegmentNumber};
-use super::log::{FRAME_HEADER, Frame, Next, SEGMENT_HEADER, SegmentEnd, SegmentHeader, SegmentReader, frame_header};
+use super::log::{
+    FRAME_HEADER, Form, Frame, Next, SEGMENT_HEADER, SegmentEnd, SegmentHeader, SegmentReader, frame_header,
+};
 use super::manifest::Manifest;
 use super::partition::EventWindow;
 use super::recover::Recovery;
@@ -100,7 +102,8 @@ fn frames(bytes: &[u8]) -> Vec<Frame> {
                 assert!(frame.place.start >= at);
                 at = frame.place.end;
                 let there = &bytes[frame.place.start as usize..frame.place.end as usize];
-                let header = frame_header(NUMBER, frame.events, &frame.payload).expect("it was short enough");
+                let header =
+                    frame_header(NUMBER, frame.form, frame.events, &frame.payload).expect("it was short enough");
                 assert_eq!(there, [&header[..], &frame.payload].concat(), "its checksum is right");
                 found.push(frame);
             }
@@ -114,8 +117,13 @@ fn frames(bytes: &[u8]) -> Vec<Frame> {
     }
 }
 
+/// Some one way, some the other.
+fn form_of(payload: &[u8]) -> Form {
+    if payload.len() % 4 > 1 { Form::Packed } else { Form::Lines }
+}
+
 fn framed(number: SegmentNumber, payload: &[u8]) -> Vec<u8> {
-    let header = frame_header(number, 1, payload).expect("short");
+    let header = frame_header(number, form_of(payload), 1, payload).expect("short");
     [&header[..], payload].concat()
 }
 
@@ -134,6 +142,7 @@ impl Log {
             let (payload, start) = (input.piece(), bytes.len() as u64);
             bytes.extend(framed(NUMBER, payload));
             frames.push(Frame {
+                form: form_of(payload),
                 payload: Bytes::copy_from_slice(payload),
                 events: 1,
                 place: start..bytes.len() as u64,

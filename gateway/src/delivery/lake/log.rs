@@ -17,14 +17,35 @@ use super::partition::EventWindow;
 use crate::delivery::buffers::BufferPool;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"HGLAKE\xf7\x01";
-/// Its first byte occurs nowhere in UTF-8, so no record holds it.
-pub(super) const FRAME_MAGIC: [u8; 4] = *b"\xf7HGF";
+/// What frames begin with, before the letter of their form. Its first byte occurs nowhere in UTF-8, so no record holds
+/// it, nor a packed one.
+const FRAME_MAGIC: [u8; 3] = *b"\xf7HG";
 /// Magic, number, two bounds of the window, number and length of the segment before, checksum.
 pub(super) const SEGMENT_HEADER: usize = 8 + 8 + 8 + 8 + 8 + 8 + 4;
 /// Magic, length, events, checksum.
 pub(super) const FRAME_HEADER: usize = 4 + 4 + 4 + 4;
 /// Bytes of frames read before that a reader keeps the memory of: one or two of the largest.
 const KEPT: usize = 4 << 20;
+
+/// How the records of a frame stand there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One line each: what was written before records were packed.
+    Lines,
+    /// Packed ([`headgate_proto::record::Unpacker`]).
+    Packed,
+}
+
+impl Form {
+    fn magic(self) -> [u8; 4] {
+        let [a, b, c] = FRAME_MAGIC;
+        [a, b, c, if self == Self::Lines { b'F' } else { b'P' }]
+    }
+
+    fn of(magic: &[u8; 4]) -> Option<Self> {
+        [Self::Lines, Self::Packed].into_iter().find(|form| form.magic() == *magic)
+    }
+}
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +95,28 @@ impl SegmentHeader {
 }
 
 /// The bytes that stand before a frame's payload. `None` if the payload is longer than a frame can be.
-pub(super) fn frame_header(number: SegmentNumber, events: u32, payload: &[u8]) -> Option<[u8; FRAME_HEADER]> {
+pub(super) fn frame_header(
+    number: SegmentNumber,
+    form: Form,
+    events: u32,
+    payload: &[u8],
+) -> Option<[u8; FRAME_HEADER]> {
     let len = u32::try_from(payload.len()).ok()?;
     let mut header = [0; FRAME_HEADER];
-    header[..4].copy_from_slice(&FRAME_MAGIC);
+    header[..4].copy_from_slice(&form.magic());
     header[4..8].copy_from_slice(&len.to_le_bytes());
     header[8..12].copy_from_slice(&events.to_le_bytes());
-    header[12..].copy_from_slice(&frame_checksum(number, len, events, payload).to_le_bytes());
+    header[12..].copy_from_slice(&frame_checksum(number, form.magic(), len, events, payload).to_le_bytes());
     Some(header)
 }
 
-fn frame_checksum(number: SegmentNumber, len: u32, events: u32, payload: &[u8]) -> u32 {
+fn frame_checksum(number: SegmentNumber, magic: [u8; 4], len: u32, events: u32, payload: &[u8]) -> u32 {
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     digest.update(&number.0.to_le_bytes());
+    // The first form was alone.
+    if magic != Form::Lines.magic() {
+        digest.update(&magic);
+    }
     digest.update(&len.to_le_bytes());
     digest.update(&events.to_le_bytes());
     digest.update(payload);
@@ -97,7 +127,9 @@ fn frame_checksum(number: SegmentNumber, len: u32, events: u32, payload: &[u8]) 
 /// One bucket's records, read back.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// Records, each ended by a newline.
+    /// How they stand there.
+    pub(super) form: Form,
+    /// Records.
     pub(super) payload: Bytes,
     /// How many.
     pub(super) events: u32,
@@ -186,17 +218,23 @@ impl<R: Read + Seek> SegmentReader<R> {
         self.source.read_exact(&mut header)?;
         let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| header[at + i]));
         let (len, events, checksum) = (u32_at(4), u32_at(8), u32_at(12));
+        let magic: [u8; 4] = std::array::from_fn(|i| header[i]);
         // The length is bounded by the file before anything is allocated for it.
-        if header[..4] != FRAME_MAGIC || u64::from(len) > left - FRAME_HEADER as u64 {
+        if !magic.starts_with(&FRAME_MAGIC) || u64::from(len) > left - FRAME_HEADER as u64 {
             return Ok(None);
         }
         let mut payload = self.buffers.take(len as usize);
         (&mut self.source).take(u64::from(len)).read_to_end(&mut payload)?;
-        if payload.len() != len as usize || frame_checksum(self.number, len, events, &payload) != checksum {
+        if payload.len() != len as usize || frame_checksum(self.number, magic, len, events, &payload) != checksum {
             return Ok(None);
         }
+        // Not damage, which would be cut off: somebody went back to this release.
+        let form = Form::of(&magic).ok_or_else(|| {
+            let letter = char::from(magic[3]);
+            io::Error::other(format!("a frame of the form {letter:?}, which only a later release of Headgate can read"))
+        })?;
         let end = self.offset + FRAME_HEADER as u64 + u64::from(len);
-        Ok(Some(Frame { payload: self.buffers.share(payload), events, place: self.offset..end }))
+        Ok(Some(Frame { form, payload: self.buffers.share(payload), events, place: self.offset..end }))
     }
 
     fn find_magic(&mut self, from: u64) -> io::Result<Option<u64>> {
@@ -241,7 +279,8 @@ mod tests {
     fn segment(payloads: &[&[u8]]) -> Vec<u8> {
         let mut bytes = header().encode().to_vec();
         for (events, payload) in (1..).zip(payloads) {
-            bytes.extend_from_slice(&frame_header(NUMBER, events, payload).expect("fits"));
+            let form = if events % 2 == 0 { Form::Packed } else { Form::Lines };
+            bytes.extend_from_slice(&frame_header(NUMBER, form, events, payload).expect("fits"));
             bytes.extend_from_slice(payload);
         }
         bytes
@@ -269,7 +308,7 @@ mod tests {
         let mut reader = reader(&bytes);
         assert_eq!(reader.header, Some(header()));
         let Next::Frame(first) = reader.read().expect("reads") else { panic!("no frame") };
-        assert_eq!((&first.payload[..], first.events), (&b"one\n"[..], 1));
+        assert_eq!((&first.payload[..], first.events, first.form), (&b"one\n"[..], 1, Form::Lines));
         assert_eq!(first.place, SEGMENT_HEADER as u64..(SEGMENT_HEADER + FRAME_HEADER + 4) as u64);
         assert_eq!(good_payloads(&bytes), [&b"one\n"[..], b"", b"three\nlines\nmore\n"]);
     }
@@ -289,6 +328,35 @@ mod tests {
                 assert_eq!(reader(&damaged).header, None, "byte {at}");
             }
         }
+    }
+
+    #[test]
+    fn a_frame_is_not_taken_for_one_of_another_form() {
+        let bytes = segment(&[b"lines\n", b"packed"]);
+        let letters = [SEGMENT_HEADER + 3, SEGMENT_HEADER + FRAME_HEADER + 6 + 3];
+        assert_eq!(letters.map(|at| bytes[at]), [b'F', b'P']);
+        for at in letters {
+            let mut swapped = bytes.clone();
+            swapped[at] ^= b'F' ^ b'P';
+            assert_eq!(good_payloads(&swapped).len(), 1, "byte {at}");
+        }
+    }
+
+    /// It must not be cut off as a torn write would be.
+    #[test]
+    fn a_good_frame_of_a_form_that_is_not_known_is_an_error() {
+        let mut bytes = segment(&[b"first\n"]);
+        let magic = *b"\xf7HGQ";
+        let checksum = frame_checksum(NUMBER, magic, 3, 1, b"new");
+        bytes.extend_from_slice(&magic);
+        for number in [3, 1, checksum] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(b"new");
+        let mut reader = reader(&bytes);
+        assert!(matches!(reader.read(), Ok(Next::Frame(_))));
+        let error = reader.read().expect_err("nobody knows how to read it");
+        assert!(error.to_string().contains("'Q'"), "{error}");
     }
 
     #[test]

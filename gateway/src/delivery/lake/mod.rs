@@ -49,7 +49,7 @@ use tokio::sync::watch::{Sender, channel};
 use super::{Destination, Health};
 use crate::clock::Clock;
 use crate::config::{GatherSettings, LakeSettings};
-use crate::gather::{BucketSink, ClosedBucket, Packing};
+use crate::gather::{BucketSink, ClosedBucket, Format, Packing};
 use crate::metrics::{Gauge, Metrics};
 
 use compact::Compaction;
@@ -73,8 +73,8 @@ pub use verify::{Problem, VerifyReport, WaitingSegment, verify};
 /// What stands before a bucket's records in a log segment: for benches, since the log is the lake's own.
 #[doc(hidden)]
 #[must_use]
-pub fn frame_header(segment: u64, events: u32, records: &[u8]) -> Option<[u8; log::FRAME_HEADER]> {
-    log::frame_header(layout::SegmentNumber(segment), events, records)
+pub fn frame_header(segment: u64, events: u32, packed: &[u8]) -> Option<[u8; log::FRAME_HEADER]> {
+    log::frame_header(layout::SegmentNumber(segment), log::Form::Packed, events, packed)
 }
 
 const TARGET_BYTES: usize = 256 << 10;
@@ -159,7 +159,8 @@ impl Lake {
             queue: Arc::clone(&queue),
             health: Arc::clone(&health),
             compactor: Arc::clone(&compactor),
-            packing: Packing::lines(
+            packing: Packing::buckets(
+                Format::Packed,
                 gather.target.map_or(TARGET_BYTES, |target| target.as_usize()),
                 gather.linger.unwrap_or(LINGER),
             ),

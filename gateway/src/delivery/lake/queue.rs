@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::health::RETRY_AFTER;
+use super::log::Form;
 use crate::clock::Clock;
-use crate::gather::{ClosedBucket, FailureReason, Outcome, Ticket};
+use crate::gather::{ClosedBucket, FailureReason, Format, Outcome, Ticket};
 
 /// A bucket's records, in the writer's hands.
 pub(super) struct Payload {
+    pub(super) form: Form,
     pub(super) bytes: Vec<u8>,
     pub(super) events: u32,
 }
@@ -291,8 +293,13 @@ impl State {
         while let Some(bucket) =
             self.waiting.pop_front_if(|next| payloads.is_empty() || bytes + next.payload.len() <= max_bytes)
         {
+            let (form, bucket) = match bucket.format {
+                Format::Packed => (Form::Packed, bucket),
+                Format::Lines => (Form::Lines, bucket),
+                Format::Aggregate => (Form::Lines, bucket.into_lines()),
+            };
             bytes += bucket.payload.len();
-            payloads.push(Payload { bytes: bucket.payload, events: bucket.events });
+            payloads.push(Payload { form, bytes: bucket.payload, events: bucket.events });
             let ticket = Some(bucket.ticket);
             self.group.push(InGroup { ticket, deadline: bucket.deadline, maybe_written: false });
             self.taken += 1;

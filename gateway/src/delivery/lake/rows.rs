@@ -81,8 +81,8 @@ impl Rows {
         self.event_time_ms.is_empty()
     }
 
-    /// Adds a row. `frame` is the memory that `record` was read from.
-    pub(super) fn push(&mut self, record: &SplitRecord<'_>, frame: &Bytes, request: &RequestValues) {
+    /// Adds a row. `frame` is the memory that `record` was read from. Returns how many bytes its own values take.
+    pub(super) fn push(&mut self, record: &SplitRecord<'_>, frame: &Bytes, request: &RequestValues) -> usize {
         self.event_id.push(value(frame, record.event_id));
         self.event_type.push(value(frame, record.event_type));
         self.event_name.push(value(frame, record.event_name));
@@ -94,6 +94,10 @@ impl Rows {
         self.event_data.push(record.event_data.map(|text| value(frame, text)));
         self.metadata.push(request.metadata.clone());
         self.event_time_ms.push(event_time_ms(record));
+        let optional = [record.event_version, record.app_version, record.event_data];
+        let required = [record.event_id, record.event_type, record.event_name];
+        let texts = required.into_iter().chain(optional.into_iter().flatten());
+        texts.map(str::len).sum::<usize>() + 2 * size_of::<i64>()
     }
 
     /// Forgets the rows and keeps the memory of the columns.
@@ -168,11 +172,20 @@ pub(super) struct Requests<'a> {
     request_time_ms: i64,
     application_id: String,
     values: Option<RequestValues>,
+    /// Bytes of the values that were made since they were asked for.
+    made: usize,
 }
 
 impl<'a> Requests<'a> {
     pub(super) fn new(names: &'a dyn ApplicationNames) -> Self {
-        Self { names, request_id: String::new(), request_time_ms: 0, application_id: String::new(), values: None }
+        Self {
+            names,
+            request_id: String::new(),
+            request_time_ms: 0,
+            application_id: String::new(),
+            values: None,
+            made: 0,
+        }
     }
 
     pub(super) fn values(&mut self, record: &SplitRecord<'_>) -> &RequestValues {
@@ -200,7 +213,14 @@ impl<'a> Requests<'a> {
         record.request_id.clone_into(&mut self.request_id);
         record.application_id.clone_into(&mut self.application_id);
         self.request_time_ms = record.request_time_ms;
-        RequestValues { application_id, application_name, metadata: metadata(record) }
+        let metadata = metadata(record);
+        self.made += metadata.len();
+        RequestValues { application_id, application_name, metadata }
+    }
+
+    /// How many bytes of values of its own each request had, of those that came since this was asked.
+    pub(super) fn take_made(&mut self) -> usize {
+        std::mem::take(&mut self.made)
     }
 }
 

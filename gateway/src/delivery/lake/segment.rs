@@ -73,7 +73,7 @@ impl OpenSegment {
     /// Appends a bucket's records; they are not durable yet.
     pub(super) fn append(&mut self, payload: &Payload) -> Result<(), Failure> {
         let failed = |error| Failure { operation: "write", error };
-        let header = frame_header(self.header.number, payload.events, &payload.bytes)
+        let header = frame_header(self.header.number, payload.form, payload.events, &payload.bytes)
             .ok_or_else(|| failed(io::Error::other("a bucket is larger than 4 GiB")))?;
         self.file.write_all(&header).and_then(|()| self.file.write_all(&payload.bytes)).map_err(failed)?;
         self.written_len += (header.len() + payload.bytes.len()) as u64;

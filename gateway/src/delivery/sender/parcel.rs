@@ -68,18 +68,22 @@ impl Parcel {
     /// Takes a bucket apart: into one aggregated record, or, where `aggregates` is false, into the records that it holds.
     /// `lines_together`: lines are one record as they are.
     pub(super) fn open(
-        mut bucket: ClosedBucket,
+        bucket: ClosedBucket,
         id: ParcelId,
         aggregates: bool,
         lines_together: bool,
     ) -> (Self, Vec<Piece>) {
+        let mut bucket = match bucket.format {
+            Format::Lines | Format::Aggregate => bucket,
+            Format::Packed => bucket.into_lines(),
+        };
         let payload = Bytes::from(std::mem::take(&mut bucket.payload));
         let ranges = ranges_of(&payload, bucket.format);
         let record_bytes = ranges.iter().map(ExactSizeIterator::len).sum();
         let whole = match bucket.format {
             // One event needs no envelope; a line begins with a brace and so is never taken for an aggregate.
             Format::Aggregate => aggregates && ranges.len() > 1,
-            Format::Lines => lines_together,
+            Format::Lines | Format::Packed => lines_together,
         };
         let piece = |range, sealed| Piece { parcel: id, range, sealed, tries: 0 };
         let pieces: Vec<Piece> = if whole {
@@ -175,7 +179,7 @@ fn ranges_of(payload: &[u8], format: Format) -> Vec<Range<usize>> {
     let start_of = |part: &[u8]| part.as_ptr() as usize - payload.as_ptr() as usize;
     let range = |part: &[u8]| start_of(part)..start_of(part) + part.len();
     match format {
-        Format::Lines => payload.split_inclusive(|byte| *byte == b'\n').map(range).collect(),
+        Format::Lines | Format::Packed => payload.split_inclusive(|byte| *byte == b'\n').map(range).collect(),
         Format::Aggregate => aggregate::framed_data(payload).map(range).collect(),
     }
 }

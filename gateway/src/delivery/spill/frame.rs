@@ -113,11 +113,12 @@ fn code_of(format: Format) -> u32 {
     match format {
         Format::Lines => 1,
         Format::Aggregate => 2,
+        Format::Packed => 3,
     }
 }
 
 fn format_of(code: u32) -> Option<Format> {
-    [Format::Lines, Format::Aggregate].into_iter().find(|format| code_of(*format) == code)
+    [Format::Lines, Format::Aggregate, Format::Packed].into_iter().find(|format| code_of(*format) == code)
 }
 
 #[cfg(test)]
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_frame_comes_back_with_its_format() {
-        for format in [Format::Lines, Format::Aggregate] {
+        for format in [Format::Lines, Format::Aggregate, Format::Packed] {
             let expected = FrameHead { len: 4, events: 3, format };
             assert_eq!(read(&frame(format, b"one\n"), NUMBER), Some((expected, b"one\n".to_vec())));
         }

@@ -25,7 +25,8 @@ pub fn spill_file(data: &[u8]) {
         if input.byte() & 1 == 0 {
             bytes.extend(file_header(number));
             for _ in 0..input.below(4) {
-                let format = if input.byte() & 1 == 0 { Format::Lines } else { Format::Aggregate };
+                let formats = [Format::Lines, Format::Aggregate, Format::Packed];
+                let format = formats[usize::from(input.byte()) % formats.len()];
                 let payload = input.piece();
                 bytes.extend(frame_header(number, 1, format, payload).expect("short"));
                 bytes.extend_from_slice(payload);

@@ -167,7 +167,7 @@ impl Destination for Recipient {
     }
 
     fn packing(&self) -> Packing {
-        Packing::lines(1 << 20, Duration::from_millis(1))
+        Packing::buckets(Format::Lines, 1 << 20, Duration::from_millis(1))
     }
 
     fn health(&self) -> Health {

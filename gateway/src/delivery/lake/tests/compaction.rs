@@ -3,6 +3,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use parquet::basic::Compression;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
@@ -11,10 +12,11 @@ use super::super::day::{DAY_MS, Day};
 use super::super::files::OsFiles;
 use super::super::power_cut::Survival;
 use super::super::{compact_offline, read_rows};
-use super::rig::{APP, RECEIVED_MS, Rig, event_id, eventually, line, line_at, wait_for};
+use super::rig::{APP, RECEIVED_MS, Rig, event_id, eventually, line, line_at, payload_of, wait_for};
 use crate::config::Size;
 use crate::delivery::Destination;
-use crate::gather::Outcome;
+use crate::gather::testing::bucket;
+use crate::gather::{BucketSink, ClosedBucket, Outcome};
 use crate::metrics::{Counter, Gauge};
 
 fn reader(path: &Path) -> SerializedFileReader<File> {
@@ -160,7 +162,7 @@ fn a_segment_opens_at_most_sixty_four_partitions_and_keeps_every_row() {
     for (id, event_ms) in (0..).zip(times) {
         payload.extend_from_slice(&line_at(id, event_ms));
     }
-    assert_eq!(rig.submit_payload(&lake, payload, 302, Duration::from_secs(15)).wait(), Outcome::Stored);
+    assert_eq!(rig.submit_lines(&lake, payload, 302, Duration::from_secs(15)).wait(), Outcome::Stored);
     wait_for(lake.close());
     let report = rig.compact();
     assert_eq!((report.files, report.rows), (62, 302));
@@ -182,12 +184,32 @@ fn a_line_that_is_no_record_is_set_aside_and_counted() {
     payload.extend_from_slice(b"{\"event\":{}}\n");
     payload.extend_from_slice(&line(1));
     payload.extend_from_slice(b"\xff\xfe\n");
-    assert_eq!(rig.submit_payload(&lake, payload, 4, Duration::from_secs(15)).wait(), Outcome::Stored);
+    assert_eq!(rig.submit_lines(&lake, payload, 4, Duration::from_secs(15)).wait(), Outcome::Stored);
     wait_for(lake.close());
     let report = rig.compact();
     assert_eq!((report.rows, report.set_aside_lines), (2, 2));
     let set_aside = rig.data_dir.join("lake/damaged/00000000000000000001-lines.jsonl");
     assert_eq!(fs::read(set_aside).expect("reads"), b"{\"event\":{}}\n\xff\xfe\n");
+    rig.assert_holds(0..2);
+}
+
+#[test]
+fn what_is_no_packed_record_is_set_aside_and_counted() {
+    let rig = Rig::new();
+    let lake = rig.open(rig.files());
+    let (format, good) = payload_of(&[0, 1]);
+    let payload = [&good[..], b"x is no entry"].concat();
+    let (bucket, verdict) = bucket(&rig.in_flight, payload, 3, rig.clock.now() + Duration::from_secs(15));
+    lake.submit(ClosedBucket { format, ..bucket });
+    assert_eq!(verdict.wait(), Outcome::Stored);
+    wait_for(lake.close());
+    let report = rig.compact();
+    assert_eq!((report.rows, report.set_aside_lines), (2, 1));
+    let set_aside = rig.data_dir.join("lake/damaged/00000000000000000001-lines.jsonl");
+    let line: serde_json::Value = serde_json::from_slice(&fs::read(set_aside).expect("reads")).expect("is JSON");
+    assert_eq!(line["packed"], BASE64_STANDARD.encode("x is no entry"));
+    assert_eq!(line["why"], "its first letter is not known");
+    assert!(line["batch_ends"].as_str().is_some_and(|end| end.contains("request-0")), "{line}");
     rig.assert_holds(0..2);
 }
 
@@ -249,7 +271,7 @@ fn a_compaction_that_fails_is_tried_again_and_never_stops_ingest() {
 fn a_large_segment_becomes_several_row_groups() {
     let rig = Rig::new();
     let lake = rig.open(rig.files());
-    let events = 48_000_u64;
+    let events = 64_000_u64;
     let verdicts: Vec<_> =
         (0..events / 500).map(|bucket| rig.submit(&lake, bucket * 500..bucket * 500 + 500)).collect();
     assert!(verdicts.iter().all(|verdict| verdict.wait() == Outcome::Stored));

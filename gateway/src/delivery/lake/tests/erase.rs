@@ -119,7 +119,7 @@ fn another_applications_player_of_the_same_name_stays() {
     for payload in [line(0), lines_of_other_app(1..2), [line(3), lines_of_other_app(4..6), line(6)].concat()] {
         let events = payload.iter().filter(|byte| **byte == b'\n').count();
         let events = u32::try_from(events).expect("a few");
-        let verdict = rig.submit_payload(&lake, payload, events, Duration::from_secs(15));
+        let verdict = rig.submit_lines(&lake, payload, events, Duration::from_secs(15));
         assert_eq!(verdict.wait(), Outcome::Stored);
         wait_for(lake.compact_now()).expect("compacts");
     }
@@ -172,7 +172,7 @@ fn a_power_cut_at_any_step_leaves_a_whole_lake_and_doing_it_again_finishes() {
         let lake = made.open(made.files());
         ids.into_iter().for_each(|ids| made.store(&lake, ids));
         let lines = u32::try_from(odd_lines.lines().count()).expect("a few");
-        let verdict = made.submit_payload(&lake, odd_lines.into_bytes(), lines, Duration::from_secs(15));
+        let verdict = made.submit_lines(&lake, odd_lines.into_bytes(), lines, Duration::from_secs(15));
         assert_eq!(verdict.wait(), Outcome::Stored);
         wait_for(lake.close());
         made.compact();
@@ -293,7 +293,7 @@ fn lines_that_were_set_aside_go_too_and_what_can_not_be_read_is_named() {
     let lake = rig.open(rig.files());
     let (theirs, others, unreadable) = (odd_line("p0"), odd_line("p1"), "p0 {\n");
     let payload = [&line(0)[..], theirs.as_bytes(), others.as_bytes(), unreadable.as_bytes(), &line(1)[..]].concat();
-    let verdict = rig.submit_payload(&lake, payload, 5, Duration::from_secs(15));
+    let verdict = rig.submit_lines(&lake, payload, 5, Duration::from_secs(15));
     assert_eq!(verdict.wait(), Outcome::Stored);
     fs::write(rig.data_dir.join("lake/damaged/00000000000000000009-52.bin"), b"..p0..").expect("writes");
     fs::write(rig.data_dir.join("lake/damaged/00000000000000000009-99.bin"), b"..p..0").expect("writes");

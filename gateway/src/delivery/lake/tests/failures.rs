@@ -88,7 +88,7 @@ fn what_was_taken_back_does_not_come_back_and_leaves_no_hole() {
         eventually("the first bucket is written", || files.operations() == operations + 3);
         let refused =
             [10..12, 12..20].map(|ids| (ids.clone(), rig.submit_within(&lake, ids, Duration::from_millis(60))));
-        files.set_room(Some(2_000));
+        files.set_room(Some(1_000));
         files.hold_syncs(false);
         assert_eq!(first.wait(), Outcome::Stored);
         // A deadline that comes between a write and its taking back leaves it unknown.

@@ -8,7 +8,7 @@ use super::super::log::{FRAME_HEADER, SEGMENT_HEADER};
 use super::super::partition::EventWindow;
 use super::super::recover::Recovery;
 use super::super::{LakeParts, RecoveryReport, verify};
-use super::rig::{Rig, line, wait_for};
+use super::rig::{Rig, payload_of, wait_for};
 use crate::delivery::Destination;
 use crate::metrics::Counter;
 
@@ -17,7 +17,7 @@ fn ends(ids: std::ops::Range<u64>) -> Vec<usize> {
     let mut end = SEGMENT_HEADER;
     let mut ends = vec![end];
     for id in ids {
-        end += FRAME_HEADER + line(id).len();
+        end += FRAME_HEADER + payload_of(&[id]).1.len();
         ends.push(end);
     }
     ends
@@ -115,7 +115,7 @@ fn a_bad_end_that_was_acknowledged_is_damage_and_not_a_torn_write() {
     fs::write(rig.segment(1), &log).expect("writes");
     rig.assert_holds([1]);
     assert_eq!(rig.counter(Counter::LakeTornBytes, &[]), 0);
-    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (FRAME_HEADER + line(0).len()) as u64);
+    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (FRAME_HEADER + payload_of(&[0]).1.len()) as u64);
 }
 
 /// Acknowledged bytes that are not there at all are reported too.
@@ -144,7 +144,7 @@ fn damage_that_comes_after_the_start_is_set_aside_too() {
     let segment = fs::OpenOptions::new().write(true).open(rig.segment(1)).expect("opens");
     segment.write_at(b"!", (ends(0..1)[1] + FRAME_HEADER + 3) as u64).expect("writes");
     assert_eq!(compact_first(&rig, len), 3);
-    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (FRAME_HEADER + line(1).len()) as u64);
+    assert_eq!(rig.counter(Counter::LakeDamagedBytes, &[]), (FRAME_HEADER + payload_of(&[1]).1.len()) as u64);
     rig.assert_holds([0, 2, 3]);
 }
 

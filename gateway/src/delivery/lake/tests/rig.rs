@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use headgate_proto::record::{EventFields, RecordTail, write_record};
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
 use tempfile::TempDir;
 
 use super::super::files::{FileLayer, OsFiles};
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{GatherSettings, LakeSettings, Size};
 use crate::delivery::Destination;
 use crate::gather::testing::{Verdict, bucket};
-use crate::gather::{BucketSink, InFlight, Outcome};
+use crate::gather::{BucketSink, ClosedBucket, Format, InFlight, Outcome};
 use crate::metrics::Metrics;
 
 /// When the events of tests are received.
@@ -87,22 +87,16 @@ impl Rig {
         ids: impl IntoIterator<Item = u64>,
         deadline: Duration,
     ) -> Arc<Verdict> {
-        let mut payload = Vec::new();
-        let mut events = 0;
-        for id in ids {
-            payload.extend_from_slice(&line(id));
-            events += 1;
-        }
-        self.submit_payload(lake, payload, events, deadline)
+        let ids: Vec<u64> = ids.into_iter().collect();
+        let (format, payload) = payload_of(&ids);
+        let events = u32::try_from(ids.len()).expect("few");
+        let (bucket, verdict) = bucket(&self.in_flight, payload, events, self.clock.now() + deadline);
+        lake.submit(ClosedBucket { format, ..bucket });
+        verdict
     }
 
-    pub(super) fn submit_payload(
-        &self,
-        lake: &Lake,
-        payload: Vec<u8>,
-        events: u32,
-        deadline: Duration,
-    ) -> Arc<Verdict> {
+    /// Submits lines.
+    pub(super) fn submit_lines(&self, lake: &Lake, payload: Vec<u8>, events: u32, deadline: Duration) -> Arc<Verdict> {
         let (bucket, verdict) = bucket(&self.in_flight, payload, events, self.clock.now() + deadline);
         lake.submit(bucket);
         verdict
@@ -218,13 +212,39 @@ pub(super) fn event_ms(id: u64) -> i64 {
     RECEIVED_MS - i64::try_from(id % 3).expect("is small") * 86_400_000 - 7
 }
 
+/// The records of a bucket: packed, as buckets come to the lake, but for every fourth, in lines as in older logs.
+pub(super) fn payload_of(ids: &[u64]) -> (Format, Vec<u8>) {
+    let mut payload = Vec::new();
+    if ids.first().is_some_and(|first| first % 4 == 3) {
+        ids.iter().for_each(|id| payload.extend_from_slice(&line(*id)));
+        return (Format::Lines, payload);
+    }
+    for (place, id) in ids.iter().enumerate() {
+        let tail = tail_of(*id);
+        if place == 0 || id % 10 == 0 {
+            tail.pack(&mut payload);
+        }
+        with_record(*id, event_ms(*id), &tail, |record| record.pack(&mut payload));
+    }
+    (Format::Packed, payload)
+}
+
 /// The record of an id: everything in it is a function of the id.
 pub(super) fn line(id: u64) -> Vec<u8> {
     line_at(id, event_ms(id))
 }
 
 pub(super) fn line_at(id: u64, event_ms: i64) -> Vec<u8> {
-    let tail = RecordTail::new(&format!("request-{}", id / 10), RECEIVED_MS, APP);
+    let mut line = Vec::new();
+    with_record(id, event_ms, &tail_of(id), |record| record.write(&mut line));
+    line
+}
+
+fn tail_of(id: u64) -> RecordTail {
+    RecordTail::new(&format!("request-{}", id / 10), RECEIVED_MS, APP)
+}
+
+fn with_record(id: u64, event_ms: i64, tail: &RecordTail, put: impl FnOnce(&MeasuredRecord<'_>)) {
     let (event_id, event_data) = (event_id(id), event_data(id));
     let fields = EventFields {
         event_id: event_id.as_bytes(),
@@ -237,9 +257,7 @@ pub(super) fn line_at(id: u64, event_ms: i64) -> Vec<u8> {
         event_data: event_data.as_bytes(),
         data_has_line_breaks: false,
     };
-    let mut line = Vec::new();
-    write_record(&mut line, &fields, &tail);
-    line
+    put(&MeasuredRecord::new(&fields, tail));
 }
 
 fn row_of(id: u64) -> EventRow {

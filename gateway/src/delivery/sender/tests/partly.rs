@@ -27,7 +27,7 @@ fn what_is_stored_of_a_bucket_is_not_given_to_anyone_else() {
     let mut step = house.books.step(house.now);
     let (bucket, outcome) = step.expired.pop().expect("its time is over");
     assert!(matches!(outcome, Outcome::Unknown { .. }) && bucket.maybe_stored);
-    assert_eq!(bucket.records().collect::<Vec<_>>(), [b"{\"event\":2}\n"]);
+    assert_eq!(bucket.records().collect::<Vec<_>>(), [&b"{\"event\":2}\n"[..]]);
     assert_eq!(bucket.events, 1);
     bucket.ticket.settle(&outcome);
 }

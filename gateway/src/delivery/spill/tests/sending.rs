@@ -35,7 +35,7 @@ fn an_outage_longer_than_the_deadline_loses_nothing() {
     let (service, tasks) = (Arc::new(Service::default()), Tasks::new(&rig.metrics));
     let parts = SenderParts {
         wire: Arc::clone(&service) as Arc<dyn Wire>,
-        packing: Packing::lines(1 << 20, Duration::from_millis(1)),
+        packing: Packing::buckets(Format::Lines, 1 << 20, Duration::from_millis(1)),
         limits: SenderLimits {
             bytes_a_call: 1 << 20,
             calls_in_flight: 4,
