@@ -61,7 +61,7 @@ impl ClosedBucket {
     /// The same records as lines.
     #[must_use]
     pub fn into_lines(self) -> Self {
-        let mut lines = Vec::with_capacity(self.payload.len());
+        let mut lines = Vec::new();
         match self.format {
             Format::Lines => return self,
             Format::Aggregate => aggregate::framed_data(&self.payload).for_each(|line| lines.extend_from_slice(line)),

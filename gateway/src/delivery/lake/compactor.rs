@@ -2,6 +2,7 @@
 //! again while the others go on. Nothing here ever stops events from being taken.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -198,6 +199,8 @@ impl State {
     /// What a disk refuses one segment it refuses the others too: trying each of them would burn a core.
     fn pause_others(&mut self, error: &LakeError, until: Instant) {
         let of_the_disk = match error {
+            // A form that is not known is that segment's alone.
+            LakeError::File { source, .. } if source.kind() == io::ErrorKind::Unsupported => false,
             LakeError::File { .. } | LakeError::Parquet { .. } | LakeError::Manifest { .. } => true,
             LakeError::Damaged { .. } | LakeError::Panic(_) | LakeError::Closed | LakeError::Thread(_) => false,
         };

@@ -231,7 +231,8 @@ impl<R: Read + Seek> SegmentReader<R> {
         // Not damage, which would be cut off: somebody went back to this release.
         let form = Form::of(&magic).ok_or_else(|| {
             let letter = char::from(magic[3]);
-            io::Error::other(format!("a frame of the form {letter:?}, which only a later release of Headgate can read"))
+            let why = format!("a frame of the form {letter:?}, which only a later release of Headgate can read");
+            io::Error::new(io::ErrorKind::Unsupported, why)
         })?;
         let end = self.offset + FRAME_HEADER as u64 + u64::from(len);
         Ok(Some(Frame { form, payload: self.buffers.share(payload), events, place: self.offset..end }))

@@ -8,7 +8,7 @@ use super::super::log::{FRAME_HEADER, SEGMENT_HEADER};
 use super::super::partition::EventWindow;
 use super::super::recover::Recovery;
 use super::super::{LakeParts, RecoveryReport, verify};
-use super::rig::{Rig, payload_of, wait_for};
+use super::rig::{Rig, eventually, payload_of, wait_for};
 use crate::delivery::Destination;
 use crate::metrics::Counter;
 
@@ -84,6 +84,39 @@ fn damage_in_the_middle_is_set_aside_and_the_rest_is_kept() {
     let report = verify(&rig.data_dir, |_, _| {}).expect("verifies");
     let [set_aside] = report.set_aside.as_slice() else { panic!("{report:?}") };
     assert_eq!(fs::read(rig.data_dir.join("lake").join(set_aside)).expect("reads"), damaged);
+}
+
+/// Somebody went back to this release: what it can't read waits for one that can, and the rest goes on.
+#[test]
+fn a_segment_with_a_form_of_a_later_release_stays_as_it_is() {
+    let rig = Rig::new();
+    rig.log(&one_event_buckets(0..2));
+    let mut log = fs::read(rig.segment(1)).expect("reads");
+    let (magic, payload) = (*b"\xf7HGQ", *b"new");
+    let mut summed = 1_u64.to_le_bytes().to_vec();
+    summed.extend_from_slice(&magic);
+    for number in [3_u32, 1] {
+        summed.extend_from_slice(&number.to_le_bytes());
+    }
+    summed.extend_from_slice(&payload);
+    log.extend_from_slice(&magic);
+    for number in [3, 1, crc_fast::crc32_iscsi(&summed)] {
+        log.extend_from_slice(&number.to_le_bytes());
+    }
+    log.extend_from_slice(&payload);
+    fs::write(rig.segment(1), &log).expect("writes");
+    let lake = rig.open(rig.files());
+    rig.store(&lake, 10..12);
+    let report = wait_for(lake.compact_now()).expect("is open");
+    assert_eq!(report.failed.len(), 1, "{report:?}");
+    assert!(report.failed[0].error.contains("only a later release"), "{report:?}");
+    // By itself, too: that one must not hold up the others.
+    rig.store(&lake, 12..14);
+    wait_for(lake.compact_now()).expect("is open");
+    eventually("the others are compacted", || rig.counter(Counter::LakeRowsCompacted, &[]) == 4);
+    wait_for(lake.close());
+    assert_eq!(fs::read(rig.segment(1)).expect("it is still there"), log);
+    assert_eq!(rig.counter(Counter::LakeTornBytes, &[]) + rig.counter(Counter::LakeDamagedBytes, &[]), 0);
 }
 
 #[test]
