@@ -24,6 +24,7 @@ mod keys;
 mod kinesis;
 mod loadtest;
 mod overload;
+mod pages;
 mod policies;
 mod power_cut;
 mod privacy;
