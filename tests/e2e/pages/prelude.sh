@@ -2,6 +2,10 @@
 set -Eeuo pipefail
 trap 'printf "ends with %s: %s\n" "$?" "$BASH_COMMAND"' ERR
 
+# Standard input ends when the test does, however it ends: then all that a page has started ends, too.
+exec 9<&0 </dev/null
+(read -r _ <&9 || kill -KILL 0) &
+
 page_place=
 page_gateway=
 

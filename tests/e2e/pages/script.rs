@@ -109,7 +109,7 @@ fn to_its_end(text: &str, checkout: &Checkout) -> (ExitStatus, String) {
     let output = File::options().create(true).append(true).open(&said).expect("it can be written");
     let mut bash = checkout.bash();
     bash.arg(&script).env("RECORDS", checkout.own(rehearsal::RECORDS));
-    bash.stdin(Stdio::null()).stdout(output.try_clone().expect("a file can be shared")).stderr(output);
+    bash.stdin(Stdio::piped()).stdout(output.try_clone().expect("a file can be shared")).stderr(output);
     let mut group = Group(bash.process_group(0).spawn().expect("bash can be run"));
     let status = group.ended();
     let bytes = fs::read(said).expect("it was written");

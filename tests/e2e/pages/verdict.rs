@@ -92,11 +92,11 @@ fn marked(block: &Block, checkout: &LazyCell<Checkout>) -> Result<(), String> {
     let needless = match block.language.as_str() {
         "sh" => {
             let spoken = rehearsal::of(&block.text, checkout)?;
-            let problems: Vec<String> = spoken.iter().filter_map(|command| commands::problem(command)).collect();
+            let problems: Vec<String> = spoken.iter().filter_map(commands::problem).collect();
             if !problems.is_empty() {
                 return Err(problems.join("\n"));
             }
-            !spoken.is_empty() && !block.text.contains('…') && spoken.iter().all(|command| commands::could_run(command))
+            !spoken.is_empty() && !block.text.contains('…') && spoken.iter().all(commands::could_run)
         }
         "toml" => still::settings(&block.text).is_ok(),
         "json" => still::json(&block.text).is_ok(),
