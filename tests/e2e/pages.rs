@@ -6,6 +6,7 @@
 //! | `sh` | run by bash in a fresh copy of the checkout, in the page's order, with what the page has done before; a gateway that it starts goes on beside it, and where the page starts none, one of no settings is there. Loads are short. `cargo …` is not run: packages, targets, profiles and options have to be there |
 //! | `python`, `sql` | run likewise: after the stubs are made, on the lake of the gateway |
 //! | `cpp`, `go`, `java`, `ts` of `docs/clients` | compiled within a function that has what the page's words assume ([`fragments`]) |
+//! | `js` of `docs/grpc-web.md` | run by Node, with the packages of gRPC-Web's stock clients ([`fragments`]) |
 //! | `rust` | one that a crate's documentation holds word for word, where rustdoc compiles it |
 //! | `toml` | settings that `headgate check-config` takes; files that it names are made |
 //! | `json` | JSON |
