@@ -27,6 +27,7 @@ mod kinesis;
 mod loadtest;
 mod otlp;
 mod overload;
+mod pages;
 mod policies;
 mod power_cut;
 mod privacy;

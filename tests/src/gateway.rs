@@ -323,7 +323,11 @@ fn end_of(path: &Path) -> std::io::Result<String> {
 
 /// An address that is free now and that nobody gets by chance: the system draws the ports of outgoing connections from
 /// another range (so that a client which knocks while the gateway is down can't be given the very port it knocks at).
-pub(crate) fn free_address() -> SocketAddr {
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_address() -> SocketAddr {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -1,7 +1,7 @@
 //! Pythons with what others' programs need: stock clients and a stock reader of the lake in `target/python`, which the
 //! demo uses too, a stock consumer of Kinesis in `target/consumer`, in `target/analyst` what asks a lake queries that
-//! are for Athena, in `target/otlp` a server instrumented with OpenTelemetry, and in `target/awscli` AWS's command line; made
-//! once and kept. Where one can't be had, the test that asks for it fails and says why.
+//! are for Athena, in `target/otlp` a server instrumented with OpenTelemetry, in `target/duckdb` DuckDB's command line, and
+//! in `target/awscli` AWS's; made once and kept. Where one can't be had, the test that asks for it fails and says why.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,9 @@ const OTLP_PACKAGES: [(&str, &str); 3] = [
     ("opentelemetry.exporter.otlp.proto.grpc._log_exporter", "opentelemetry-exporter-otlp-proto-grpc==1.45.2"),
     ("opentelemetry.exporter.otlp.proto.http._log_exporter", "opentelemetry-exporter-otlp-proto-http==1.45.2"),
 ];
+
+/// DuckDB's own command line, with which pages ask a lake.
+const DUCKDB_PACKAGES: [(&str, &str); 1] = [("duckdb_cli", "duckdb-cli>=1.5,<2")];
 
 /// AWS's own command line, with which the stacks are deployed.
 const AWS_CLI_PACKAGES: [(&str, &str); 1] = [("awscli", "awscli>=1.40,<2")];
@@ -84,6 +87,19 @@ pub fn aws_cli() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let python = made_or_panic("awscli", "AWS's command line", &AWS_CLI_PACKAGES);
+        python.parent().expect("a program is in a folder").to_owned()
+    })
+}
+
+/// The folder with DuckDB's command line, `duckdb`.
+///
+/// # Panics
+/// As [`interpreter`].
+#[must_use]
+pub fn duckdb() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let python = made_or_panic("duckdb", "DuckDB's command line", &DUCKDB_PACKAGES);
         python.parent().expect("a program is in a folder").to_owned()
     })
 }
