@@ -13,8 +13,9 @@ use crate::ids::Ids;
 use crate::key::Key;
 use crate::limits::{Limits, Overflow};
 use crate::log::{Fsync, Log};
-use crate::shared::{OnFailure, Shared};
+use crate::shared::{Callees, Shared};
 use crate::store::Store;
+use crate::stored::Stored;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -30,7 +31,7 @@ pub struct Builder {
     overflow: Overflow,
     longest_backoff: Duration,
     log: Option<Log>,
-    on_failure: Option<OnFailure>,
+    callees: Callees,
 }
 
 impl Builder {
@@ -52,7 +53,7 @@ impl Builder {
             overflow: Overflow::default(),
             longest_backoff: Duration::from_secs(10),
             log: None,
-            on_failure: None,
+            callees: Callees::default(),
         }
     }
 
@@ -139,12 +140,20 @@ impl Builder {
         self
     }
 
+    /// Is told of events when they are stored, a batch at a time: for a caller that keeps events until then, or wants to know
+    /// how long it takes. An event is told of once, unless another client has its id as well. What [`Builder::on_failure`]
+    /// says of how to be called holds here too. Default: they are only counted.
+    pub fn on_stored(mut self, callee: impl Fn(Stored) + Send + Sync + 'static) -> Self {
+        self.callees.on_stored = Some(Box::new(callee));
+        self
+    }
+
     /// Is told of each event that will never be stored: rejected, refused for good, or dropped for a newer one. It is called
     /// by the client's thread, and by `send` where that drops the oldest: it should be quick, it must not flush or close
     /// the client nor wait for room in it, and it must not own one: that client would never be dropped. Default: they are
     /// only counted.
     pub fn on_failure(mut self, callee: impl Fn(Failure) + Send + Sync + 'static) -> Self {
-        self.on_failure = Some(Box::new(callee));
+        self.callees.on_failure = Some(Box::new(callee));
         self
     }
 
@@ -161,7 +170,7 @@ impl Builder {
         let (for_batches, for_streams) = (backoff()?, backoff()?);
         let window = self.limits.in_flight;
         let store = Store::new(self.limits, window, ids, for_batches);
-        let shared = Shared::new(store, self.on_failure, self.key);
+        let shared = Shared::new(store, self.callees, self.key);
         Client::start(shared, connector, key, for_streams, self.overflow, self.log.as_ref())
     }
 

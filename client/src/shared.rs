@@ -11,10 +11,17 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::key::Key;
 use crate::log::{Sink, Written};
-use crate::store::Store;
+use crate::store::{Ends, Store};
+use crate::stored::Stored;
 
-/// Is told of events that will never be stored.
-pub(crate) type OnFailure = Box<dyn Fn(Failure) + Send + Sync>;
+/// Who is told of ends.
+#[derive(Default)]
+pub(crate) struct Callees {
+    /// Of events that are stored.
+    pub(crate) on_stored: Option<Box<dyn Fn(Stored) + Send + Sync>>,
+    /// Of events that will never be stored.
+    pub(crate) on_failure: Option<Box<dyn Fn(Failure) + Send + Sync>>,
+}
 
 pub(crate) struct Shared {
     store: Mutex<Store>,
@@ -23,20 +30,20 @@ pub(crate) struct Shared {
     /// Wake whoever waits for room, for an end, or for the log: threads, and tasks.
     threads: Condvar,
     tasks: Notify,
-    on_failure: Option<OnFailure>,
+    callees: Callees,
     key: Mutex<Key>,
     /// Counts changes of the key.
     key_version: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(store: Store, on_failure: Option<OnFailure>, key: Key) -> Self {
+    pub(crate) fn new(store: Store, callees: Callees, key: Key) -> Self {
         Self {
             store: Mutex::new(store),
             work: Notify::new(),
             threads: Condvar::new(),
             tasks: Notify::new(),
-            on_failure,
+            callees,
             key: Mutex::new(key),
             key_version: AtomicU64::new(0),
         }
@@ -85,10 +92,13 @@ impl Shared {
     }
 
     /// Tells whoever wants to know. Not under the lock: the callee may well send events.
-    pub(crate) fn report(&self, failures: Vec<Failure>) {
-        if let Some(on_failure) = &self.on_failure {
+    pub(crate) fn report(&self, Ends { stored, failures }: Ends) {
+        // A callee's panic is the callee's; events go on being sent.
+        if let (Some(on_stored), Some(stored)) = (&self.callees.on_stored, stored) {
+            let _ = catch_unwind(AssertUnwindSafe(|| on_stored(stored)));
+        }
+        if let Some(on_failure) = &self.callees.on_failure {
             for failure in failures {
-                // The callee's panic is the callee's; events go on being sent.
                 let _ = catch_unwind(AssertUnwindSafe(|| on_failure(failure)));
             }
         }

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+pub(crate) use self::answers::Ends;
 use self::books::Books;
 pub(crate) use self::intake::Offer;
 use self::logging::Unlogged;

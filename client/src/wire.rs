@@ -99,6 +99,12 @@ pub(crate) fn events(batch: &Bytes) -> impl Iterator<Item = Framed> + use<> {
     })
 }
 
+/// The id of an event, which is what [`Measured::write`] writes first.
+pub(crate) fn event_id(event: &[u8]) -> Option<Uuid> {
+    let text = event.strip_prefix(&[EVENT_ID, Hyphenated::LENGTH as u8])?.get(..Hyphenated::LENGTH)?;
+    Uuid::try_parse_ascii(text).ok()
+}
+
 /// The field `sequence` of `headgate.v1.StreamEventsRequest`, and its length.
 pub(crate) fn sequence_field(sequence: u64) -> ([u8; 11], usize) {
     let mut field = [0; 11];
@@ -223,6 +229,7 @@ mod tests {
         for (framed, (piece, id)) in found.iter().zip(pieces.iter().zip(ids)) {
             assert_eq!(framed.whole, *piece);
             assert_eq!(v1::Event::decode(framed.event.clone()).expect("an event").event_id, id.to_string());
+            assert_eq!(event_id(&framed.event), Some(id));
         }
         for end in 0..batch.len() {
             let whole = pieces.iter().scan(0, |sum, piece| {

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::link::{Heard, Links};
 use crate::refusal::{Refusal, duration};
 use crate::shared::Shared;
-use crate::store::{LinkId, Next};
+use crate::store::{Ends, LinkId, Next};
 
 /// How long a stream may be used whose key was changed, until the next one is open.
 const KEY_GRACE: Duration = Duration::from_secs(30);
@@ -167,11 +167,12 @@ impl Worker {
         let now = clock::now();
         // Whoever answers is there.
         (self.failures, self.hint) = (0, None);
-        let failures = match answer {
+        let ends = match answer {
             Some(Answer::Verdict(verdict)) => self.shared.store().verdict(link, sequence, verdict, now),
             Some(Answer::Refusal(status)) => {
                 let refusal = Refusal::of_answer(status);
-                self.shared.store().refused(link, sequence, refusal, now)
+                let failures = self.shared.store().refused(link, sequence, refusal, now);
+                Ends { stored: None, failures }
             }
             Some(Answer::Notice(notice)) => return self.notice(link, &notice),
             None => {
@@ -180,7 +181,7 @@ impl Worker {
             }
         };
         self.shared.progress();
-        self.shared.report(failures);
+        self.shared.report(ends);
     }
 
     fn notice(&mut self, link: LinkId, notice: &StreamNotice) {

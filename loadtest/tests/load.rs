@@ -153,6 +153,52 @@ async fn broken_streams_and_connections_lose_nothing() {
     assert!(running.seen().times.values().any(|times| *times > 1), "an unanswered event came again");
 }
 
+// The client batches and sends again by itself; every event has one end all the same, under the id that it was given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_through_the_client_has_one_end_whatever_the_gateway_does() {
+    let running = Running::start(|batch| match batch {
+        _ if batch % 97 == 96 => Deed::BreakStream,
+        _ if batch % 40 == 39 => Deed::AskToMove,
+        _ => match batch % 5 {
+            1 => Deed::Refuse,
+            3 => Deed::Sort,
+            _ => Deed::Answer,
+        },
+    })
+    .await;
+    let config = RunConfig { transport: Transport::Client, duplicate_share: 0.02, ..config(&running, 3.0) };
+    let load = start(&config);
+    for _ in 0..2 {
+        sleep(Duration::from_millis(900)).await;
+        running.cut();
+    }
+    let report = finish(load).await;
+    let Report { ledger, ids, .. } = &report;
+    assert!(ledger.balances() && ledger.in_flight == 0, "{ledger:?}");
+    assert_eq!((ledger.accepted + ledger.rejected_total(), ledger.overflow), (ledger.due, 0), "{:?}", report.problems);
+    let seen = running.seen();
+    assert!(ids.acknowledged.iter().all(|id| seen.stored.contains(id)), "acknowledged and not there");
+    assert!(ids.rejected.iter().all(|id| !seen.stored.contains(id)), "rejected and there");
+    assert_eq!(ids.acknowledged.len(), seen.stored.len());
+    assert_eq!(ids.acknowledged.len() as u64 + ids.rejected.len() as u64, ledger.due - ledger.duplicates);
+    assert!(ledger.duplicates > 50 && ledger.rejected.len() >= 4, "{ledger:?}");
+    assert!(ledger.resent > 0 && report.reconnects > 0, "{ledger:?}, {} reconnects", report.reconnects);
+    assert_eq!(seen.early, 0, "events came again before their hint was over");
+    assert_eq!(report.ack.count(), ledger.due);
+    assert!(report.problems.keys().any(|problem| problem.contains("refused")), "{:?}", report.problems);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn latency_through_the_client_counts_from_when_events_were_due() {
+    let running = Running::start(|_| Deed::Answer).await;
+    let config =
+        RunConfig { transport: Transport::Client, linger: Duration::from_millis(200), ..config(&running, 3.0) };
+    let report = run(&config).await;
+    let p50 = report.ack.quantile(0.5);
+    // What a batch begins with waits for the whole linger, what it ends with for nothing.
+    assert!((Duration::from_millis(60)..Duration::from_millis(180)).contains(&p50), "p50 of {p50:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_connections_lose_no_unary_call() {
     let running = Running::start(|_| Deed::Answer).await;

@@ -65,7 +65,7 @@ async fn events_reach_a_gateway_whose_authority_is_given() {
     assert!(running.endpoint.starts_with("https://"));
     // A bundle of several authorities, as systems have it.
     let bundle = [Authority::new("another").pem(), authority.pem()].concat();
-    for transport in [Transport::Stream, Transport::Unary] {
+    for transport in [Transport::Stream, Transport::Unary, Transport::Client] {
         let config = RunConfig { transport, drain: Duration::from_secs(20), ..config(&running) };
         let report = run(&config, &trusting(bundle.clone())).await;
         assert!(report.ledger.balances() && report.ledger.accepted > 0, "{:?}", report.ledger);
@@ -81,7 +81,7 @@ async fn a_gateway_that_can_not_prove_itself_gets_no_event_and_the_run_says_why(
     let other_host = authority.stand_in_for("ingest.example.com").await;
     let cases = [(&unknown, stranger.pem(), "UnknownIssuer"), (&other_host, authority.pem(), "not valid for")];
     for (running, trusted, says) in cases {
-        for transport in [Transport::Stream, Transport::Unary] {
+        for transport in [Transport::Stream, Transport::Unary, Transport::Client] {
             let report = run(&RunConfig { transport, ..config(running) }, &trusting(trusted.clone())).await;
             assert!(report.ledger.balances() && report.ledger.due > 0, "{:?}", report.ledger);
             assert_eq!(report.ledger.failed, report.ledger.due);

@@ -8,7 +8,7 @@ use crate::error::{EventError, SendError};
 use crate::event::{Event, timestamp};
 use crate::failure::{Cause, Failure};
 use crate::limits::Overflow;
-use crate::store::{Offer, Store};
+use crate::store::{Ends, Offer, Store};
 use crate::wire::{self, Measured};
 
 /// Of an event in a message. As stored it takes no less.
@@ -110,7 +110,8 @@ impl Client {
         if !dropped.is_empty() {
             let events = dropped.iter().flat_map(wire::events);
             let cause = || Cause::DroppedOldest;
-            self.shared().report(events.map(|framed| Failure { event: framed.event, cause: cause() }).collect());
+            let failures = events.map(|framed| Failure { event: framed.event, cause: cause() }).collect();
+            self.shared().report(Ends { stored: None, failures });
             self.shared().progress();
         }
         given

@@ -9,18 +9,27 @@ use super::{Flight, LinkId, Store};
 use crate::batch::{Batch, BatchId};
 use crate::failure::{Cause, Failure};
 use crate::refusal::{Refusal, Remedy};
+use crate::stored::Stored;
 use crate::verdict::{self, Reading};
 use crate::wire;
 
+/// What an answer is the end of.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) stored: Option<Stored>,
+    /// What will never be stored.
+    pub(crate) failures: Vec<Failure>,
+}
+
 impl Store {
-    /// The gateway has a verdict on each event of a batch. What will never be stored is returned.
-    pub(crate) fn verdict(&mut self, link: LinkId, sequence: u64, verdict: BatchVerdict, now: Instant) -> Vec<Failure> {
-        let Some((mut batch, body)) = self.land(link, sequence) else { return Vec::new() };
+    /// The gateway has a verdict on each event of a batch.
+    pub(crate) fn verdict(&mut self, link: LinkId, sequence: u64, verdict: BatchVerdict, now: Instant) -> Ends {
+        let Some((mut batch, body)) = self.land(link, sequence) else { return Ends::default() };
         let Ok(Reading { accepted, rejected, again, unknown, warned, hint }) = verdict::read(verdict, batch.events)
         else {
             self.counters.answers_not_understood += 1;
             self.again(batch, None, now);
-            return Vec::new();
+            return Ends::default();
         };
         self.counters.acknowledged += accepted;
         self.counters.unknown += unknown;
@@ -28,6 +37,11 @@ impl Store {
         if again.is_empty() {
             self.window.stored();
         }
+        let stored = (accepted > 0).then(|| {
+            let mut except: Vec<u32> = rejected.iter().map(|one| one.index).chain(again.iter().copied()).collect();
+            except.sort_unstable();
+            Stored { batch: body.clone(), except, events: accepted as u32 }
+        });
         let mut failures = Vec::new();
         if !rejected.is_empty() {
             let mut events = wire::events(&body).enumerate();
@@ -57,7 +71,7 @@ impl Store {
             }
             self.again(batch, hint, now);
         }
-        failures
+        Ends { stored, failures }
     }
 
     /// The gateway has refused a batch as a whole. What will never be stored is returned.

@@ -7,7 +7,7 @@ use headgate_proto::v1::{BatchVerdict, Event as Decoded, EventVerdict, VerdictCo
 use prost::Message;
 use tonic::Code;
 
-use super::{LinkId, Next, Offer, Outgoing, Store};
+use super::{Ends, LinkId, Next, Offer, Outgoing, Store};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::error::LogProblem;
@@ -17,6 +17,7 @@ use crate::ids::Ids;
 use crate::limits::Limits;
 use crate::log::{self, Log, Recovered, Sink, Written};
 use crate::refusal::Refusal;
+use crate::stored::Stored;
 use crate::wire::{self, Measured};
 
 const LINK: LinkId = LinkId(0);
@@ -121,7 +122,7 @@ fn batches_fill_up_while_the_window_is_full() {
     give(&mut store, 3, 10, now);
     assert!(leave(&mut store, later).is_empty(), "the window is full");
     give(&mut store, 4, 10, later);
-    assert!(store.verdict(LINK, left[0].sequence, accepted(10), later).is_empty());
+    assert!(store.verdict(LINK, left[0].sequence, accepted(10), later).failures.is_empty());
     assert_eq!(leave(&mut store, later).iter().map(|batch| ids(batch).len()).collect::<Vec<_>>(), [7]);
 }
 
@@ -148,7 +149,7 @@ fn memory_is_bounded_in_bytes_and_in_events() {
         assert_eq!(taken == 500, by_events, "{taken}");
         assert_eq!(store.counters().events_in_memory, taken);
         let left = leave(&mut store, now);
-        assert!(store.verdict(LINK, left[0].sequence, accepted(ids(&left[0]).len() as u32), now).is_empty());
+        assert!(store.verdict(LINK, left[0].sequence, accepted(ids(&left[0]).len() as u32), now).failures.is_empty());
         assert!(matches!(offer(&mut store, "e", bytes, now), Offer::Taken { .. }), "there is room again");
         assert_balanced(&store);
     }
@@ -178,7 +179,7 @@ fn what_was_lost_with_its_stream_is_sent_again_with_the_same_ids_in_the_same_ord
     let mut store = store(limits());
     give(&mut store, 40, 10, now);
     let first = leave(&mut store, now);
-    assert!(store.verdict(LINK, first[1].sequence, accepted(10), now).is_empty());
+    assert!(store.verdict(LINK, first[1].sequence, accepted(10), now).failures.is_empty());
     store.lost(LINK);
     let again = leave(&mut store, now);
     let expected: Vec<_> = [0, 2, 3].map(|index| ids(&first[index])).to_vec();
@@ -196,11 +197,11 @@ fn an_answer_settles_its_own_batch_on_its_own_stream_once() {
     let left = leave(&mut store, now);
     let (first, second) = (left[0].sequence, left[1].sequence);
     for (link, sequence) in [(LINK, 99), (LinkId(1), first), (LINK, 0)] {
-        assert!(store.verdict(link, sequence, accepted(10), now).is_empty());
+        assert!(store.verdict(link, sequence, accepted(10), now).failures.is_empty());
     }
     assert_eq!(store.counters().acknowledged, 0);
     for sequence in [second, second, first, first] {
-        assert!(store.verdict(LINK, sequence, accepted(10), now).is_empty());
+        assert!(store.verdict(LINK, sequence, accepted(10), now).failures.is_empty());
     }
     let counters = store.counters();
     assert_eq!((counters.acknowledged, counters.pending, counters.bytes_in_memory), (20, 0, 0));
@@ -228,7 +229,10 @@ fn of_a_batch_only_what_was_not_stored_comes_again() {
     ];
     let verdict =
         BatchVerdict { accepted: 6, rejected: 2, retry: 1, unknown: 1, not_accepted, ..BatchVerdict::default() };
-    let failures = store.verdict(LINK, left[0].sequence, verdict, now);
+    let Ends { stored, failures } = store.verdict(LINK, left[0].sequence, verdict, now);
+    let stored = stored.expect("six are");
+    let names_of = |places: &[usize]| places.iter().map(|place| format!("e{place}")).collect::<Vec<_>>();
+    assert_eq!(stored.iter().map(|event| event.event_name).collect::<Vec<_>>(), names_of(&[0, 2, 5, 6, 7, 8]));
     let names: Vec<String> = failures.iter().map(|failure| failure.event().event_name).collect();
     assert_eq!(names, ["e1", "e9"]);
     assert!(matches!(failures[0].cause(), Cause::Rejected { field, .. } if field == "event_name"));
@@ -238,7 +242,7 @@ fn of_a_batch_only_what_was_not_stored_comes_again() {
     assert_eq!(again.iter().map(ids).collect::<Vec<_>>(), [vec![before[3].clone(), before[4].clone()]]);
     let counters = store.counters();
     assert_eq!((counters.acknowledged, counters.rejected(), counters.unknown, counters.pending), (6, 2, 1, 2));
-    assert!(store.verdict(LINK, again[0].sequence, accepted(2), now).is_empty());
+    assert!(store.verdict(LINK, again[0].sequence, accepted(2), now).failures.is_empty());
     assert_eq!((store.counters().pending, store.counters().bytes_in_memory), (0, 0));
     assert_balanced(&store);
 }
@@ -256,7 +260,7 @@ fn nothing_is_sent_before_the_hint_of_a_refused_batch_and_then_less_at_once() {
         assert!(store.refused(LINK, batch.sequence, refused, now).is_empty());
     }
     for batch in &left[2..] {
-        assert!(store.verdict(LINK, batch.sequence, accepted(10), now).is_empty());
+        assert!(store.verdict(LINK, batch.sequence, accepted(10), now).failures.is_empty());
     }
     give(&mut store, 20, 10, now);
     assert!(leave(&mut store, now + hint - Duration::from_millis(1)).is_empty(), "not the others either");
@@ -282,7 +286,7 @@ fn a_batch_that_is_too_large_for_the_gateway_is_halved_until_it_is_not() {
                 let refused = refusal(Code::InvalidArgument, "over_burst", None);
                 failures.extend(store.refused(LINK, batch.sequence, refused, now));
             } else {
-                assert!(store.verdict(LINK, batch.sequence, accepted(ids.len() as u32), now).is_empty());
+                assert!(store.verdict(LINK, batch.sequence, accepted(ids.len() as u32), now).failures.is_empty());
                 stored.extend(ids);
             }
         }
@@ -314,7 +318,7 @@ fn an_answer_that_makes_no_sense_is_no_answer() {
     let mut store = store(limits());
     give(&mut store, 20, 10, now);
     let left = leave(&mut store, now);
-    assert!(store.verdict(LINK, left[0].sequence, accepted(11), now).is_empty());
+    assert!(store.verdict(LINK, left[0].sequence, accepted(11), now).failures.is_empty());
     store.not_understood(LINK, left[1].sequence, now);
     assert_eq!((store.counters().acknowledged, store.counters().answers_not_understood), (0, 2));
     let again = leave(&mut store, now + Duration::from_secs(1));
@@ -355,7 +359,7 @@ fn memory_is_bounded_while_batches_of_the_log_come_back_again_and_again() {
                     let not_accepted =
                         vec![EventVerdict { code: VerdictCode::Retry.into(), ..EventVerdict::default() }];
                     let verdict = BatchVerdict { retry: 1, not_accepted, ..BatchVerdict::default() };
-                    assert!(store.verdict(LINK, batch.sequence, verdict, now).is_empty());
+                    assert!(store.verdict(LINK, batch.sequence, verdict, now).failures.is_empty());
                     sent += 1;
                 }
                 Next::Nothing => break,
@@ -405,7 +409,7 @@ fn what_is_stored_before_it_lingers_is_never_handed_to_the_log() {
     let left = leave(&mut store, now);
     assert_eq!(store.next_deadline(true), Some(now + LINGER), "the log's, and the open batch's");
     store.log_what_lingers(now + LINGER / 2);
-    assert!(store.verdict(LINK, left[0].sequence, accepted(10), now).is_empty());
+    assert!(store.verdict(LINK, left[0].sequence, accepted(10), now).failures.is_empty());
     assert_eq!((store.handed, store.unlogged_size.bytes), (0, 0));
     store.log_what_lingers(now + LINGER);
     assert_eq!(store.handed, 1, "the open batch has lingered");
@@ -496,11 +500,11 @@ fn what_is_left_is_told_to_the_event() {
     assert_eq!((left.in_memory(), left.on_log(), left.is_empty()), (25, 0, false));
     let names: Vec<String> = left.iter().map(|event| event.event_name).collect();
     assert_eq!(names, (0..25).map(|n| format!("e{n}")).collect::<Vec<_>>(), "on the way or not, in order");
-    assert!(store.verdict(LINK, flying[0].sequence, accepted(10), now).is_empty());
+    assert!(store.verdict(LINK, flying[0].sequence, accepted(10), now).failures.is_empty());
     for _ in 0..2 {
         for batch in leave(&mut store, now) {
             let count = ids(&batch).len() as u32;
-            assert!(store.verdict(LINK, batch.sequence, accepted(count), now).is_empty());
+            assert!(store.verdict(LINK, batch.sequence, accepted(count), now).failures.is_empty());
         }
     }
     assert!(store.is_settled_below(below), "what came after the flush is not waited for");
@@ -545,17 +549,18 @@ fn the_books_balance_whatever_the_gateway_does() {
             while !flying.is_empty() && draw(3) > 0 {
                 let batch = flying.swap_remove(draw(flying.len() as u64) as usize);
                 let ids = ids(&batch);
-                let failures = match if closing { 0 } else { draw(6) } {
-                    0 | 1 => {
-                        ids.iter().for_each(|id| *ends.get_mut(id).expect("known") += 1);
-                        store.verdict(LINK, batch.sequence, accepted(ids.len() as u32), now)
-                    }
-                    2 => store.refused(LINK, batch.sequence, refusal(Code::Unavailable, "over_budget", None), now),
-                    3 => store.refused(LINK, batch.sequence, refusal(Code::InvalidArgument, "over_burst", None), now),
-                    4 => store.refused(LINK, batch.sequence, refusal(Code::InvalidArgument, "undecodable", None), now),
+                let mut refuse = |code, reason| {
+                    let failures = store.refused(LINK, batch.sequence, refusal(code, reason, None), now);
+                    Ends { stored: None, failures }
+                };
+                let Ends { stored, failures } = match if closing { 0 } else { draw(6) } {
+                    2 => refuse(Code::Unavailable, "over_budget"),
+                    3 => refuse(Code::InvalidArgument, "over_burst"),
+                    4 => refuse(Code::InvalidArgument, "undecodable"),
+                    0 | 1 => store.verdict(LINK, batch.sequence, accepted(ids.len() as u32), now),
                     _ => {
                         let mut verdict = BatchVerdict::default();
-                        for (index, id) in (0..).zip(&ids) {
+                        for index in 0..ids.len() as u32 {
                             let code = match draw(3) {
                                 0 => VerdictCode::Rejected,
                                 1 => VerdictCode::Retry,
@@ -566,7 +571,6 @@ fn the_books_balance_whatever_the_gateway_does() {
                                 VerdictCode::Retry => verdict.retry += 1,
                                 _ => {
                                     verdict.accepted += 1;
-                                    *ends.get_mut(id).expect("known") += 1;
                                     continue;
                                 }
                             }
@@ -576,8 +580,9 @@ fn the_books_balance_whatever_the_gateway_does() {
                         store.verdict(LINK, batch.sequence, verdict, now)
                     }
                 };
-                for failure in failures {
-                    *ends.get_mut(&failure.event().event_id).expect("known") += 1;
+                let stored = stored.iter().flat_map(Stored::ids).map(|id| id.to_string());
+                for id in stored.chain(failures.iter().map(|failure| failure.event().event_id)) {
+                    *ends.get_mut(&id).expect("known") += 1;
                 }
             }
             assert_balanced(&store);

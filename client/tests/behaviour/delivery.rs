@@ -134,12 +134,15 @@ fn each_event_has_its_own_verdict() {
     });
     let (failed, failures) = std::sync::mpsc::channel();
     let client = client(&server.endpoint()).linger(Duration::from_millis(200));
-    let client = client.on_failure(move |failure| failed.send(failure).expect("someone listens")).build();
-    let client = client.expect("it starts");
-    for name in ["good", "bad", "later", "good", "later"] {
-        client.send(Event::new("test", name)).expect("there is room");
-    }
-    assert!(client.flush(PATIENCE).is_empty());
+    let client = client.on_failure(move |failure| failed.send(failure).expect("someone listens"));
+    let (settled, stored) = std::sync::mpsc::channel();
+    let client = client.on_stored(move |stored| settled.send(stored).expect("someone listens"));
+    let client = client.build().expect("it starts");
+    let given = ["good", "bad", "later", "good", "later"]
+        .map(|name| client.send(Event::new("test", name)).expect("there is room").id);
+    assert!(client.close(PATIENCE).is_empty());
+    let ids: Vec<Vec<_>> = stored.try_iter().map(|stored| stored.ids().collect()).collect();
+    assert_eq!(ids, [vec![given[0], given[3]], vec![given[2], given[4]]]);
     let failure = failures.try_recv().expect("one is rejected");
     assert_eq!(failure.event().event_name, "bad");
     assert!(matches!(failure.cause(), Cause::Rejected { reason: Reason::Schema, .. }));

@@ -103,8 +103,8 @@ pub(super) struct LoadArgs {
     /// Everything random follows from it.
     #[arg(long, help_heading = "Load", value_name = "N")]
     seed: Option<u64>,
-    /// How batches travel: stream or unary.
-    #[arg(long, help_heading = "Load", value_name = "stream|unary", value_parser = parsed::<Transport>)]
+    /// How batches travel: stream, unary, or by the client that game servers use.
+    #[arg(long, help_heading = "Load", value_name = "stream|unary|client", value_parser = parsed::<Transport>)]
     transport: Option<Transport>,
     /// How often a server sends what happened, in milliseconds.
     #[arg(long, help_heading = "Load", value_name = "MS")]

@@ -104,6 +104,19 @@ impl RunConfig {
         f64::from(self.players) * self.online * world.events_per_online_second() * self.speed
     }
 
+    /// How often a server hands over what happened. Batches leave every linger; a client makes its own batches out of what
+    /// it is given in a tenth of that.
+    pub(crate) fn tick(&self) -> Duration {
+        self.linger / self.ticks_in_linger()
+    }
+
+    pub(crate) fn ticks_in_linger(&self) -> u32 {
+        match self.transport {
+            Transport::Stream | Transport::Unary => 1,
+            Transport::Client => (self.linger.as_millis() as u32).clamp(1, 10),
+        }
+    }
+
     /// What the game's world is made from.
     pub(crate) fn world(&self) -> WorldConfig {
         WorldConfig {
@@ -201,6 +214,7 @@ impl RunConfig {
         if let Some((_, message)) = rules.into_iter().find(|(holds, _)| !holds) {
             return Err(LoadError::Setting(message));
         }
+        self.check_client()?;
         for action in &self.actions {
             let ok = match &action.deed {
                 Deed::DropConnections { share } => *share > 0.0 && *share <= 1.0,
@@ -229,6 +243,26 @@ impl RunConfig {
             )));
         }
         Ok(())
+    }
+
+    /// What game servers decide themselves can't be decided for a client.
+    fn check_client(&self) -> Result<(), LoadError> {
+        if self.transport != Transport::Client {
+            return Ok(());
+        }
+        let cuts = self.actions.iter().any(|action| matches!(action.deed, Deed::DropConnections { .. }));
+        let rules = [
+            (
+                self.connections == Connections::PerServer,
+                "each client has a connection of its own: leave --connections out",
+            ),
+            (self.retry == Retry::Sdk, "the client sends again as it sees fit: leave --retry out"),
+            (!cuts, "its connections can't be cut from here: restart the gateway, or cut them between the two"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            None => Ok(()),
+            Some((_, mend)) => Err(LoadError::Setting(format!("transport client: {mend}; or use --transport stream"))),
+        }
     }
 
     /// Checks that what is judged and what is done lies within the run. A load that nobody judges needs none of it, so

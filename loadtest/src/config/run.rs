@@ -97,6 +97,9 @@ pub enum Transport {
     Stream,
     /// `PublishEvents`: one call for each batch.
     Unary,
+    /// `headgate-client`: each game server hands its events to a client of its own as they happen, and the client decides
+    /// when a batch leaves.
+    Client,
 }
 
 /// Who drives the game servers.

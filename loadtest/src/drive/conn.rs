@@ -1,7 +1,9 @@
 //! Connections to the gateway, and how long to wait before the next one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use headgate_client::{Client, Key};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
@@ -20,6 +22,9 @@ const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 #[derive(Clone)]
 pub(crate) struct Connector {
     endpoint: Endpoint,
+    /// For a client, which makes connections of its own.
+    url: Arc<str>,
+    tls_ca: Option<Arc<[u8]>>,
     key: MetadataValue<Ascii>,
     /// The connection to use, where servers share some; it opens with the first call, and again whenever it was lost.
     shared: Option<Channel>,
@@ -30,7 +35,7 @@ impl Connector {
         let endpoint = endpoint(&config.endpoint, tls_ca)?;
         let mut key: MetadataValue<Ascii> = key.parse().map_err(|_| LoadError::ApiKey)?;
         key.set_sensitive(true);
-        Ok(Self { endpoint, key, shared: None })
+        Ok(Self { endpoint, url: config.endpoint.as_str().into(), tls_ca: tls_ca.map(Into::into), key, shared: None })
     }
 
     /// Connections to be shared; each needs a runtime.
@@ -61,6 +66,16 @@ impl Connector {
     /// A connection that opens with the first call, and again whenever it was lost.
     pub(super) fn connect_lazy(&self) -> Channel {
         self.shared.clone().unwrap_or_else(|| self.endpoint.connect_lazy())
+    }
+
+    /// A client of the same gateway, with the same key.
+    pub(super) fn client(&self) -> headgate_client::Builder {
+        let key = Key::value(self.key.to_str().unwrap_or_default());
+        let builder = Client::builder(&*self.url, key);
+        match &self.tls_ca {
+            None => builder,
+            Some(authority) => builder.authority(&**authority),
+        }
     }
 
     /// A request that shows the key.

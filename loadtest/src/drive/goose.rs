@@ -117,6 +117,7 @@ fn game_servers(fleet: Arc<Fleet>, servers: usize) -> Result<Scenario, GooseErro
     let name = match fleet.common.transport {
         Transport::Stream => "stream/batch",
         Transport::Unary => "unary/batch",
+        Transport::Client => "client/batch",
     };
     let start_fleet = fleet.clone();
     let start: TransactionFunction = Arc::new(move |user| {

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "cli")]
 mod bad;
+mod client;
 mod clock;
 #[cfg(feature = "cli")]
 mod closed_loop;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 #[cfg(feature = "cli")]
 pub(crate) use bad::BadClient;
+use client::ClientLink;
 pub(crate) use clock::GameClock;
 #[cfg(feature = "cli")]
 pub(crate) use closed_loop::ClosedLoopClient;
@@ -91,6 +93,7 @@ struct Carrier(u32);
 enum Link {
     Stream(Box<StreamLink>),
     Unary(Box<UnaryLink>),
+    Client(Box<ClientLink>),
 }
 
 impl Link {
@@ -99,6 +102,7 @@ impl Link {
         match self {
             Self::Stream(link) => link.send(sequence, batch),
             Self::Unary(link) => Some(link.send(sequence, batch.frame(None))),
+            Self::Client(link) => link.send(sequence, batch).then_some(Carrier(0)),
         }
     }
 
@@ -107,6 +111,7 @@ impl Link {
         match self {
             Self::Stream(link) => link.next().await,
             Self::Unary(link) => link.next().await,
+            Self::Client(link) => link.next().await,
         }
     }
 
@@ -115,13 +120,17 @@ impl Link {
         match self {
             Self::Stream(link) => link.cut(),
             Self::Unary(link) => link.cut(),
+            // Its connection is its own; what it was given it goes on sending.
+            Self::Client(_) => Vec::new(),
         }
     }
 
     /// Tells the gateway that nothing more comes, and waits a moment for it to agree.
     async fn close(&mut self) {
-        if let Self::Stream(link) = self {
-            link.close().await;
+        match self {
+            Self::Stream(link) => link.close().await,
+            Self::Unary(_) => {}
+            Self::Client(link) => link.close().await,
         }
     }
 }

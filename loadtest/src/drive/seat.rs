@@ -18,7 +18,10 @@ pub(crate) struct Common {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) transport: Transport,
     pub(crate) retry: Retry,
+    /// How often a server hands over what happened.
     pub(crate) linger: Duration,
+    /// How long a client of [`Transport::Client`] waits for more.
+    pub(crate) client_linger: Duration,
     pub(crate) run_time: Duration,
     pub(crate) drain: Duration,
     pub(crate) max_batch: usize,

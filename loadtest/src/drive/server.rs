@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tonic::Code;
 
+use super::client::ClientLink;
 use super::conn::Backoff;
 use super::flight::{Flight, Flights};
 use super::outcome::Outcome;
@@ -77,6 +78,7 @@ impl GameServer {
                 (Link::Stream(Box::new(StreamLink::new(connector, backoff(), recorder))), Framing::Stream)
             }
             Transport::Unary => (Link::Unary(Box::new(UnaryLink::new(connector, recorder))), Framing::Unary),
+            Transport::Client => (Link::Client(Box::new(ClientLink::new(&common, &seat))), Framing::Stream),
         };
         let begins = schedule.since_start(schedule.begins());
         Self {

@@ -103,11 +103,12 @@ impl Plan {
             recorder,
             transport: config.transport,
             retry: config.retry,
-            linger: config.linger,
+            linger: config.tick(),
+            client_linger: config.linger,
             run_time: config.run_time,
             drain: config.drain,
             max_batch: config.max_batch as usize,
-            max_in_flight: config.max_in_flight as usize,
+            max_in_flight: config.max_in_flight as usize * config.ticks_in_linger() as usize,
             online: config.online,
             curve: self.curve.clone(),
             trace,
@@ -223,7 +224,7 @@ fn app_of(config: &RunConfig, server: u32) -> u32 {
 /// Where in the linger a server's instants lie. Servers are spread over as many instants as the timer tells apart: more
 /// would wake this process more often and make no batch leave at another time.
 fn phase(config: &RunConfig, server: u32) -> f64 {
-    let instants = (config.linger.as_micros() / TIMER.as_micros()).clamp(1, u128::from(config.servers)) as u32;
+    let instants = (config.tick().as_micros() / TIMER.as_micros()).clamp(1, u128::from(config.servers)) as u32;
     f64::from(server % instants) / f64::from(instants)
 }
 

@@ -29,6 +29,11 @@ pub fn opening(what: &Opening<'_>) -> Vec<Line> {
     let transport = match config.transport {
         Transport::Stream => "a stream for each server",
         Transport::Unary => "a call for each batch",
+        Transport::Client => "a headgate-client for each server",
+    };
+    let batches = match config.transport {
+        Transport::Stream | Transport::Unary => "a batch every",
+        Transport::Client => "batches of up to",
     };
     let connections = match config.connections {
         Connections::PerServer => "a connection each".to_owned(),
@@ -55,7 +60,7 @@ pub fn opening(what: &Opening<'_>) -> Vec<Line> {
             words::count(config.servers.into()),
         )),
         label("load").then_plain(format!(
-            "{} events/s for {}{warm_up}, a batch every {} ms",
+            "{} events/s for {}{warm_up}, {batches} {} ms",
             words::count(what.planned_per_s.max(0.0).round() as u64),
             words::duration(config.run_time),
             config.linger.as_millis(),

@@ -89,7 +89,7 @@ impl<'a> View<'a> {
                 .then(Look::Strong, format!("{:>9}  ", words::count(snapshot.recent.events_per_second.round() as u64)))
                 .then(Look::Good, self.sparkline()),
             label("latency").then_plain(format!(
-                "p50 {}   p99 {}   p99.9 {}   (intended instant to answer)",
+                "p50 {}   p99 {}   p99.9 {}   (game server to stored)",
                 words::latency(ack.p50),
                 words::latency(ack.p99),
                 words::latency(ack.p999)
@@ -98,8 +98,8 @@ impl<'a> View<'a> {
                 .then(Look::Good, format!("{} accepted", words::count(ledger.accepted)))
                 .then_plain(format!("   {} rejected", words::count(ledger.rejected_total())))
                 .then_plain(format!(
-                    "   {} retry   {} unknown   ",
-                    words::count(ledger.retry),
+                    "   {} sent again   {} unknown   ",
+                    words::count(ledger.resent),
                     words::count(ledger.unknown)
                 ))
                 .then(trouble, format!("{} failed", words::count(ledger.failed + ledger.overflow)))
@@ -117,7 +117,7 @@ impl<'a> View<'a> {
     fn single_line(&self, snapshot: &Snapshot, usage: ProcessUsage, gateway: &Gateway) -> String {
         let ledger = &snapshot.ledger;
         format!(
-            "{:>6.1} s  {} events/s  p50 {}  p99 {}  {} accepted  {} rejected  {} retry  {} unknown  {} failed  \
+            "{:>6.1} s  {} events/s  p50 {}  p99 {}  {} accepted  {} rejected  {} sent again  {} unknown  {} failed  \
              {} in flight  gateway {:.0} % {}  lake {}",
             snapshot.elapsed.as_secs_f64(),
             words::count(snapshot.recent.events_per_second.round() as u64),
@@ -125,7 +125,7 @@ impl<'a> View<'a> {
             words::latency(snapshot.recent.ack.p99),
             words::count(ledger.accepted),
             words::count(ledger.rejected_total()),
-            words::count(ledger.retry),
+            words::count(ledger.resent),
             words::count(ledger.unknown),
             words::count(ledger.failed + ledger.overflow),
             words::count(ledger.in_flight),

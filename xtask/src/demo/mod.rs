@@ -21,11 +21,11 @@ use gateway::Gateway;
 use headgate_loadtest::health::ProcessUsage;
 use headgate_loadtest::verify::compare;
 use headgate_loadtest::verify::lake::Contents;
-use headgate_loadtest::{Load, Report, RunConfig, Secrets};
+use headgate_loadtest::{Load, Report, RunConfig, Secrets, Transport};
 use interrupt::Interrupt;
 
-/// How often a server sends a batch: often, so that the latencies are the gateway's.
-const LINGER: Duration = Duration::from_millis(50);
+/// How long a server's client waits for more events: not long, since that is most of their latency.
+const LINGER: Duration = Duration::from_millis(20);
 use headgate_loadtest::terminal::{Line, Screen};
 use headgate_loadtest::words;
 
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     /// Players online and on a break.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     players: u32,
-    /// Game servers, each with a connection of its own.
+    /// Game servers, each with a client (`headgate-client`) of its own.
     #[arg(long, value_name = "N", default_value_t = 8)]
     servers: u32,
     /// The share of events that break a rule on purpose.
@@ -119,7 +119,7 @@ async fn demo(args: &Args) -> Result<(), Stop> {
     let mut interrupt = Interrupt::listen()?;
     let screen = Screen::new();
     screen.line(&Line::strong("Headgate, live on this machine: ").then_plain(format!(
-        "build the gateway, start it, play {} players on {} servers for {} at {} events/s, \
+        "build the gateway, start it, play {} players on {} servers for {} at {} events/s through headgate-client, \
          check that every acknowledged event is in the lake, and query it.",
         words::count(args.players.into()),
         args.servers,
@@ -200,6 +200,7 @@ fn load_config(args: &Args, endpoint: String) -> RunConfig {
         servers: args.servers,
         players: args.players,
         run_time: args.duration,
+        transport: Transport::Client,
         linger: LINGER,
         bad_share: args.bad_share,
         seed: args.seed,

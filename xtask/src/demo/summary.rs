@@ -10,7 +10,7 @@ use headgate_loadtest::{Percentiles, Report};
 use super::gateway::Gateway;
 use headgate_loadtest::terminal::{Line, Look, Screen};
 
-use super::{Folders, words};
+use super::{Folders, LINGER, words};
 
 /// What the summary is made of.
 pub(super) struct Figures<'a> {
@@ -47,11 +47,9 @@ pub(super) fn show(screen: &Screen, figures: &Figures<'_>) {
     row(
         "the others",
         format!(
-            "{} sent again after {} reconnects and {} retry verdicts, {} unknown, {} failed, {} not sent because too many \
-             were unanswered",
+            "{} sent again after {} reconnects, {} unknown, {} failed, {} not sent because too many were unanswered",
             words::count(ledger.resent),
             words::count(report.reconnects),
-            words::count(ledger.retry),
             words::count(ledger.unknown),
             words::count(ledger.failed),
             words::count(ledger.overflow)
@@ -59,9 +57,12 @@ pub(super) fn show(screen: &Screen, figures: &Figures<'_>) {
     );
     row(
         "latency",
-        format!("{}, from the instant at which a batch was to leave", percentiles(&report.ack.percentiles())),
+        format!(
+            "{}, from the game server's hands until stored; of it the client waits {} for more events",
+            percentiles(&report.ack.percentiles()),
+            words::duration(LINGER)
+        ),
     );
-    row("service", format!("{}, from the instant at which it left", percentiles(&report.service.percentiles())));
     row(
         "load generator",
         format!(

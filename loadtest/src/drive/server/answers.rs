@@ -13,7 +13,7 @@ use super::super::outcome::{Outcome, code_name};
 use super::super::settle::Settled;
 use super::super::trace::End;
 use super::{CARELESS_PAUSE, GameServer};
-use crate::config::Retry;
+use crate::config::{Retry, Transport};
 use crate::engine::Mark;
 
 impl GameServer {
@@ -74,7 +74,8 @@ impl GameServer {
             second.event_age.record_us(ack_us + u64::from(lead_us), 1);
         }
         let second = shard.second(at);
-        second.batches += 1;
+        // A client's batches are its own: it counts them.
+        second.batches += u64::from(self.common.transport != Transport::Client);
         *second.codes.entry("OK").or_default() += 1;
         second.accepted += settled.accepted;
         second.rejected += settled.rejected();

@@ -67,6 +67,7 @@ pub(super) fn headline(run: &RunResult) -> Markup {
     let transport = match config.transport {
         Transport::Stream => "gRPC streams",
         Transport::Unary => "unary gRPC calls",
+        Transport::Client => "headgate-client",
     };
     html! {
         header {
