@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use headgate_client::{Cause, Client, Event, Key, Overflow, SendError, Standing};
+use headgate_client::{Cause, Client, Event, Key, Log, Overflow, SendError, Standing};
 
 use crate::stand_in::{StandIn, nobody};
 use crate::{PATIENCE, assert_balanced, client, sorted};
@@ -54,6 +54,51 @@ fn memory_is_bounded_while_the_gateway_is_away_for_ten_minutes() {
     assert_balanced(&counters);
     let left = client.close(Duration::ZERO);
     assert_eq!(left.in_memory(), EVENTS - counters.dropped);
+}
+
+/// The same in ten real minutes, in which there is time for backoff, timers and whatever else may grow; without a log and
+/// with one that is full after a third of it. By itself, so that the process's memory is the clients'.
+///
+/// `cargo test --workspace -p headgate-client --test behaviour -- --ignored ten_real_minutes --nocapture`
+#[test]
+#[ignore = "takes ten minutes"]
+#[cfg(target_os = "linux")]
+fn memory_is_bounded_in_ten_real_minutes_without_a_gateway() {
+    const SECONDS: u64 = 600;
+    const EACH_SECOND: u64 = 1_000;
+    const LIMIT: u64 = 8 << 20;
+    const LOG: u64 = 100 << 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let builder = || Client::builder(format!("http://{}", nobody()), Key::value("hg_key")).memory_bytes(LIMIT as usize);
+    let without = builder().overflow(Overflow::DropOldest).build().expect("it starts");
+    let log = Log::new(folder.path()).max_bytes(LOG);
+    let with = builder().overflow(Overflow::DropOldest).log(log).build().expect("it starts");
+    let before = resident();
+    let started = Instant::now();
+    for second in 1..=SECONDS {
+        for client in [&without, &with] {
+            for _ in 0..EACH_SECOND {
+                client.send(event()).expect("the oldest make room");
+            }
+            let counters = client.counters();
+            assert!(counters.bytes_in_memory <= LIMIT && counters.bytes_in_log <= LOG, "{counters:?}");
+            assert_balanced(&counters);
+        }
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 48 << 20, "two clients of 8 MiB have grown the process by {grown} bytes in {second} s");
+        if second % 60 == 0 {
+            let in_log = with.counters().bytes_in_log >> 20;
+            println!("{second} s: the process has grown by {} KiB, {in_log} MiB on the log", grown >> 10);
+        }
+        std::thread::sleep((started + Duration::from_secs(second)).saturating_duration_since(Instant::now()));
+    }
+    for client in [without, with] {
+        let counters = client.counters();
+        assert_eq!(counters.accepted, SECONDS * EACH_SECOND);
+        assert!(counters.dropped > 0 && !counters.connected, "{counters:?}");
+        let left = client.close(Duration::ZERO);
+        assert_eq!(left.in_memory() + left.on_log(), counters.accepted - counters.dropped);
+    }
 }
 
 #[test]

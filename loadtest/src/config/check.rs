@@ -362,6 +362,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_decides_itself_is_refused_with_the_mend() {
+        let good = RunConfig { transport: Transport::Client, ..RunConfig::default() }.resolved();
+        good.check().expect("the defaults suit a client");
+        let cut = Action { at: seconds(1), deed: Deed::DropConnections { share: 1.0 } };
+        let wrong = [
+            (RunConfig { connections: Connections::Shared(4), ..good.clone() }, "leave --connections out"),
+            (RunConfig { retry: Retry::None, ..good.clone() }, "leave --retry out"),
+            (RunConfig { actions: vec![cut], ..good.clone() }, "cut them between the two"),
+        ];
+        for (config, mend) in wrong {
+            let error = config.check().expect_err("refused").to_string();
+            assert!(error.contains(mend) && error.ends_with("or use --transport stream"), "{error}");
+            RunConfig { transport: Transport::Stream, ..config }.check().expect("streams can do it");
+        }
+    }
+
+    #[test]
+    fn a_client_is_given_events_ten_times_in_a_linger_and_no_more_often_than_each_millisecond() {
+        let tick = |transport, linger| RunConfig { transport, linger, ..RunConfig::default() }.tick().as_micros();
+        let milliseconds = Duration::from_millis;
+        assert_eq!([100, 5, 1].map(|linger| tick(Transport::Client, milliseconds(linger))), [10_000, 1_000, 1_000]);
+        assert_eq!(tick(Transport::Stream, milliseconds(100)), 100_000);
+    }
+
+    #[test]
     fn a_search_needs_players_for_its_highest_rate() {
         let search = |to| RunConfig {
             players: 1_000,

@@ -58,9 +58,9 @@ pub(super) fn show(screen: &Screen, figures: &Figures<'_>) {
     row(
         "latency",
         format!(
-            "{}, from the game server's hands until stored; of it the client waits {} for more events",
+            "{}, from the game server's hands until stored; of it up to {} is the client's waiting for more",
             percentiles(&report.ack.percentiles()),
-            words::duration(LINGER)
+            words::latency(LINGER)
         ),
     );
     row(
