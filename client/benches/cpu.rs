@@ -135,7 +135,10 @@ fn serve(late: Duration) -> Result<(), Box<dyn Error>> {
         println!("{}", listener.local_addr()?);
         std::io::stdout().flush()?;
         let service = IngestServiceServer::new(Sink { late });
-        Ok(Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener)).await?)
+        Ok(Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+            .await?)
     })
 }
 
