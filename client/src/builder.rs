@@ -141,8 +141,10 @@ impl Builder {
     }
 
     /// Is told of events when they are stored, a batch at a time: for a caller that keeps events until then, or wants to know
-    /// how long it takes. An event is told of once, unless another client has its id as well. What [`Builder::on_failure`]
-    /// says of how to be called holds here too. Default: they are only counted.
+    /// how long it takes. Each time that an event was given it is told of once by this client. After a crash the next client
+    /// with the log may tell of it again, or nobody does of what had just been settled: an outbox gives again what it does
+    /// not know of, under the same id. [`Client::close`] returns after the last call of this, [`Client::flush`] perhaps before.
+    /// What [`Builder::on_failure`] says of how to be called holds here too. Default: they are only counted.
     pub fn on_stored(mut self, callee: impl Fn(Stored) + Send + Sync + 'static) -> Self {
         self.callees.on_stored = Some(Box::new(callee));
         self

@@ -28,7 +28,8 @@
 //!     client.send(Event::new("login", "player_login").data(br#"{"player_id":"p-1"}"#))?;
 //!
 //!     // What must survive a crash: on disk when it returns.
-//!     client.send_durable(Event::new("iap_transaction", "purchase").data(br#"{"player_id":"p-1","amount":499}"#))?;
+//!     let paid = br#"{"player_id":"p-1","transaction_id":"t1","item_id":"gem","currency_type":"EUR","currency_amount":4.99}"#;
+//!     client.send_durable(Event::new("iap_transaction", "purchase").data(paid))?;
 //!
 //!     let undelivered = client.close(Duration::from_secs(10));
 //!     println!("{} events lost, {} kept on the log", undelivered.in_memory(), undelivered.on_log());

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::wire;
 
-/// Events that the gateway has stored, of one batch.
+/// Events that the gateway has stored, of one batch. Keeping it keeps the batch in memory, beyond what the client may take.
 #[derive(Clone)]
 pub struct Stored {
     pub(crate) batch: Bytes,

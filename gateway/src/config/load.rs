@@ -12,7 +12,7 @@ use super::check;
 use super::sources::{self, Source};
 
 /// Environment variables that speak to the command line and are no settings.
-const NOT_SETTINGS: [&str; 3] = ["config", "output", "admin_token"];
+const NOT_SETTINGS: [&str; 5] = ["config", "output", "admin_token", "api_key", "artifact_bucket"];
 
 /// The source of a default that is another one on Fargate.
 const FARGATE: &str = "default on Fargate";

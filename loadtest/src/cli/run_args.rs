@@ -106,7 +106,7 @@ pub(super) struct LoadArgs {
     /// How batches travel: stream, unary, or by the client that game servers use.
     #[arg(long, help_heading = "Load", value_name = "stream|unary|client", value_parser = parsed::<Transport>)]
     transport: Option<Transport>,
-    /// How often a server sends what happened, in milliseconds.
+    /// How often a server sends what happened, or how long its client waits for more, in milliseconds.
     #[arg(long, help_heading = "Load", value_name = "MS")]
     linger_ms: Option<u64>,
     /// The most events in a batch.

@@ -254,9 +254,10 @@ impl RunConfig {
         let rules = [
             (
                 self.connections == Connections::PerServer,
-                "each client has a connection of its own: leave --connections out",
+                "each client has a connection of its own: give --connections per-server",
             ),
-            (self.retry == Retry::Sdk, "the client sends again as it sees fit: leave --retry out"),
+            (self.retry == Retry::Sdk, "the client sends again as it sees fit: give --retry sdk"),
+            (self.drain > self.linger, "its last batch leaves only after a linger: give a longer --drain"),
             (!cuts, "its connections can't be cut from here: restart the gateway, or cut them between the two"),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
@@ -367,9 +368,10 @@ mod tests {
         good.check().expect("the defaults suit a client");
         let cut = Action { at: seconds(1), deed: Deed::DropConnections { share: 1.0 } };
         let wrong = [
-            (RunConfig { connections: Connections::Shared(4), ..good.clone() }, "leave --connections out"),
-            (RunConfig { retry: Retry::None, ..good.clone() }, "leave --retry out"),
+            (RunConfig { connections: Connections::Shared(4), ..good.clone() }, "give --connections per-server"),
+            (RunConfig { retry: Retry::None, ..good.clone() }, "give --retry sdk"),
             (RunConfig { actions: vec![cut], ..good.clone() }, "cut them between the two"),
+            (RunConfig { drain: good.linger, ..good.clone() }, "give a longer --drain"),
         ];
         for (config, mend) in wrong {
             let error = config.check().expect_err("refused").to_string();

@@ -50,12 +50,13 @@ pub struct RunConfig {
     /// What happens up to here is shown, but judged by no rule without a phase.
     #[serde(with = "humantime_serde")]
     pub warm_up: Duration,
-    /// How often a server sends a batch of what happened. 1 ms to 10 s.
+    /// How often a server sends a batch of what happened; with a client, how long that waits for more. 1 ms to 10 s.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
     /// The most events in a batch. 1 to 10,000.
     pub max_batch: u32,
-    /// The most batches of a server without an end; what is due past it is counted as overflow.
+    /// The most batches of a server without an end; what is due past it is counted as overflow. With a client, ten times as
+    /// many hand-overs.
     pub max_in_flight: u32,
     /// How servers share connections.
     pub connections: Connections,
@@ -100,6 +101,13 @@ pub enum Transport {
     /// `headgate-client`: each game server hands its events to a client of its own as they happen, and the client decides
     /// when a batch leaves.
     Client,
+}
+
+impl Transport {
+    /// Whether the load tester itself sends again what was refused; a client does that by itself, or has given it up.
+    pub(crate) fn sends_again(self) -> bool {
+        self != Self::Client
+    }
 }
 
 /// Who drives the game servers.

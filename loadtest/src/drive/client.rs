@@ -29,21 +29,31 @@ const MEMORY_EVENTS: u64 = 1_000_000_000;
 pub(super) struct ClientLink {
     /// None if it could not be made.
     client: Option<Client>,
-    ends: mpsc::UnboundedReceiver<End>,
+    said: mpsc::UnboundedReceiver<Said>,
     follow: Follow,
     troubles: VecDeque<String>,
     watch: Watch,
 }
 
 /// What the client says of events.
-enum End {
+enum Said {
     Stored(Stored),
     Failed(Failure),
 }
 
+/// How an event ends that was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Stored,
+    Rejected(Reason),
+    /// The client has it no more, and it is not stored. In a verdict it is one of those to be sent again, which nobody
+    /// does: [`Transport::sends_again`](crate::config::Transport::sends_again).
+    GivenUp,
+}
+
 impl ClientLink {
     pub(super) fn new(common: &Common, seat: &Seat) -> Self {
-        let (tell, ends) = mpsc::unbounded_channel();
+        let (tell, said) = mpsc::unbounded_channel();
         let (client, troubles) = match build(common, &seat.connector, tell) {
             Ok(client) => (Some(client), VecDeque::new()),
             Err(error) => (None, VecDeque::from([format!("no client: {error}")])),
@@ -54,10 +64,9 @@ impl ClientLink {
             server: seat.server as usize,
             before: Counters::default(),
             open: None,
-            opened_before: false,
             at: Instant::now(),
         };
-        Self { client, ends, follow: Follow::default(), troubles, watch }
+        Self { client, said, follow: Follow::default(), troubles, watch }
     }
 
     /// Hands a batch's events over; false if there is no client.
@@ -72,13 +81,13 @@ impl ClientLink {
                     self.follow.given(id, sequence, place);
                     continue;
                 }
-                Err(Refused::Rule(reason)) => (VerdictCode::Rejected, reason),
+                Err(Refused::Rule(reason)) => Some(reason),
                 Err(Refused::Client(error)) => {
                     self.troubles.push_back(format!("the client takes nothing: {error}"));
-                    (VerdictCode::Unknown, Reason::Unspecified)
+                    None
                 }
             };
-            self.follow.end(sequence, place, Some(end));
+            self.follow.end(sequence, place, end.map_or(End::GivenUp, End::Rejected));
         }
         true
     }
@@ -93,12 +102,12 @@ impl ClientLink {
                 return Incoming::Trouble(trouble);
             }
             tokio::select! {
-                Some(end) = self.ends.recv() => match end {
-                    End::Stored(stored) => {
+                Some(said) = self.said.recv() => match said {
+                    Said::Stored(stored) => {
                         self.watch.stored();
-                        stored.ids().for_each(|id| self.follow.event(id, None));
+                        stored.ids().for_each(|id| self.follow.event(id, End::Stored));
                     }
-                    End::Failed(failure) => self.failed(&failure),
+                    Said::Failed(failure) => self.failed(&failure),
                 },
                 () = sleep_until(self.watch.at) => {
                     self.watch.at = Instant::now() + LOOK;
@@ -119,22 +128,36 @@ impl ClientLink {
         self.watch.open = None;
     }
 
+    /// Ends the client without waiting for it, which may take as long as the gateway owes answers.
+    pub(super) fn cut(&mut self) {
+        self.watch.open = None;
+        if let Some(client) = self.client.take() {
+            // Without a thread it ends here.
+            let _ending = std::thread::Builder::new().name("client's end".to_owned()).spawn(move || drop(client));
+        }
+    }
+
     fn failed(&mut self, failure: &Failure) {
         let end = match failure.cause() {
-            Cause::Rejected { reason, .. } => (VerdictCode::Rejected, *reason),
+            Cause::Rejected { reason, .. } => End::Rejected(*reason),
             other => {
-                // Nothing of it is stored, but a verdict has no word for that.
                 self.troubles.push_back(format!("given up by the client: {other:?}"));
-                (VerdictCode::Unknown, Reason::Unspecified)
+                End::GivenUp
             }
         };
         if let Some(id) = failure.id() {
-            self.follow.event(id, Some(end));
+            self.follow.event(id, end);
         }
     }
 }
 
-fn build(common: &Common, connector: &Connector, tell: mpsc::UnboundedSender<End>) -> Result<Client, BuildError> {
+impl Drop for ClientLink {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+fn build(common: &Common, connector: &Connector, tell: mpsc::UnboundedSender<Said>) -> Result<Client, BuildError> {
     let told = tell.clone();
     // Nobody listens any more once the server has come to its end.
     let builder = connector
@@ -143,8 +166,8 @@ fn build(common: &Common, connector: &Connector, tell: mpsc::UnboundedSender<End
         .batch_events(common.max_batch as u32)
         .memory_bytes(MEMORY)
         .memory_events(MEMORY_EVENTS)
-        .on_stored(move |stored| drop(tell.send(End::Stored(stored))))
-        .on_failure(move |failure| drop(told.send(End::Failed(failure))));
+        .on_stored(move |stored| drop(tell.send(Said::Stored(stored))))
+        .on_failure(move |failure| drop(told.send(Said::Failed(failure))));
     builder.build()
 }
 
@@ -198,7 +221,7 @@ struct Follow {
 struct Unanswered {
     events: u32,
     without_end: u32,
-    not_accepted: BTreeMap<u32, (VerdictCode, Reason)>,
+    not_accepted: BTreeMap<u32, End>,
 }
 
 impl Follow {
@@ -211,8 +234,8 @@ impl Follow {
         self.events.entry(id).or_default().push_back((sequence, place));
     }
 
-    /// An event of this id has its end: it is stored, or what is said.
-    fn event(&mut self, id: Uuid, end: Option<(VerdictCode, Reason)>) {
+    /// An event of this id has its end.
+    fn event(&mut self, id: Uuid, end: End) {
         let Some(places) = self.events.get_mut(&id) else { return };
         let first = places.pop_front();
         if places.is_empty() {
@@ -223,10 +246,12 @@ impl Follow {
         }
     }
 
-    fn end(&mut self, sequence: u64, place: u32, end: Option<(VerdictCode, Reason)>) {
+    fn end(&mut self, sequence: u64, place: u32, end: End) {
         let Some(batch) = self.batches.get_mut(&sequence) else { return };
         batch.without_end -= 1;
-        batch.not_accepted.extend(end.map(|end| (place, end)));
+        if end != End::Stored {
+            batch.not_accepted.insert(place, end);
+        }
         if batch.without_end == 0
             && let Some(batch) = self.batches.remove(&sequence)
         {
@@ -238,15 +263,22 @@ impl Follow {
 impl Unanswered {
     fn verdict(self) -> BatchVerdict {
         let mut verdict = BatchVerdict::default();
-        for (index, (code, reason)) in self.not_accepted {
-            match code {
-                VerdictCode::Rejected => verdict.rejected += 1,
-                _ => verdict.unknown += 1,
-            }
+        for (index, end) in self.not_accepted {
+            let (code, reason) = match end {
+                End::Stored => continue,
+                End::Rejected(reason) => {
+                    verdict.rejected += 1;
+                    (VerdictCode::Rejected, reason)
+                }
+                End::GivenUp => {
+                    verdict.retry += 1;
+                    (VerdictCode::Retry, Reason::Unspecified)
+                }
+            };
             let (code, reason) = (code.into(), reason.into());
             verdict.not_accepted.push(EventVerdict { index, code, reason, ..EventVerdict::default() });
         }
-        verdict.accepted = self.events - verdict.rejected - verdict.unknown;
+        verdict.accepted = self.events - verdict.rejected - verdict.retry;
         verdict
     }
 }
@@ -259,7 +291,6 @@ struct Watch {
     before: Counters,
     /// Held while the client is connected.
     open: Option<OpenConnection>,
-    opened_before: bool,
     /// When to look next.
     at: Instant,
 }
@@ -274,15 +305,15 @@ impl Watch {
     /// What is new; returns what went wrong.
     fn look(&mut self, now: Counters) -> Option<String> {
         let before = std::mem::replace(&mut self.before, now.clone());
-        let reconnects = now.reconnects - before.reconnects;
-        if !now.connected || reconnects > 0 {
+        let more = |count: fn(&Counters) -> u64| count(&now).saturating_sub(count(&before));
+        if !now.connected {
             self.open = None;
+        } else if self.open.is_none() {
+            self.open = Some(Recorder::connection_opened(&self.recorder, false));
         }
-        if now.connected && self.open.is_none() {
-            self.open = Some(Recorder::connection_opened(&self.recorder, self.opened_before));
-            self.opened_before = true;
-        }
-        let resent = now.resent - before.resent;
+        let (reconnects, resent) = (more(|counters| counters.reconnects), more(|counters| counters.resent));
+        let refused = more(|counters| counters.batches_refused);
+        self.recorder.reconnected(reconnects);
         if resent > 0 || reconnects > 0 {
             let at = self.recorder.second_of(Instant::now());
             let mut shard = self.recorder.shard(self.class, self.server);
@@ -291,8 +322,10 @@ impl Watch {
             second.resent += resent;
             second.reconnects += reconnects;
         }
-        let troubles = |counters: &Counters| counters.connects_failed + counters.reconnects + counters.batches_refused;
-        let news = troubles(&now) > troubles(&before) || now.last_error != before.last_error;
+        // A break is told when it happens, and not once more when the client is connected again; unless it was by now.
+        let broke_between = before.connected && reconnects > 0;
+        let failed = more(|counters| counters.connects_failed) > 0 || refused > 0;
+        let news = failed || broke_between || now.last_error != before.last_error;
         now.last_error.filter(|_| news)
     }
 }
@@ -311,20 +344,45 @@ mod tests {
         follow.begin(2, 3);
         follow.given(one, 2, 0);
         follow.given(bad, 2, 1);
-        follow.end(2, 2, Some((VerdictCode::Rejected, Reason::Charset)));
-        follow.event(one, None);
-        follow.event(bad, Some((VerdictCode::Rejected, Reason::NotAJsonObject)));
+        follow.end(2, 2, End::Rejected(Reason::Charset));
+        follow.event(one, End::Stored);
+        follow.event(bad, End::GivenUp);
         assert!(follow.ended.is_empty());
-        follow.event(one, None);
+        follow.event(one, End::Stored);
         let (sequence, verdict) = follow.ended.pop_front().expect("the second has all its ends");
-        let reasons: Vec<_> = verdict.not_accepted.iter().map(|one| (one.index, one.reason())).collect();
-        assert_eq!((sequence, verdict.accepted, verdict.rejected), (2, 1, 2));
-        assert_eq!(reasons, [(1, Reason::NotAJsonObject), (2, Reason::Charset)]);
+        let listed: Vec<_> = verdict.not_accepted.iter().map(|one| (one.index, one.code())).collect();
+        assert_eq!((sequence, verdict.accepted, verdict.rejected, verdict.retry), (2, 1, 1, 1));
+        assert_eq!(listed, [(1, VerdictCode::Retry), (2, VerdictCode::Rejected)]);
         // An id that nobody waits for: another client's.
-        follow.event(bad, None);
+        follow.event(bad, End::Stored);
         assert!(follow.ended.is_empty());
-        follow.event(two, None);
+        follow.event(two, End::Stored);
         assert_eq!(follow.ended.pop_front().map(|(sequence, verdict)| (sequence, verdict.accepted)), Some((1, 2)));
         assert!(follow.batches.is_empty() && follow.events.is_empty());
+    }
+
+    #[test]
+    fn each_reconnect_is_counted_and_each_trouble_told_once() {
+        let recorder = Arc::new(Recorder::new([("good".to_owned(), true)]));
+        recorder.begin(Instant::now());
+        let (class, server, at) = (0, 0, Instant::now());
+        let mut watch =
+            Watch { recorder: recorder.clone(), class, server, before: Counters::default(), open: None, at };
+        let mut counters = Counters::default();
+        let mut look = |change: &dyn Fn(&mut Counters)| {
+            change(&mut counters);
+            watch.look(counters.clone())
+        };
+        assert_eq!(look(&|now| now.connected = true), None);
+        let broke = look(&|now| (now.connected, now.last_error) = (false, Some("broke".to_owned())));
+        assert_eq!(broke.as_deref(), Some("broke"));
+        assert_eq!(look(&|now| (now.connected, now.reconnects) = (true, 1)), None, "that it is back is no trouble");
+        // Twice between two looks, for the same reason, and then not to be reached.
+        assert!(look(&|now| (now.reconnects, now.resent) = (3, 40)).is_some());
+        assert!(look(&|now| (now.connected, now.connects_failed) = (false, 2)).is_some());
+        assert_eq!(look(&|_| ()), None);
+        let collected = recorder.collect();
+        assert_eq!((collected.reconnects, collected.connections, collected.ledger.resent), (3, 0, 40));
+        assert_eq!(collected.intervals.iter().map(|interval| interval.reconnects).sum::<u64>(), 3);
     }
 }

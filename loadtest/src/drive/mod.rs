@@ -120,8 +120,10 @@ impl Link {
         match self {
             Self::Stream(link) => link.cut(),
             Self::Unary(link) => link.cut(),
-            // Its connection is its own; what it was given it goes on sending.
-            Self::Client(_) => Vec::new(),
+            Self::Client(link) => {
+                link.cut();
+                Vec::new()
+            }
         }
     }
 

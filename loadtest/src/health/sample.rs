@@ -23,7 +23,8 @@ pub struct Sample {
     pub run_queue_s: f64,
     /// CPU time of this process, in seconds per second.
     pub cpu_s: f64,
-    /// The busiest runtime worker's share, 0 to 1; where workers are not counted, the process's share of its cores.
+    /// The busiest runtime worker's share, 0 to 1; or the process's share of its cores, where that is more: game servers'
+    /// clients have threads of their own, and not everywhere are workers counted.
     pub busy: f64,
     /// Share of the time for which the cgroup's CPU quota stopped this process, 0 to 1. The kernel sums over CPUs, so
     /// this is an upper bound.
@@ -115,7 +116,7 @@ fn difference(before: &Counters, after: &Counters, span: Duration, cores: u32) -
     let run_queue_s = waits.sum();
     let cpu_s = per_second(after.usage.cpu.saturating_sub(before.usage.cpu));
     let workers = after.busy.iter().zip(&before.busy).map(|(now, then)| per_second(now.saturating_sub(*then)));
-    let busy = workers.reduce(f64::max).unwrap_or(cpu_s / f64::from(cores.max(1)));
+    let busy = workers.fold(cpu_s / f64::from(cores.max(1)), f64::max);
     let share = |then: Option<Duration>, now: Option<Duration>| Some(per_second(now?.saturating_sub(then?)).min(1.0));
     Sample {
         span,

@@ -136,6 +136,11 @@ impl Recorder {
         OpenConnection(recorder.clone())
     }
 
+    /// Connections were opened again, in the hands of somebody else who counts them.
+    pub(crate) fn reconnected(&self, times: u64) {
+        self.reconnects.fetch_add(times, Ordering::Relaxed);
+    }
+
     /// More or fewer events are held back, because their application sends too much.
     pub(crate) fn held_changed(&self, by: i64) {
         self.held.fetch_add(by, Ordering::Relaxed);

@@ -53,7 +53,11 @@ pub(crate) fn of(result: &RunResult, early_retries: u64) -> Measures {
         "retry_amplification",
         (ledger.sent > 0).then(|| (ledger.sent + ledger.resent) as f64 / ledger.sent as f64),
     );
-    measures.tell("early_retries", Some(early_retries as f64));
+    let early_retries = match config.transport.sends_again() {
+        true => Ok(early_retries as f64),
+        false => Err("the client sends again by itself".to_owned()),
+    };
+    measures.tell_or_say("early_retries", early_retries);
     measures.tell_or_say("p99_drift", drift::of_p99(result));
     // While a run goes on, nobody knows yet when it will have recovered.
     let long_enough = |over: f64| result.elapsed.as_secs_f64() >= over + CALM_SECONDS as f64;

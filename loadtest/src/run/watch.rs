@@ -106,13 +106,16 @@ impl Watch {
         let new = |now: u64, before: u64| ((now - before) as f64 / span).round() as u64;
         let (due_per_s, overflow_per_s) = (new(due, self.due_before), new(overflow, self.overflow_before));
         let accepted_per_s = new(collected.ledger.accepted, self.accepted_before);
-        let retry_per_s = new(collected.ledger.retry, self.retry_before);
+        // Of what a client was refused only what it sends again is known.
+        let sends_again = self.config.transport.sends_again();
+        let refused = if sends_again { collected.ledger.retry } else { collected.ledger.resent };
+        let retry_per_s = new(refused, self.retry_before);
         // Batches rest for a second or two after a refusal: the second after it is not the load tester's fault either.
         let rested = std::mem::replace(&mut self.refused_before, retry_per_s);
         let refused_per_s = retry_per_s + rested + collected.held;
         let players = self.fleet.plan.players as f64;
         (self.due_before, self.overflow_before) = (due, overflow);
-        (self.accepted_before, self.retry_before) = (collected.ledger.accepted, collected.ledger.retry);
+        (self.accepted_before, self.retry_before) = (collected.ledger.accepted, refused);
         let (online, in_flight) = (collected.online, collected.ledger.in_flight);
         let connections = collected.connections;
 

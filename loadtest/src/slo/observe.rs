@@ -185,6 +185,9 @@ fn code(
     result: &RunResult,
     window: &Window<'_>,
 ) -> Result<(f64, &'static str), String> {
+    if !result.config.transport.sends_again() {
+        return Err("the client hears the codes, and does not tell them".to_owned());
+    }
     let codes = class.map_or(&result.codes, |(_, class)| &class.codes);
     let of_run = class.is_some() || name == "OK";
     if of_run && window.phase.is_some() {

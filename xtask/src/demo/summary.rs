@@ -47,7 +47,7 @@ pub(super) fn show(screen: &Screen, figures: &Figures<'_>) {
     row(
         "the others",
         format!(
-            "{} sent again after {} reconnects, {} unknown, {} failed, {} not sent because too many were unanswered",
+            "{} sent again, {} reconnects, {} unknown, {} failed, {} not sent because too many were unanswered",
             words::count(ledger.resent),
             words::count(report.reconnects),
             words::count(ledger.unknown),

@@ -13,7 +13,7 @@ use super::super::outcome::{Outcome, code_name};
 use super::super::settle::Settled;
 use super::super::trace::End;
 use super::{CARELESS_PAUSE, GameServer};
-use crate::config::{Retry, Transport};
+use crate::config::Retry;
 use crate::engine::Mark;
 
 impl GameServer {
@@ -75,7 +75,7 @@ impl GameServer {
         }
         let second = shard.second(at);
         // A client's batches are its own: it counts them.
-        second.batches += u64::from(self.common.transport != Transport::Client);
+        second.batches += u64::from(self.common.transport.sends_again());
         *second.codes.entry("OK").or_default() += 1;
         second.accepted += settled.accepted;
         second.rejected += settled.rejected();
@@ -91,6 +91,9 @@ impl GameServer {
         }
         let batch = flight.batch.select(&settled.retry);
         let flight = Flight { batch, ..flight };
+        if !self.common.transport.sends_again() {
+            return self.give_up(flight, Code::Unavailable, "given up by the client");
+        }
         if self.common.retry == Retry::None {
             return self.give_up(flight, Code::Unavailable, "the gateway asked for events again, and retries are off");
         }
@@ -122,7 +125,7 @@ impl GameServer {
         shard.second(left_at).ack.record(ack, events);
         let second = shard.second(at);
         second.failed += events;
-        second.batches += 1;
+        second.batches += u64::from(self.common.transport.sends_again());
         *second.codes.entry(code_name(code)).or_default() += 1;
         drop(shard);
         if self.common.trace {
