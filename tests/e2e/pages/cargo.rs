@@ -103,6 +103,8 @@ fn chosen<'a>(arguments: &[&'a str]) -> Result<Chosen<'a>, String> {
                 let (owner, _) = target.ok_or_else(|| format!("there is no {kind} {name}"))?;
                 chosen.target = Some((kind, name, owner));
             }
+            // Any that rustc has.
+            "--target" => drop(value()?),
             "--profile" => {
                 let name = value()?;
                 if !PROFILES.contains(&name) && !read("Cargo.toml")?.contains(&format!("[profile.{name}]")) {

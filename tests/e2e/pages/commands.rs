@@ -12,9 +12,26 @@ use super::checkout;
 use super::rehearsal::Spoken;
 
 /// What others make, and nobody here knows the options of.
-const OTHERS: [&str; 15] = [
-    "apt-get", "cat", "cp", "curl", "docker", "dotnet", "git", "grpcurl", "head", "jq", "mkdir", "openssl", "rustc",
-    "sed", "skopeo",
+const OTHERS: [&str; 19] = [
+    "apt-get",
+    "cat",
+    "cp",
+    "curl",
+    "cut",
+    "date",
+    "docker",
+    "dotnet",
+    "git",
+    "grpcurl",
+    "head",
+    "jq",
+    "mkdir",
+    "openssl",
+    "rustc",
+    "sed",
+    "sha256sum",
+    "skopeo",
+    "zip",
 ];
 /// Of them, what needs nothing but a machine.
 const HARMLESS: [&str; 6] = ["cat", "cp", "head", "jq", "mkdir", "sed"];
