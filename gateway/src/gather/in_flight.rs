@@ -55,6 +55,11 @@ impl InFlight {
         (id, waiters, ticket)
     }
 
+    /// The number that the next bucket has.
+    pub fn next_id(&self) -> BucketId {
+        BucketId(self.next.load(Ordering::Relaxed))
+    }
+
     /// Asks for a bucket's fate; if it is still on its way, `waiter` is told when it is known.
     pub fn share(&self, id: BucketId, waiter: &Arc<dyn Waiter>, range: EventRange) -> Fate {
         let waiters = {
@@ -91,7 +96,7 @@ impl InFlight {
             if table.failed.is_empty() {
                 return;
             }
-            let next = BucketId(self.next.load(Ordering::Relaxed));
+            let next = self.next_id();
             table.pending.keys().copied().min().map_or(next, |open| open.min(next))
         };
         let oldest = oldest_referred().map_or(floor, |referred| referred.min(floor));

@@ -6,42 +6,49 @@
 //! delivery is at least once.
 //!
 //! What it costs is cache misses: a window of a million ids fits into no cache. So everything about an id lies in one
-//! set of two adjacent cache lines, and a batch touches the sets of its next events before it needs them. A set keeps
-//! its last seven ids; there are twice as many sets as a quarter of the window, so that of the ids within the window
-//! fewer than 1 in 200 leave early (seven or more of Poisson(2) arrivals).
+//! set of one cache line, and a batch touches the sets of its next events before it needs them. A set keeps its last
+//! five ids; there are as many sets as ids in the window, so that of the ids within the window fewer than 1 in 200
+//! leave early (five or more of Poisson(1) arrivals).
+//!
+//! Of a bucket's number a set keeps 32 bits: which one is meant is told by the nearest number that is in use. What
+//! lies too far back for that is forgotten ([`Dedupe::age`]).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use uuid::Uuid;
 
 use crate::gather::BucketId;
 use crate::prefetch;
 
-/// Ids in a set: with the lock and the place of the oldest they fill two cache lines.
-const WAYS: usize = 7;
-/// Ids of the window for each set.
-const IDS_PER_SET: usize = 2;
-const LOCKED: u64 = 1 << 63;
+/// Ids in a set: with the lock, the place of the oldest and their buckets they fill a cache line.
+const WAYS: usize = 5;
+const LOCKED: u32 = 1 << 31;
+/// Buckets after which an id is forgotten: a quarter of what 32 bits tell apart around the current one.
+const OLD: u64 = 1 << 29;
 
 /// Recent event ids.
 pub struct Dedupe {
     sets: Vec<Set>,
     // Keyed by a secret of this process: nobody can craft ids that collide with another application's.
     secret: u128,
+    // The bucket of the latest look at all ages.
+    aged: AtomicU64,
 }
 
-#[repr(align(128))]
+#[repr(align(64))]
 struct Set {
-    // The lock in the highest bit; below it how many ids were put down, which tells the oldest's place.
-    state: AtomicU64,
+    // The lock in the highest bit; below it how many ids were put down, less whole rounds through full places, which
+    // tells how many there are and the oldest's place.
+    state: AtomicU32,
+    // The low halves of their numbers.
+    buckets: [AtomicU32; WAYS],
     ids: [AtomicU64; WAYS],
-    buckets: [AtomicU64; WAYS],
 }
 
 /// An (application, event_id) pair, hashed.
 ///
 /// Half of it chooses the set, the other half is kept there. Ids that differ are taken for one another with a probability
-/// of 7 / 2^64 an event: once in 2.6 billion billion.
+/// of 5 / 2^64 an event: once in 3.7 billion billion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(u128);
 
@@ -49,8 +56,7 @@ impl Dedupe {
     /// A window of about `window` ids; 0 remembers none. `secret` is random.
     #[must_use]
     pub fn new(window: u32, secret: u128) -> Self {
-        let sets = (window as usize).div_ceil(IDS_PER_SET);
-        Self { sets: (0..sets).map(|_| Set::new()).collect(), secret }
+        Self { sets: (0..window).map(|_| Set::new()).collect(), secret, aged: AtomicU64::new(0) }
     }
 
     /// What to mix into the ids of an application; once a batch.
@@ -81,7 +87,7 @@ impl Dedupe {
         let mut set = self.set(key)?.lock();
         let id = key.id();
         match set.find(id) {
-            Some(place) => Some(set.bucket(place)),
+            Some(place) => Some(set.bucket(place, bucket)),
             None => {
                 set.put(id, bucket);
                 None
@@ -97,20 +103,39 @@ impl Dedupe {
         match set.find(id) {
             // It left the window in between: it is new in every sense.
             None => set.put(id, bucket),
-            Some(place) if set.bucket(place) != failed => return Some(set.bucket(place)),
+            Some(place) if set.bucket(place, bucket) != failed => return Some(set.bucket(place, bucket)),
             Some(place) => set.set_bucket(place, bucket),
         }
         None
     }
 
-    /// The oldest bucket that any id in the window was seen in; `None` while it is empty. Looks at all of them.
+    /// The oldest bucket that any id in the window was seen in; `None` while it is empty. Looks at all of them. `now` is
+    /// any bucket that is open, or the next.
     #[must_use]
-    pub fn oldest(&self) -> Option<BucketId> {
+    pub fn oldest(&self, now: BucketId) -> Option<BucketId> {
         let oldest_of = |set: &Set| {
             let set = set.lock();
-            (0..set.len()).map(|place| set.bucket(place)).min()
+            (0..set.len()).map(|place| set.bucket(place, now)).min()
         };
         self.sets.iter().filter_map(oldest_of).min()
+    }
+
+    /// Forgets ids that were seen in buckets long past, which could be taken for the latest ones: to be called at least
+    /// every few million buckets. Looks at all ids, once in half a billion buckets; `now` as for [`Dedupe::oldest`].
+    pub fn age(&self, now: BucketId) {
+        let aged = self.aged.load(Ordering::Relaxed);
+        let due = now.0.saturating_sub(aged) >= OLD;
+        if !due || self.aged.compare_exchange(aged, now.0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        for set in &self.sets {
+            let mut set = set.lock();
+            for place in 0..set.len() {
+                if now.0.saturating_sub(set.bucket(place, now).0) >= OLD {
+                    set.forget(place, now);
+                }
+            }
+        }
     }
 
     #[inline]
@@ -132,11 +157,11 @@ impl Key {
 
 impl Set {
     fn new() -> Self {
-        Self { state: AtomicU64::new(0), ids: Default::default(), buckets: Default::default() }
+        Self { state: AtomicU32::new(0), buckets: Default::default(), ids: Default::default() }
     }
 
-    /// Two threads want the same one of half a million sets about never, and neither keeps it for longer than a few
-    /// dozen instructions: spinning is right.
+    /// Two threads want the same one of a million sets about never, and neither keeps it for longer than a few dozen
+    /// instructions: spinning is right.
     #[inline]
     fn lock(&self) -> LockedSet<'_> {
         loop {
@@ -154,13 +179,13 @@ impl Set {
 /// A set that nobody else looks at.
 struct LockedSet<'a> {
     set: &'a Set,
-    count: u64,
+    count: u32,
 }
 
 impl LockedSet<'_> {
     #[inline]
     fn len(&self) -> usize {
-        usize::try_from(self.count).map_or(WAYS, |count| count.min(WAYS))
+        (self.count as usize).min(WAYS)
     }
 
     #[inline]
@@ -168,24 +193,36 @@ impl LockedSet<'_> {
         (0..self.len()).find(|place| self.set.ids[*place].load(Ordering::Relaxed) == id)
     }
 
+    /// The number that is nearest to that of a bucket in use, among those with the half that is kept.
     #[inline]
-    fn bucket(&self, place: usize) -> BucketId {
-        BucketId(self.set.buckets[place].load(Ordering::Relaxed))
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "it is meant to wrap")]
+    fn bucket(&self, place: usize, now: BucketId) -> BucketId {
+        let kept = self.set.buckets[place].load(Ordering::Relaxed);
+        let after = kept.wrapping_sub(now.0 as u32) as i32;
+        BucketId(now.0.wrapping_add_signed(after.into()))
     }
 
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the low half is what is kept")]
     fn set_bucket(&mut self, place: usize, bucket: BucketId) {
-        self.set.buckets[place].store(bucket.0, Ordering::Relaxed);
+        self.set.buckets[place].store(bucket.0 as u32, Ordering::Relaxed);
     }
 
     /// In the place of the oldest, where all are taken.
     #[inline]
     fn put(&mut self, id: u64, bucket: BucketId) {
-        #[allow(clippy::cast_possible_truncation, reason = "below seven")]
-        let place = (self.count % WAYS as u64) as usize;
-        self.set.ids[place].store(id, Ordering::Relaxed);
-        self.set_bucket(place, bucket);
-        self.count = (self.count + 1) & !LOCKED;
+        const FULL: u32 = WAYS as u32;
+        let place = self.count % FULL;
+        self.set.ids[place as usize].store(id, Ordering::Relaxed);
+        self.set_bucket(place as usize, bucket);
+        // FULL to twice FULL, once it is full.
+        self.count = if self.count + 1 == 2 * FULL { FULL } else { self.count + 1 };
+    }
+
+    /// Leaves an id in its place that hardly any event has: no sooner than two that differ are taken for one another.
+    fn forget(&mut self, place: usize, now: BucketId) {
+        self.set.ids[place].store(0, Ordering::Relaxed);
+        self.set_bucket(place, now);
     }
 }
 
@@ -215,8 +252,8 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_two_cache_lines() {
-        assert_eq!(size_of::<Set>(), 128);
+    fn a_set_is_a_cache_line() {
+        assert_eq!(size_of::<Set>(), 64);
     }
 
     #[test]
@@ -259,7 +296,38 @@ mod tests {
         for event in 0..2_999 {
             assert_eq!(dedupe.reclaim(key(&dedupe, 1, event), BucketId(1), BucketId(1_000)), None);
         }
-        assert_eq!(dedupe.oldest(), Some(BucketId(1)), "one id still says that it was in the first bucket");
+        let oldest = dedupe.oldest(BucketId(2_000));
+        assert_eq!(oldest, Some(BucketId(1)), "one id still says that it was in the first bucket");
+    }
+
+    #[test]
+    fn buckets_are_told_apart_beyond_what_is_kept_of_their_numbers() {
+        let dedupe = Dedupe::new(1_000, 42);
+        let edge = 7 << 32;
+        let buckets = [edge - 3, edge - 1, edge, edge + 2];
+        for (event, bucket) in (0..).zip(buckets) {
+            assert_eq!(dedupe.claim(key(&dedupe, 1, event), BucketId(bucket)), None);
+        }
+        // Another lane's open bucket may be older than the one that an id was seen in.
+        for now in [edge - 5, edge + 5, edge + u64::from(u32::MAX >> 2)] {
+            for (event, bucket) in (0..).zip(buckets) {
+                assert_eq!(dedupe.claim(key(&dedupe, 1, event), BucketId(now)), Some(BucketId(bucket)));
+            }
+            assert_eq!(dedupe.oldest(BucketId(now)), Some(BucketId(edge - 3)));
+        }
+    }
+
+    #[test]
+    fn what_was_seen_too_many_buckets_ago_is_forgotten_and_nothing_else() {
+        let dedupe = Dedupe::new(1_000, 42);
+        let seen = |event: u128, bucket| dedupe.claim(key(&dedupe, 1, event), BucketId(bucket));
+        assert_eq!((seen(1, 10), seen(2, OLD), seen(3, OLD + 20)), (None, None, None));
+        dedupe.age(BucketId(OLD - 1));
+        assert_eq!(seen(1, OLD), Some(BucketId(10)), "it is too early to look");
+        dedupe.age(BucketId(OLD + 10));
+        assert_eq!(seen(2, OLD + 20), Some(BucketId(OLD)));
+        assert_eq!(seen(3, OLD + 20), Some(BucketId(OLD + 20)));
+        assert_eq!(seen(1, OLD + 20), None, "it is new");
     }
 
     #[test]
@@ -268,7 +336,7 @@ mod tests {
         dedupe.touch(key(&dedupe, 1, 7));
         assert_eq!(dedupe.claim(key(&dedupe, 1, 7), BucketId(3)), None);
         assert_eq!(dedupe.claim(key(&dedupe, 1, 7), BucketId(4)), None);
-        assert_eq!(dedupe.oldest(), None);
+        assert_eq!(dedupe.oldest(BucketId(5)), None);
     }
 
     #[test]

@@ -42,7 +42,8 @@ use crate::gather::InFlight;
 use crate::live::Live;
 use crate::metrics::{Counter, CounterHandle, Metrics};
 
-/// How often, in batches, the table of failed buckets is trimmed to what the dedupe window still refers to.
+/// How often, in batches, the table of failed buckets is trimmed to what the dedupe window still refers to. No batch opens
+/// more buckets than it has events, so this is often enough for [`Dedupe::age`], too.
 const TRIM_EVERY: u64 = 4_096;
 
 /// A batch that was admitted.
@@ -208,7 +209,9 @@ impl Ingest {
         // Before the batch can answer: who is told that an event is stored finds it counted.
         tally.close();
         if request_number.is_multiple_of(TRIM_EVERY) {
-            self.in_flight.trim_failures(|| self.dedupe.oldest());
+            let now = self.in_flight.next_id();
+            self.dedupe.age(now);
+            self.in_flight.trim_failures(|| self.dedupe.oldest(now));
         }
     }
 

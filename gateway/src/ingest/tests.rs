@@ -314,11 +314,11 @@ fn a_failure_is_remembered_as_long_as_anyone_may_ask_and_no_longer() {
     let _ = house.settle(&Outcome::Stored);
     house.replies();
     let in_flight = house.lanes.in_flight();
-    in_flight.trim_failures(|| house.ingest.dedupe.oldest());
+    in_flight.trim_failures(|| house.ingest.dedupe.oldest(in_flight.next_id()));
     assert_eq!(in_flight.failures(), 1, "the second event may still be sent again");
     house.send(3, vec![event(2)]);
     assert_eq!(house.settle(&Outcome::Stored).len(), 1, "and is new when it is");
-    in_flight.trim_failures(|| house.ingest.dedupe.oldest());
+    in_flight.trim_failures(|| house.ingest.dedupe.oldest(in_flight.next_id()));
     assert_eq!(in_flight.failures(), 0);
 }
 
