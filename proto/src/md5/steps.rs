@@ -13,29 +13,48 @@ pub(super) const SINES: [u32; 64] = [
     0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1, 0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
 ];
 
+/// In how many parts something else is done between the steps.
+pub(super) const PARTS: usize = 8;
+
 /// The state after one block. Expects in scope: `V`, a vector of words, and `add`, `rotate::<LEFT, RIGHT>` (where `RIGHT`
-/// is 32 - `LEFT`), `constant`, and the rounds' functions `f`, `g`, `h`, `i` on it.
+/// is 32 - `LEFT`), `constant`, `opaque`, and the rounds' functions `f`, `g`, `h`, `i` on it.
+///
+/// A step waits for the one before, and most of a core for both. What waits for neither is done meanwhile if it stands
+/// between them (a core looks some dozen steps ahead, not at the next block): that is `meanwhile`, for each part from 0 to
+/// [`PARTS`].
 macro_rules! steps {
-    ($state:expr, $words:expr) => {{
+    ($state:expr, $words:expr, |$part:ident| $meanwhile:expr) => {{
         let (state, words): ([V; 4], [V; 16]) = ($state, $words);
         let [mut a, mut b, mut c, mut d] = state;
         steps!(@four f a b c d words 0 [0 1 2 3] [7 12 17 22]);
         steps!(@four f a b c d words 4 [4 5 6 7] [7 12 17 22]);
+        steps!(@part $part 0 $meanwhile);
         steps!(@four f a b c d words 8 [8 9 10 11] [7 12 17 22]);
         steps!(@four f a b c d words 12 [12 13 14 15] [7 12 17 22]);
+        steps!(@part $part 1 $meanwhile);
         steps!(@four g a b c d words 16 [1 6 11 0] [5 9 14 20]);
         steps!(@four g a b c d words 20 [5 10 15 4] [5 9 14 20]);
+        steps!(@part $part 2 $meanwhile);
         steps!(@four g a b c d words 24 [9 14 3 8] [5 9 14 20]);
         steps!(@four g a b c d words 28 [13 2 7 12] [5 9 14 20]);
+        steps!(@part $part 3 $meanwhile);
         steps!(@four h a b c d words 32 [5 8 11 14] [4 11 16 23]);
         steps!(@four h a b c d words 36 [1 4 7 10] [4 11 16 23]);
+        steps!(@part $part 4 $meanwhile);
         steps!(@four h a b c d words 40 [13 0 3 6] [4 11 16 23]);
         steps!(@four h a b c d words 44 [9 12 15 2] [4 11 16 23]);
+        steps!(@part $part 5 $meanwhile);
         steps!(@four i a b c d words 48 [0 7 14 5] [6 10 15 21]);
         steps!(@four i a b c d words 52 [12 3 10 1] [6 10 15 21]);
+        steps!(@part $part 6 $meanwhile);
         steps!(@four i a b c d words 56 [8 15 6 13] [6 10 15 21]);
         steps!(@four i a b c d words 60 [4 11 2 9] [6 10 15 21]);
+        steps!(@part $part 7 $meanwhile);
         [add(state[0], a), add(state[1], b), add(state[2], c), add(state[3], d)]
+    }};
+    (@part $part:ident $number:literal $meanwhile:expr) => {{
+        let $part: usize = $number;
+        $meanwhile;
     }};
     (@four $f:ident $a:ident $b:ident $c:ident $d:ident $words:ident $first:literal
         [$w0:literal $w1:literal $w2:literal $w3:literal] [$s0:literal $s1:literal $s2:literal $s3:literal]) => {
@@ -45,7 +64,8 @@ macro_rules! steps {
         steps!(@one $f $b $c $d $a $words[$w3] ($first + 3) $s3);
     };
     (@one $f:ident $a:ident $b:ident $c:ident $d:ident $words:ident[$word:literal] $step:tt $shift:literal) => {
-        let sum = add(add($a, constant(SINES[$step])), $words[$word]);
+        // Nobody waits for this sum. Were it not opaque, the compiler would add the constant last, where everybody waits.
+        let sum = opaque(add(add($words[$word], constant(SINES[$step])), $a));
         $a = add($b, rotate::<$shift, { 32 - $shift }>(add(sum, $f($b, $c, $d))));
     };
 }
