@@ -104,13 +104,6 @@ impl Envelope {
     pub fn around(&self, user_records: &[u8]) -> Vec<u8> {
         [self.before(), user_records, self.after()].concat()
     }
-
-    /// Appends the record to a buffer.
-    pub fn write_around(&self, user_records: &[u8], record: &mut Vec<u8>) {
-        for part in [self.before(), user_records, self.after()] {
-            record.extend_from_slice(part);
-        }
-    }
 }
 
 /// Makes a record of user records that [`begin_user_record`] has framed, for the place `hash_key` in the stream's hash

@@ -95,7 +95,7 @@ async fn steps() -> Result<Steps> {
         if call == WARM_UP_CALLS {
             before = clock.read()?;
         }
-        let entry = |number: usize| Entry { data: record.clone(), hash_key: Some(shards[number % shards.len()].start) };
+        let entry = |number: usize| Entry::plain(record.clone(), Some(shards[number % shards.len()].start));
         let results = stream.put((0..RECORDS).map(entry).collect(), TIMEOUT).await?;
         if results.iter().any(|result| !matches!(result, EntryResult::Stored { .. })) {
             return Err("the stand-in refused a record".into());

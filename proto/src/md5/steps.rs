@@ -54,7 +54,7 @@ macro_rules! steps {
     }};
     (@part $part:ident $number:literal $meanwhile:expr) => {{
         let $part: usize = $number;
-        $meanwhile;
+        let () = $meanwhile;
     }};
     (@four $f:ident $a:ident $b:ident $c:ident $d:ident $words:ident $first:literal
         [$w0:literal $w1:literal $w2:literal $w3:literal] [$s0:literal $s1:literal $s2:literal $s3:literal]) => {

@@ -105,7 +105,7 @@ impl Gateway {
     }
 
     async fn put_within(&self, timeout: Duration) -> Result<(), CallError> {
-        let entry = Entry { data: "{}\n".into(), hash_key: Some(0) };
+        let entry = Entry::plain("{}\n", Some(0));
         self.stream.put(vec![entry], timeout).await.map(drop)
     }
 

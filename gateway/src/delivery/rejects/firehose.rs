@@ -139,7 +139,7 @@ impl ToFirehose {
     async fn send(&self, mut records: Vec<Record>, in_hand: &mut InHand<'_>, next_warning: &mut Option<Instant>) {
         let mut tries = 0;
         loop {
-            let entries = records.iter().map(|record| Entry { data: record.data.clone(), hash_key: None }).collect();
+            let entries = records.iter().map(|record| Entry::plain(record.data.clone(), None)).collect();
             let (problem, permanent) = match self.wire.put(entries, self.attempt_timeout).await {
                 Ok(results) if results.len() == records.len() => {
                     let mut results = results.into_iter();

@@ -33,7 +33,6 @@ use tokio::sync::{Notify, watch};
 use self::counts::Counts;
 use self::dispatch::{Call, CallRecord, Dispatcher, NotNow, Step};
 use self::wire::{CallError, CallFailure, Describe, Entry, StreamDescription, StreamMode, Wire};
-use super::buffers::BufferPool;
 use super::{Destination, Health};
 use crate::clock::Clock;
 use crate::gather::{BucketSink, ClosedBucket, FailureReason, Outcome, Packing};
@@ -41,9 +40,6 @@ use crate::operate::tasks::Tasks;
 
 pub use self::cost::Billing;
 pub use self::parts::{Keeper, SenderLimits, SenderParts, StreamParts, StreamPrices};
-
-/// Bytes of records kept between calls, for the next ones to be written into: those of a few calls.
-const RECORDS_KEPT: usize = 8 << 20;
 
 /// Sends buckets.
 pub struct Sender {
@@ -63,8 +59,6 @@ pub struct Sender {
     clock: Clock,
     tasks: Tasks,
     counts: Counts,
-    // For records in their envelopes.
-    buffers: Arc<BufferPool>,
 }
 
 struct Stream {
@@ -130,7 +124,6 @@ impl Sender {
             clock,
             tasks,
             counts: Counts::new(name, metrics),
-            buffers: BufferPool::new(RECORDS_KEPT),
         })
     }
 
@@ -253,7 +246,7 @@ impl Sender {
         // Whatever happens to this task, its records are accounted for.
         let mut answer = Answer { sender: &self, call: id, given: false };
         self.counts.records_a_call.observe(records.len() as f64);
-        let entries = sealed(records, &self.buffers);
+        let entries = sealed(records);
         let started = self.clock.now();
         let results = self.wire.put(entries, timeout).await;
         self.counts.put_seconds.observe((self.clock.now() - started).as_secs_f64());
@@ -270,8 +263,8 @@ impl Sender {
     }
 }
 
-/// Puts records in their envelopes, those of a call together.
-fn sealed(records: Vec<CallRecord>, buffers: &Arc<BufferPool>) -> Vec<Entry> {
+/// Makes records' envelopes, those of a call together.
+fn sealed(records: Vec<CallRecord>) -> Vec<Entry> {
     let open: Vec<(&[u8], u128)> = records
         .iter()
         .filter(|record| record.sealed)
@@ -280,15 +273,7 @@ fn sealed(records: Vec<CallRecord>, buffers: &Arc<BufferPool>) -> Vec<Entry> {
     let mut envelopes = aggregate::envelopes(&open).into_iter();
     let entry = |record: CallRecord| {
         let envelope = if record.sealed { envelopes.next() } else { None };
-        let data = match envelope {
-            Some(envelope) => {
-                let mut sealed = buffers.take(record.payload.len() + aggregate::ENVELOPE_MAX);
-                envelope.write_around(&record.payload, &mut sealed);
-                buffers.share(sealed)
-            }
-            None => record.payload,
-        };
-        Entry { data, hash_key: record.hash_key }
+        Entry { envelope, payload: record.payload, hash_key: record.hash_key }
     };
     records.into_iter().map(entry).collect()
 }

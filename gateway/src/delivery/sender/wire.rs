@@ -6,17 +6,43 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use headgate_proto::aggregate::Envelope;
 
 use crate::gather::ShardRange;
 
-/// One record of a call.
+/// One record of a call, in pieces: they are put together in the call's body, and copied only there.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The record.
-    pub data: Bytes,
+    /// What stands around the payload, where that is an aggregate's user records.
+    pub envelope: Option<Envelope>,
+    /// The record, or what is in its envelope.
+    pub payload: Bytes,
     /// The explicit hash key: where in a stream's hash space it goes. `None` where the service decides (Firehose, and
     /// streams with `RecordDistributionStrategy=AUTO`).
     pub hash_key: Option<u128>,
+}
+
+impl Entry {
+    /// A record that has no envelope.
+    #[must_use]
+    pub fn plain(payload: impl Into<Bytes>, hash_key: Option<u128>) -> Self {
+        Self { envelope: None, payload: payload.into(), hash_key }
+    }
+
+    /// The record's data, one piece behind the other.
+    #[must_use]
+    pub fn pieces(&self) -> [&[u8]; 3] {
+        match &self.envelope {
+            Some(envelope) => [envelope.before(), &self.payload, envelope.after()],
+            None => [&[], &self.payload, &[]],
+        }
+    }
+
+    /// Bytes of the record's data.
+    #[must_use]
+    pub fn data_len(&self) -> usize {
+        self.pieces().iter().map(|piece| piece.len()).sum()
+    }
 }
 
 /// What became of one record of a call that was answered.

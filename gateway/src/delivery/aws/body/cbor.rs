@@ -26,7 +26,7 @@ const AROUND_RECORDS: usize = 64;
 
 /// Writes `entries` to the stream that the request's member `member` names as `stream`.
 pub(super) fn write(bodies: &Bodies, member: &str, stream: &str, entries: &[Entry]) -> PutBody {
-    let data: usize = entries.iter().map(|entry| entry.data.len() + AROUND_DATA).sum();
+    let data: usize = entries.iter().map(|entry| entry.data_len() + AROUND_DATA).sum();
     let mut body = bodies.0.take(data + AROUND_RECORDS + member.len() + stream.len());
     body.push(MAP);
     text(&mut body, member);
@@ -36,8 +36,8 @@ pub(super) fn write(bodies: &Bodies, member: &str, stream: &str, entries: &[Entr
     for entry in entries {
         body.push(MAP);
         text(&mut body, "Data");
-        head(&mut body, BYTE_STRING, entry.data.len());
-        body.extend_from_slice(&entry.data);
+        head(&mut body, BYTE_STRING, entry.data_len());
+        entry.pieces().iter().for_each(|piece| body.extend_from_slice(piece));
         // Neither key where the service distributes records itself.
         if let Some(hash_key) = entry.hash_key {
             text(&mut body, "PartitionKey");
@@ -81,6 +81,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use bytes::Bytes;
+    use headgate_proto::aggregate;
     use serde::Deserialize;
 
     use super::*;
@@ -108,14 +109,13 @@ mod tests {
     fn records_of_every_length_are_there_as_they_are_and_the_bodys_memory_is_used_again() {
         let lengths = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 1 << 20];
         let data = |length: usize| Bytes::from_iter((0..length).map(|at| at as u8));
-        let entries: Vec<Entry> =
-            lengths.iter().map(|&length| Entry { data: data(length), hash_key: Some(u128::MAX) }).collect();
+        let entries: Vec<Entry> = lengths.iter().map(|&length| Entry::plain(data(length), Some(u128::MAX))).collect();
         let bodies = Bodies::default();
         let body = write(&bodies, "StreamName", "events", &entries);
         let put: Put<'_> = minicbor_serde::from_slice(&body.bytes).expect("is CBOR");
         assert_eq!((put.stream_name, put.records.len()), ("events", lengths.len()));
         for (record, entry) in put.records.iter().zip(&entries) {
-            assert_eq!(record.data, entry.data);
+            assert_eq!(record.data, entry.payload);
             assert_eq!(record.partition_key, Some("a"));
             assert_eq!(record.explicit_hash_key.as_deref(), Some("340282366920938463463374607431768211455"));
         }
@@ -126,8 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn a_record_in_its_envelope_is_one() {
+        let user_records = Bytes::from_static(b"some user records");
+        let envelope = aggregate::envelopes(&[(&user_records, 7)]).pop();
+        let entries = [Entry { envelope, payload: user_records.clone(), hash_key: None }];
+        let body = write(&Bodies::default(), "StreamName", "events", &entries);
+        let put: Put<'_> = minicbor_serde::from_slice(&body.bytes).expect("is CBOR");
+        assert_eq!(put.records[0].data, aggregate::seal(&user_records, 7));
+    }
+
+    #[test]
     fn a_record_without_a_hash_key_has_no_key_at_all() {
-        let entries = [Entry { data: Bytes::from_static(b"x"), hash_key: None }];
+        let entries = [Entry::plain(Bytes::from_static(b"x"), None)];
         let body = write(&Bodies::default(), "StreamName", "events", &entries);
         let put: Put<'_> = minicbor_serde::from_slice(&body.bytes).expect("is CBOR");
         assert_eq!(put.records, [Record { data: b"x", partition_key: None, explicit_hash_key: None }]);
@@ -136,7 +146,7 @@ mod tests {
     // What the service's own SDKs write for the same call, byte by byte.
     #[test]
     fn a_body_is_of_maps_and_arrays_that_say_where_they_end() {
-        let entries = [Entry { data: Bytes::from_static(b"{}"), hash_key: Some(7) }];
+        let entries = [Entry::plain(Bytes::from_static(b"{}"), Some(7))];
         let body = write(&Bodies::default(), "StreamName", "events", &entries);
         let expected = b"\xbf\x6aStreamName\x66events\x67Records\x9f\xbf\x64Data\x42{}\x6cPartitionKey\x61a\x6fExplicitHashKey\x617\xff\xff\xff";
         assert_eq!(&body.bytes[..], expected);

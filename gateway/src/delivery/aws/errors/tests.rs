@@ -22,7 +22,7 @@ fn firehose(url: &str) -> FirehoseStream {
 }
 
 async fn put(wire: &dyn Wire) -> Result<Vec<EntryResult>, CallError> {
-    let entry = Entry { data: "{}\n".into(), hash_key: Some(7) };
+    let entry = Entry::plain("{}\n", Some(7));
     wire.put(vec![entry], Duration::from_millis(700)).await
 }
 
@@ -61,7 +61,7 @@ async fn nothing_was_written_where_tls_fails() {
 async fn nothing_was_written_where_a_connection_does_not_come_about_in_time() {
     let server = Server::start(|_, _| Answer::Hang).await;
     let stream = kinesis(&server.url().replace("http:", "https:"));
-    let entry = Entry { data: "{}\n".into(), hash_key: Some(7) };
+    let entry = Entry::plain("{}\n", Some(7));
     // The connect timeout, which is the shorter one, holds for TLS too.
     let error = stream.put(vec![entry], Duration::from_secs(20)).await.expect_err("no TLS there");
     assert_eq!((error.failure, &*error.code), (CallFailure::Unreachable, "connect"), "{error}");
@@ -187,7 +187,7 @@ async fn each_record_has_its_own_result() {
         ),
     })
     .await;
-    let entries = || (0..3).map(|_| Entry { data: "{}\n".into(), hash_key: Some(0) }).collect::<Vec<_>>();
+    let entries = || (0..3).map(|_| Entry::plain("{}\n", Some(0))).collect::<Vec<_>>();
     let failed = EntryResult::Failed { code: "InternalFailure".into() };
     let stored = |shard: Option<&str>| EntryResult::Stored { shard: shard.map(Arc::from) };
     let results = kinesis(&server.url()).put(entries(), Duration::from_secs(5)).await.expect("answers");

@@ -30,7 +30,7 @@ fn described(status: &str, source: &str) -> Answer {
 async fn a_put_has_the_shape_that_the_service_expects() {
     let server = Server::start(|_, request| store(request)).await;
     let stream = stream(&server.url(), "arn:aws:firehose:eu-west-1:123456789012:deliverystream/events");
-    let entries = ["{\"a\":1}\n{\"a\":2}\n", "{\"a\":3}\n"].map(|data| Entry { data: data.into(), hash_key: None });
+    let entries = ["{\"a\":1}\n{\"a\":2}\n", "{\"a\":3}\n"].map(|data| Entry::plain(data, None));
     let results = stream.put(entries.to_vec(), Duration::from_secs(5)).await.expect("answers");
     assert_eq!(results, [EntryResult::Stored { shard: None }, EntryResult::Stored { shard: None }]);
     let request = &server.requests()[0];
@@ -48,7 +48,7 @@ async fn a_put_has_the_shape_that_the_service_expects() {
 async fn a_call_of_two_mebibytes_arrives_whole() {
     let server = Server::start(|_, request| store(request)).await;
     let bodies: Vec<Vec<u8>> = (0..5_u8).map(|n| vec![n; 512_000]).collect();
-    let entries = bodies.iter().map(|body| Entry { data: body.clone().into(), hash_key: None }).collect();
+    let entries = bodies.iter().map(|body| Entry::plain(body.clone(), None)).collect();
     let results = stream(&server.url(), "events").put(entries, Duration::from_secs(20)).await.expect("answers");
     assert_eq!(results.len(), 5);
     let request = server.requests()[0].json();

@@ -51,8 +51,8 @@ fn shard(id: u32, start: u128, end: u128, closed: bool) -> Value {
 async fn a_put_has_the_shape_that_the_service_expects() {
     let server = Server::start(|_, request| store(request)).await;
     let stream = stream(&server.url(), "events");
-    let keyed = Entry { data: b"\xf3\x89\x9a\xc2...".as_slice().into(), hash_key: Some(u128::MAX) };
-    let unkeyed = Entry { data: "plain".into(), hash_key: None };
+    let keyed = Entry::plain(b"\xf3\x89\x9a\xc2...".as_slice(), Some(u128::MAX));
+    let unkeyed = Entry::plain("plain", None);
     let results = stream.put(vec![keyed, unkeyed], Duration::from_secs(5)).await.expect("answers");
     assert_eq!(results.len(), 2);
     let request = &server.requests()[0];
@@ -85,10 +85,7 @@ fn stream_in_cbor(url: &str) -> KinesisStream {
 }
 
 fn two() -> Vec<Entry> {
-    vec![
-        Entry { data: b"\xf3\x89\x9a\xc2...".as_slice().into(), hash_key: Some(7) },
-        Entry { data: "plain".into(), hash_key: None },
-    ]
+    vec![Entry::plain(b"\xf3\x89\x9a\xc2...".as_slice(), Some(7)), Entry::plain("plain", None)]
 }
 
 #[tokio::test]
@@ -242,8 +239,7 @@ async fn a_call_of_two_mebibytes_arrives_whole() {
     let server = Server::start(|_, request| store(request)).await;
     let stream = stream(&server.url(), ARN);
     let bodies: Vec<Vec<u8>> = (0..82_u8).map(|n| vec![n; 25_599]).collect();
-    let entries =
-        bodies.iter().map(|body| Entry { data: body.clone().into(), hash_key: Some(1 << 64) }).collect::<Vec<_>>();
+    let entries = bodies.iter().map(|body| Entry::plain(body.clone(), Some(1 << 64))).collect::<Vec<_>>();
     assert!(bodies.iter().map(Vec::len).sum::<usize>() > 2 << 20);
     let results = stream.put(entries, Duration::from_secs(20)).await.expect("answers");
     assert_eq!(results.len(), 82);
@@ -279,7 +275,7 @@ async fn the_open_shards_of_all_pages_are_found_in_order_and_the_arn_is_kept() {
         shards: vec![range("shardId-000000000001", 0, half - 1), range("shardId-000000000002", half, u128::MAX)],
     };
     assert_eq!(description, expected);
-    stream.put(vec![Entry { data: "x".into(), hash_key: Some(0) }], Duration::from_secs(5)).await.expect("answers");
+    stream.put(vec![Entry::plain("x", Some(0))], Duration::from_secs(5)).await.expect("answers");
     let bodies: Vec<_> = server.requests().iter().map(crate::aws::testing::Request::json).collect();
     assert_eq!(bodies[0], json!({"StreamName": "events"}));
     assert_eq!(bodies[1], json!({"StreamARN": ARN, "ShardFilter": {"Type": "AT_LATEST"}}));

@@ -51,7 +51,7 @@ impl Stream {
 #[async_trait]
 impl Wire for Stream {
     async fn put(&self, entries: Vec<Record>, _timeout: Duration) -> Result<Vec<EntryResult>, CallError> {
-        self.calls.lock().expect("no panics").push(entries.iter().map(|entry| entry.data.len()).collect());
+        self.calls.lock().expect("no panics").push(entries.iter().map(|entry| entry.data_len()).collect());
         self.gate.acquire().await.expect("is never closed").forget();
         let answer = self.answers.lock().expect("no panics").pop_front().unwrap_or(Answer::Stores);
         if let Answer::Fails(failure) = answer {
@@ -61,7 +61,7 @@ impl Wire for Stream {
             if place == 0 && matches!(answer, Answer::FailsFirstRecord) {
                 return EntryResult::Throttled;
             }
-            self.stored.lock().expect("no panics").extend_from_slice(&entry.data);
+            self.stored.lock().expect("no panics").extend_from_slice(&entry.pieces().concat());
             EntryResult::Stored { shard: None }
         };
         Ok(entries.into_iter().enumerate().map(result).collect())

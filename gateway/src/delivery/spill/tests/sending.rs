@@ -20,7 +20,7 @@ impl Wire for Service {
         }
         let mut stored = self.stored.lock().expect("no panics");
         let store = |entry: Entry| {
-            stored.push(String::from_utf8(entry.data.to_vec()).expect("is text"));
+            stored.push(String::from_utf8(entry.pieces().concat()).expect("is text"));
             EntryResult::Stored { shard: None }
         };
         Ok(entries.into_iter().map(store).collect())
