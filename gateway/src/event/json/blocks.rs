@@ -59,12 +59,15 @@ pub(super) struct Accepted {
 pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("pclmulqdq") {
-            // SAFETY: the machine has AVX-512 with its byte and word instructions.
+        let has_others = is_x86_feature_detected!("pclmulqdq")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2");
+        if is_x86_feature_detected!("avx512bw") && has_others {
+            // SAFETY: the machine has AVX-512 with its byte and word instructions, and the others.
             return unsafe { avx512::accept(input, max_depth) };
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("pclmulqdq") {
-            // SAFETY: the machine has AVX2.
+        if is_x86_feature_detected!("avx2") && has_others {
+            // SAFETY: the machine has AVX2, and the others.
             return unsafe { avx2::accept(input, max_depth) };
         }
     }
@@ -100,7 +103,7 @@ struct Reader<'a> {
     in_string: u64,
     escaped: u64,
     // The string that the block ended in is a name.
-    in_name: u64,
+    in_name: Carry,
     scalars: Scalars,
     // What may come next.
     name_due: Due,
@@ -126,7 +129,7 @@ impl<'a> Reader<'a> {
             scalars: Scalars::default(),
             name_due: Due::default(),
             colon_due: Due::default(),
-            value_due: Due { pending: 1 },
+            value_due: Due { pending: 1 << 63 },
             more_due: Due::default(),
             nesting: Nesting { depth: 0, deepest: 0, max_depth: max_depth.min(MAX_DEPTH), objects: 0, closed: false },
             has_line_breaks: false,
@@ -161,9 +164,8 @@ impl<'a> Reader<'a> {
         let values_due = self.value_due.after(open & !classes.brace | comma & !objects | colon, white);
         let more_due = self.more_due.after(comma | colon, white);
         // The carry of an addition runs through a string from its first byte to the byte behind its last.
-        let (sum, over) = strings.overflowing_add(opening & names_due);
-        let (sum, over_too) = sum.overflowing_add(self.in_name);
-        self.in_name = u64::from(over | over_too);
+        let sum;
+        (sum, self.in_name) = add(strings, opening & names_due, self.in_name);
         let colons_due = self.colon_due.after(sum & !strings, white);
 
         let starts = opening | scalar_starts | open;
@@ -234,14 +236,14 @@ impl Nesting {
 /// Numbers and literals.
 #[derive(Default)]
 struct Scalars {
-    // The last byte was a part of one; a digit; a minus; a dot; a zero at the beginning of a number.
-    scalar: u64,
-    digit: u64,
-    minus: u64,
-    dot: u64,
-    leading_zero: u64,
+    // Of the last block: their places; digits, minuses, dots, and zeros at the beginning of a number.
+    scalars: u64,
+    digits: u64,
+    minuses: u64,
+    dots: u64,
+    leading_zeros: u64,
     // The last byte was a digit of a fraction.
-    fraction: u64,
+    fraction: Carry,
     // What is left of a literal, and the byte behind it.
     literal: u64,
     behind_literal: u64,
@@ -251,8 +253,8 @@ impl Scalars {
     /// Where they begin; and where something is wrong. Numbers with an exponent are not known here.
     #[inline(always)]
     fn read(&mut self, scalars: u64, classes: &Classes, input: &[u8], at: usize) -> (u64, u64) {
-        let starts = scalars & !(scalars << 1 | self.scalar);
-        self.scalar = scalars >> 63;
+        let starts = scalars & !behind(scalars, self.scalars);
+        self.scalars = scalars;
         let (digits, dots, minuses) = (classes.digit & scalars, classes.dot & scalars, classes.minus & scalars);
         let others = scalars & !(digits | dots | minuses);
         let mut literals = std::mem::take(&mut self.literal);
@@ -262,25 +264,21 @@ impl Scalars {
             let place = heads.trailing_zeros();
             heads &= heads - 1;
             let length = literal(input, at + place as usize);
-            let bytes = ((1_u128 << length) - 1) << place;
-            let behind = 1_u128 << length << place;
-            (literals, self.literal) = (literals | low(bytes), high(bytes));
-            (behind_literals, self.behind_literal) = (behind_literals | low(behind), high(behind));
+            let behind = 1_u64 << length;
+            let bytes = behind - 1;
+            (literals, self.literal) = (literals | bytes << place, bytes >> 1 >> (63 - place));
+            (behind_literals, self.behind_literal) = (behind_literals | behind << place, behind >> 1 >> (63 - place));
         }
-        let behind_minuses = minuses << 1 | self.minus;
-        let behind_dots = dots << 1 | self.dot;
+        let behind_minuses = behind(minuses, self.minuses);
+        let behind_dots = behind(dots, self.dots);
         let first_digits = digits & (starts | behind_minuses);
         let leading_zeros = first_digits & classes.zero;
-        let behind_leading_zeros = leading_zeros << 1 | self.leading_zero;
-        let behind_digits = digits << 1 | self.digit;
-        let (sum, over) = digits.overflowing_add(behind_dots & digits);
-        let (sum, over_too) = sum.overflowing_add(self.fraction);
+        let behind_leading_zeros = behind(leading_zeros, self.leading_zeros);
+        let behind_digits = behind(digits, self.digits);
+        let sum;
+        (sum, self.fraction) = add(digits, behind_dots & digits, self.fraction);
         let behind_fractions = sum & !digits;
-        self.fraction = u64::from(over | over_too);
-        self.digit = digits >> 63;
-        self.minus = minuses >> 63;
-        self.dot = dots >> 63;
-        self.leading_zero = leading_zeros >> 63;
+        (self.digits, self.minuses, self.dots, self.leading_zeros) = (digits, minuses, dots, leading_zeros);
         let wrong = others & !literals
             | behind_literals & scalars
             | minuses & !starts
@@ -301,35 +299,52 @@ fn literal(input: &[u8], at: usize) -> u32 {
     }
 }
 
+/// The places one further than those of `places`; `before` are those of the block before.
 #[inline(always)]
-fn low(bits: u128) -> u64 {
-    bits as u64
+fn behind(places: u64, before: u64) -> u64 {
+    places << 1 | before >> 63
 }
 
+/// What an addition carries over into the next block: 1 or 0.
+type Carry = u8;
+
+/// The sum of two words and of what was carried over, and what is. Written out, the compiler does not see that the
+/// processor has this.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn high(bits: u128) -> u64 {
-    (bits >> 64) as u64
+fn add(one: u64, other: u64, carry: Carry) -> (u64, Carry) {
+    let mut sum = 0;
+    let carry = std::arch::x86_64::_addcarry_u64(carry, one, other, &mut sum);
+    (sum, carry)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn add(one: u64, other: u64, carry: Carry) -> (u64, Carry) {
+    let (sum, over) = one.overflowing_add(other);
+    let (sum, over_too) = sum.overflowing_add(carry.into());
+    (sum, Carry::from(over | over_too))
 }
 
 /// Where the tokens behind some others begin.
 #[derive(Default)]
 struct Due {
-    // One does so in the next block.
+    // The highest bit: one does so in the next block.
     pending: u64,
 }
 
 impl Due {
     #[inline(always)]
     fn after(&mut self, tokens: u64, white: u64) -> u64 {
-        let behind = tokens << 1 | self.pending;
+        let behind = behind(tokens, self.pending);
         // What programs write has no white space but in the last block, behind its end.
         if white == 0 {
-            self.pending = tokens >> 63;
+            self.pending = tokens;
             return behind;
         }
         // The carry of an addition runs through white space to the byte behind it.
         let (sum, over) = (behind & white).overflowing_add(white);
-        self.pending = tokens >> 63 | u64::from(over);
+        self.pending = tokens | u64::from(over) << 63;
         (behind | sum) & !white
     }
 }

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 
 use super::{Accepted, BLOCK, Classes, accept_by, parity};
 
-#[target_feature(enable = "avx2,pclmulqdq,bmi1")]
+#[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2")]
 pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     accept_by(
         input,

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 
 use super::{Accepted, BLOCK, Classes, accept_by, parity};
 
-#[target_feature(enable = "avx512f,avx512bw,pclmulqdq,bmi1")]
+#[target_feature(enable = "avx512f,avx512bw,pclmulqdq,bmi1,bmi2")]
 pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     accept_by(input, max_depth, |block| classes(whole(block)), |rest| classes(part(rest)), |bits| parity(bits))
 }
