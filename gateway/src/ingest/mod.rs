@@ -201,8 +201,9 @@ impl Ingest {
         reader.misfits = &misfits;
         self.routes.of(app.route()).lanes.write(affinity, |lane| {
             let events = (0_u32..).zip(scan::events(&message, envelope));
-            for (index, event, peeked) in Ahead::new(events, &self.dedupe, salt) {
-                reader.read(lane, index, event, peeked);
+            let mut ahead = Ahead::new(events, &self.dedupe, salt);
+            while let Some(looked_at) = ahead.next() {
+                reader.read(lane, looked_at);
             }
             reader.end_run(lane);
         });

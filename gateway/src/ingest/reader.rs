@@ -28,54 +28,66 @@ pub(super) struct Peeked {
     key: dedupe::Key,
 }
 
-/// An event of a batch: its position, its bytes, and what a look at its id told.
-type LookedAt<'m> = (u32, &'m [u8], Option<Peeked>);
+/// An event of a batch that was looked at.
+#[derive(Clone, Copy)]
+pub(super) struct LookedAt<'m> {
+    index: u32,
+    bytes: &'m [u8],
+    peeked: Option<Peeked>,
+}
 
-/// A batch's events with their positions, and with what a look at each id told; each is looked at [`LOOK_AHEAD`] events
-/// before it is read. The dedupe window lies in memory, not in a cache: its loads go on while other events are read.
+/// A batch's events with their positions, and with what a look at each id told; each is looked at almost [`LOOK_AHEAD`]
+/// events before it is read. The dedupe window lies in memory, not in a cache: its loads go on while other events are read.
+///
+/// What was looked at is written where it stays, and read there: a copy right behind the writing would wait for it.
 pub(super) struct Ahead<'m, I> {
     events: I,
     dedupe: &'m Dedupe,
     salt: u128,
-    looked_at: [Option<LookedAt<'m>>; LOOK_AHEAD],
-    // Of the next one to be read.
-    place: usize,
+    looked_at: [LookedAt<'m>; LOOK_AHEAD],
+    // Events that were looked at, and how many of them were read.
+    end: usize,
+    read: usize,
 }
 
 impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Ahead<'m, I> {
     pub(super) fn new(events: I, dedupe: &'m Dedupe, salt: u128) -> Self {
-        let mut this = Self { events, dedupe, salt, looked_at: [None; LOOK_AHEAD], place: 0 };
-        for place in 0..LOOK_AHEAD {
-            this.looked_at[place] = this.look();
-        }
+        let none = LookedAt { index: 0, bytes: &[], peeked: None };
+        let mut this = Self { events, dedupe, salt, looked_at: [none; LOOK_AHEAD], end: 0, read: 0 };
+        (1..LOOK_AHEAD).for_each(|_| this.look());
         this
     }
 
+    /// The next event.
     #[inline]
-    fn look(&mut self) -> Option<LookedAt<'m>> {
-        let (index, bytes) = self.events.next()?;
-        Some((index, bytes, self.peek(bytes)))
+    pub(super) fn next(&mut self) -> Option<&LookedAt<'m>> {
+        // Into the place of the one that was read last.
+        self.look();
+        if self.read == self.end {
+            return None;
+        }
+        let place = self.read % LOOK_AHEAD;
+        self.read += 1;
+        Some(&self.looked_at[place])
+    }
+
+    #[inline(always)]
+    fn look(&mut self) {
+        if let Some((index, bytes)) = self.events.next() {
+            let peeked = self.peek(bytes);
+            let looked_at = &mut self.looked_at[self.end % LOOK_AHEAD];
+            (looked_at.index, looked_at.bytes, looked_at.peeked) = (index, bytes, peeked);
+            self.end += 1;
+        }
     }
 
     /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
-    #[inline]
+    #[inline(always)]
     fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
         let event_id = id::parse(scan::leading_id(bytes)?)?;
         let key = Dedupe::key(self.salt, event_id);
         self.dedupe.touch(key);
         Some(Peeked { event_id, key })
-    }
-}
-
-impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Iterator for Ahead<'m, I> {
-    type Item = LookedAt<'m>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = self.looked_at[self.place].take()?;
-        self.looked_at[self.place] = self.look();
-        self.place = (self.place + 1) % LOOK_AHEAD;
-        Some(next)
     }
 }
 
@@ -104,25 +116,24 @@ pub(super) struct BatchReader<'a, 'm> {
 
 impl<'a, 'm> BatchReader<'a, 'm> {
     #[inline]
-    pub(super) fn read(&mut self, lane: &mut LaneWriter<'_>, index: u32, bytes: &'m [u8], peeked: Option<Peeked>) {
+    pub(super) fn read(&mut self, lane: &mut LaneWriter<'_>, looked_at: &LookedAt<'m>) {
         let mut event = RawEvent::default();
-        if let Err(invalid) = self.take(lane, index, bytes, peeked, &mut event) {
-            self.reject(index, bytes, &invalid);
+        if let Err(invalid) = self.take(lane, looked_at, &mut event) {
+            self.reject(looked_at.index, looked_at.bytes, &invalid);
         }
     }
 
     fn take(
         &mut self,
         lane: &mut LaneWriter<'_>,
-        index: u32,
-        bytes: &'m [u8],
-        peeked: Option<Peeked>,
+        looked_at: &LookedAt<'m>,
         event: &mut RawEvent<'m>,
     ) -> Result<(), Invalid> {
+        let LookedAt { index, bytes, ref peeked } = *looked_at;
         scanned(index, bytes, self.flaws, event)?;
         // Of a field that is sent twice the last counts: then another id than the one that was looked at.
         let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
-        let peeked = peeked.filter(|_| first);
+        let peeked = peeked.as_ref().filter(|_| first);
         let checked = validate(event, peeked.map(|peeked| peeked.event_id), &self.ingest.limits)?;
         if self.policy.is_some_and(|policy| policy.is_suppressed(event.event_data)) {
             self.suppress(index, &checked);
@@ -146,7 +157,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         index: u32,
         event: &RawEvent<'m>,
         checked: &Checked,
-        peeked: Option<Peeked>,
+        peeked: Option<&Peeked>,
     ) -> Result<(), Invalid> {
         let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
         let id_text = id::text(event_id);

@@ -7,29 +7,29 @@ const LONGEST: usize = 1 + 20 + 1 + DIGITS;
 /// Digits of nanoseconds.
 const DIGITS: usize = 9;
 
-/// A timestamp as it is printed.
-#[derive(Clone, Copy, Debug)]
+/// A timestamp as it is printed. Printed where it stays: it is made of small pieces, and a copy right behind the writing
+/// would wait for them.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TimestampText {
     text: [u8; LONGEST],
     len: usize,
 }
 
 impl TimestampText {
-    /// `nanos` count forward in time, as in `google.protobuf.Timestamp`, also before 1970.
+    /// Prints one in the place of nothing. `nanos` count forward in time, as in `google.protobuf.Timestamp`, also before
+    /// 1970.
     #[inline]
-    pub(super) fn new(seconds: i64, nanos: u32) -> Self {
-        let mut this = Self { text: [0; LONGEST], len: 0 };
+    pub(super) fn print(&mut self, seconds: i64, nanos: u32) {
         if seconds >= 0 {
-            this.push_whole(seconds.unsigned_abs());
-            this.push_fraction(nanos);
+            self.push_whole(seconds.unsigned_abs());
+            self.push_fraction(nanos);
         } else {
-            this.push(b"-");
+            self.push(b"-");
             // -1 s and 750,000,000 ns is -0.25.
             let back = if nanos > 0 { 1 } else { 0 };
-            this.push_whole((seconds + back).unsigned_abs());
-            this.push_fraction(if nanos > 0 { NANOS_IN_SECOND - nanos } else { 0 });
+            self.push_whole((seconds + back).unsigned_abs());
+            self.push_fraction(if nanos > 0 { NANOS_IN_SECOND - nanos } else { 0 });
         }
-        this
     }
 
     #[inline]
@@ -265,6 +265,12 @@ fn take_digits(text: &[u8]) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
+    fn printed(seconds: i64, nanos: u32) -> TimestampText {
+        let mut text = TimestampText::default();
+        text.print(seconds, nanos);
+        text
+    }
+
     // Whatever is read at once is read as it is digit by digit: the same text with an exponent goes the long way.
     #[test]
     fn the_short_way_comes_to_the_same_as_the_long_one() {
@@ -333,15 +339,15 @@ mod tests {
     fn what_is_written_is_read_as_the_same_and_has_no_trailing_zeros() {
         for seconds in [i64::MIN, -62_135_596_800, -10, -1, 0, 1, 9, 10, 99, 1_700_000_000, i64::MAX] {
             for nanos in [0, 1, 10, 1_000, 20_000, 1_001_000, 3_000_000, 100_000_000, 250_000_000, 999_999_999] {
-                let text = TimestampText::new(seconds, nanos);
+                let text = printed(seconds, nanos);
                 let text = std::str::from_utf8(text.as_bytes()).expect("is ASCII");
                 assert_eq!(parse_timestamp(text), Ok((seconds, nanos)), "{text}");
                 assert_eq!(text.contains('.'), nanos != 0, "{text}");
                 assert!(nanos == 0 || !text.ends_with('0'), "{text}");
             }
         }
-        assert_eq!(TimestampText::new(-1, 750_000_000).as_bytes(), b"-0.25");
-        assert_eq!(TimestampText::new(1_790_000_000, 120_000_000).as_bytes(), b"1790000000.12");
+        assert_eq!(printed(-1, 750_000_000).as_bytes(), b"-0.25");
+        assert_eq!(printed(1_790_000_000, 120_000_000).as_bytes(), b"1790000000.12");
         for number in (0..100_000_000).step_by(997).chain([1, 9_999, 10_000, 99_999_999]) {
             assert_eq!(eight_digits(number).to_le_bytes(), *format!("{number:08}").as_bytes());
         }

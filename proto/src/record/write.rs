@@ -92,22 +92,23 @@ impl<'a> MeasuredRecord<'a> {
     #[inline]
     #[must_use]
     pub fn new(event: &'a EventFields<'a>, tail: &'a RecordTail) -> Self {
-        let timestamp = TimestampText::new(event.seconds, event.nanos);
+        let mut this = Self { event, timestamp: TimestampText::default(), tail, len: 0 };
+        this.timestamp.print(event.seconds, event.nanos);
         let optional =
             |key: &str, value: &[u8], quote: usize| if value.is_empty() { 0 } else { key.len() + value.len() + quote };
-        let len = EVENT_ID.len()
+        this.len = EVENT_ID.len()
             + event.event_id.len()
             + EVENT_TYPE.len()
             + event.event_type.len()
             + EVENT_NAME.len()
             + event.event_name.len()
             + EVENT_TIMESTAMP.len()
-            + timestamp.as_bytes().len()
+            + this.timestamp.as_bytes().len()
             + optional(EVENT_VERSION, event.event_version, 1)
             + optional(APP_VERSION, event.app_version, 1)
             + optional(EVENT_DATA, event.event_data, 0)
             + tail.text.len();
-        Self { event, timestamp, tail, len }
+        this
     }
 
     /// Exactly how many bytes it takes, its newline included.
