@@ -160,3 +160,40 @@ impl PageWriter for Pages {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(capacity: usize) -> Arc<Vec<u8>> {
+        let mut chunk = Vec::with_capacity(capacity);
+        chunk.push(7);
+        Arc::new(chunk)
+    }
+
+    #[test]
+    fn of_each_column_the_largest_chunk_is_used_again() {
+        let spare = SpareChunks::default();
+        spare.give(1, chunk(1_000));
+        spare.give(1, chunk(100));
+        assert_eq!(spare.take(0).capacity(), 0);
+        let again = spare.take(1);
+        assert!(again.is_empty() && again.capacity() >= 1_000);
+        assert_eq!(spare.take(1).capacity(), 0, "nobody else gets it");
+    }
+
+    #[test]
+    fn what_is_too_much_together_or_still_read_is_not_kept() {
+        let spare = SpareChunks::default();
+        spare.give(0, chunk(SPARE_BYTES - 1_000));
+        spare.give(1, chunk(2_000));
+        let read = chunk(100);
+        spare.give(2, Arc::clone(&read));
+        assert_eq!([1, 2].map(|column| spare.take(column).capacity()), [0, 0]);
+        spare.give(0, chunk(SPARE_BYTES));
+        assert!(spare.take(0).capacity() >= SPARE_BYTES, "a larger one may take the place of its column's own");
+        spare.give(0, chunk(100));
+        spare.clear();
+        assert_eq!(spare.take(0).capacity(), 0);
+    }
+}
