@@ -5,6 +5,9 @@
 //! itself, 8 with AVX2, for a sixth. Which there are is found out at run time; where there are none (ARM, so far), and for a
 //! message by itself, the `md-5` crate does it.
 
+// Only the vectors of x86-64 have lanes.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

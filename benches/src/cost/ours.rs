@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use headgate::clock::Clock;
-use headgate::config::{FirehoseSettings, KinesisSettings};
+use headgate::config::{FirehoseSettings, KinesisSettings, Routing};
 use headgate::delivery::packing::{firehose_packing, kinesis_packing};
 use headgate::gather::{BucketSink, ClosedBucket, Format, InFlight, Lanes, LanesParts, Outcome, Packing, ShardRange};
 use headgate::metrics::Metrics;
@@ -72,7 +72,8 @@ pub(super) async fn measure(way: Way, flow: Flow, warm_up: Duration, measured: D
 
 fn packing(way: Way) -> Packing {
     match way {
-        Way::Sticky | Way::Keyed => kinesis_packing(&KinesisSettings::default()),
+        Way::Sticky => kinesis_packing(&KinesisSettings::default()),
+        Way::Keyed => kinesis_packing(&KinesisSettings { routing: Routing::Keyed, ..KinesisSettings::default() }),
         Way::Firehose { linger } => {
             let defaults = FirehoseSettings::default();
             firehose_packing(&FirehoseSettings { linger: linger.unwrap_or(defaults.linger), ..defaults })

@@ -170,14 +170,13 @@ impl Report {
             let Some(arrived) = row.arrived else { continue };
             let all = row.gateway_cpu_seconds_per_million.median * 1e3;
             let an_event = |per_kib: f64| per_kib * arrived.record_bytes_an_event / 1_024.0;
-            let Steps { seal, put, base64, sha256, socket } = steps;
+            let Steps { seal, put, sha256, socket } = steps;
             writeln!(f, "{}", destination.name())?;
             let mut line =
                 |name: &str, per_kib: f64| writeln!(f, "  {name:<46} {:>6.0}  ({per_kib:.0})", an_event(per_kib));
             line("envelope with MD5", seal)?;
             line("the SDK's call", put)?;
             line("  of which SHA-256 of the body", sha256)?;
-            line("  of which base64 (another implementation)", base64)?;
             line("  of which writing into a socket", socket)?;
             writeln!(f, "  {:<46} {discard:>6.0}", "everything before delivery (discard)")?;
             let rest = all - discard - an_event(seal) - an_event(put);

@@ -260,7 +260,9 @@ fn kinesis(settings: &Settings, found: &mut Problems) {
         found.add("kinesis.stream", "must be a stream's name (1 to 128 letters, digits, `_`, `-` or `.`) or its ARN");
     }
     found.time("kinesis.linger", kinesis.linger, MILLISECOND..=SECOND * 10);
-    found.range("kinesis.max_units", &kinesis.max_units, &(1..=8));
+    if let Some(units) = kinesis.max_units {
+        found.range("kinesis.max_units", &units, &(1..=8));
+    }
     found.range("kinesis.max_call", &kinesis.max_call, &(Size::kib(64)..=Size::mib(10)));
     found.range("kinesis.max_call_per_shard", &kinesis.max_call_per_shard, &(Size::kib(25)..=Size::mib(1)));
     found.range("kinesis.max_calls_in_flight", &kinesis.max_calls_in_flight, &(1..=256));

@@ -23,7 +23,7 @@ pub fn kinesis_packing(settings: &KinesisSettings) -> Packing {
         format: Format::Aggregate,
         unit: PUT_UNIT,
         overhead: aggregate::ENVELOPE_MAX + aggregate::PARTITION_KEY.len(),
-        max_units: settings.max_units,
+        max_units: settings.most_units(),
         max_events: u32::MAX,
         linger: settings.linger,
         spread: Spread::AsFilled,

@@ -121,7 +121,7 @@ impl Dedupe {
     }
 
     /// Forgets ids that were seen in buckets long past, which could be taken for the latest ones: to be called at least
-    /// every few million buckets. Looks at all ids, once in half a billion buckets; `now` as for [`Dedupe::oldest`].
+    /// every half a billion buckets. Looks at all ids, once in half a billion buckets; `now` as for [`Dedupe::oldest`].
     pub fn age(&self, now: BucketId) {
         let aged = self.aged.load(Ordering::Relaxed);
         let due = now.0.saturating_sub(aged) >= OLD;
@@ -148,7 +148,7 @@ impl Dedupe {
 }
 
 impl Key {
-    // The half that the set is not chosen by. 0 stands for no id in no place, since places are counted.
+    // The half that the set is not chosen by. 0 stands for no id: which places are taken is counted.
     #[allow(clippy::cast_possible_truncation)]
     fn id(self) -> u64 {
         self.0 as u64

@@ -18,7 +18,7 @@ use crate::gather::{BucketId, EventRange, Fate, Format, LaneWriter, Waiter, hash
 use crate::live::Tally;
 use crate::registry::Violation;
 
-/// How many events before it is read an event's id is looked at.
+/// So many events are looked at and not read through: an event's id is looked at one less before it is read.
 const LOOK_AHEAD: usize = 16;
 
 /// What a look at an event's id told.
@@ -313,5 +313,37 @@ pub(super) fn fields<'a>(event: &RawEvent<'a>, checked: &Checked, event_id: &'a 
         app_version: event.app_version,
         event_data: event.event_data,
         data_has_line_breaks: checked.data_has_line_breaks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headgate_proto::v1::Event;
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn events_come_in_their_order_with_what_their_own_ids_told() {
+        let dedupe = Dedupe::new(100, 42);
+        let salt = dedupe.salt(Uuid::from_u128(1));
+        for count in (0..=2 * LOOK_AHEAD).chain([100]) {
+            let events: Vec<Vec<u8>> = (0..count as u128)
+                .map(|number| {
+                    // Every seventh has none.
+                    let id = if number % 7 == 6 { String::new() } else { Uuid::from_u128(number).to_string() };
+                    Event { event_id: id, event_type: number.to_string(), ..Event::default() }.encode_to_vec()
+                })
+                .collect();
+            let mut ahead = Ahead::new((0_u32..).zip(events.iter().map(Vec::as_slice)), &dedupe, salt);
+            for (number, bytes) in (0_u32..).zip(&events) {
+                let LookedAt { index, bytes: found, peeked } = *ahead.next().expect("one more");
+                assert_eq!((index, found), (number, bytes.as_slice()), "of {count}");
+                let id = (number % 7 != 6).then(|| Uuid::from_u128(number.into()));
+                assert_eq!(peeked.map(|peeked| peeked.event_id), id);
+                assert_eq!(peeked.map(|peeked| peeked.key), id.map(|id| Dedupe::key(salt, id)));
+            }
+            assert!(ahead.next().is_none() && ahead.next().is_none(), "of {count}");
+        }
     }
 }

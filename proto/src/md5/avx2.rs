@@ -79,7 +79,7 @@ fn add(one: V, other: V) -> V {
     _mm256_add_epi32(one, other)
 }
 
-/// The same, without the compiler knowing.
+/// What it is given, without the compiler knowing.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn opaque(mut word: V) -> V {

@@ -20,8 +20,8 @@ pub(super) const PARTS: usize = 8;
 /// is 32 - `LEFT`), `constant`, `opaque`, and the rounds' functions `f`, `g`, `h`, `i` on it.
 ///
 /// A step waits for the one before, and most of a core for both. What waits for neither is done meanwhile if it stands
-/// between them (a core looks some dozen steps ahead, not at the next block): that is `meanwhile`, for each part from 0 to
-/// [`PARTS`].
+/// between them (a core looks some dozen steps ahead, not at the next block): that is `meanwhile`, once for each of
+/// [`PARTS`] parts, from 0.
 macro_rules! steps {
     ($state:expr, $words:expr, |$part:ident| $meanwhile:expr) => {{
         let (state, words): ([V; 4], [V; 16]) = ($state, $words);

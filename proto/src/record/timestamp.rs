@@ -16,10 +16,11 @@ pub(super) struct TimestampText {
 }
 
 impl TimestampText {
-    /// Prints one in the place of nothing. `nanos` count forward in time, as in `google.protobuf.Timestamp`, also before
+    /// Prints one in the place of whatever was there. `nanos` count forward in time, as in `google.protobuf.Timestamp`, also before
     /// 1970.
     #[inline]
     pub(super) fn print(&mut self, seconds: i64, nanos: u32) {
+        self.len = 0;
         if seconds >= 0 {
             self.push_whole(seconds.unsigned_abs());
             self.push_fraction(nanos);

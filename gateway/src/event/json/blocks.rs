@@ -8,6 +8,9 @@
 //!
 //! It says yes or does not know: what is wrong, and where, is for the byte-wise check to say.
 
+// Only the vectors of x86-64 make it.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -59,20 +62,24 @@ pub(super) struct Accepted {
 pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     #[cfg(target_arch = "x86_64")]
     {
-        let has_others = is_x86_feature_detected!("pclmulqdq")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2");
-        if is_x86_feature_detected!("avx512bw") && has_others {
+        if is_x86_feature_detected!("avx512bw") && has_bits() {
             // SAFETY: the machine has AVX-512 with its byte and word instructions, and the others.
             return unsafe { avx512::accept(input, max_depth) };
         }
-        if is_x86_feature_detected!("avx2") && has_others {
+        if is_x86_feature_detected!("avx2") && has_bits() {
             // SAFETY: the machine has AVX2, and the others.
             return unsafe { avx2::accept(input, max_depth) };
         }
     }
     let _ = (input, max_depth);
     None
+}
+
+/// Whether the machine has what the bits of a block are worked on with.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_bits() -> bool {
+    is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
 }
 
 #[inline(always)]
@@ -94,7 +101,7 @@ fn accept_by(
     reader.end()
 }
 
-/// What is known at the end of a block. Words of bits are of the next block.
+/// What is known at the end of a block. Words of bits are of the next block, but where it is said that they are of the last.
 struct Reader<'a> {
     input: &'a [u8],
     // Where the current block begins.

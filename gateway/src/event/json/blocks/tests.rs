@@ -5,9 +5,10 @@ const OBJECT: &str = r#"{"player_id":"p_1","at":[1,20.5,-3,{"x":0,"y":-0.25}],"o
 
 /// What each way that this machine has says.
 fn every_way(input: &[u8], max_depth: u32) -> Vec<Option<Accepted>> {
+    #[allow(unused_mut, reason = "there are ways on x86-64 only")]
     let mut said = Vec::new();
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("pclmulqdq") {
+    if has_bits() {
         if is_x86_feature_detected!("avx512bw") {
             // SAFETY: the machine has it.
             said.push(unsafe { avx512::accept(input, max_depth) });
