@@ -2,8 +2,9 @@
 //!
 //! MD5 is a chain in which each step waits for the one before: a core that works on one message idles most of the time.
 //! So each lane of a vector register takes a message of its own: 16 with AVX-512, for a twelfth of what each costs by
-//! itself, 8 with AVX2, for a sixth. Which there are is found out at run time; where there are none (ARM, so far), and for a
-//! message by itself, the `md-5` crate does it.
+//! itself, 8 with AVX2, for a sixth; and where there are more messages, a second register beside the first, for two
+//! thirds of that. Which there are is found out at run time; where there are none (ARM, so far), and for a message by
+//! itself, the `md-5` crate does it.
 
 // Only the vectors of x86-64 have lanes.
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -46,11 +47,11 @@ pub fn digests(messages: &[Message<'_>]) -> Vec<Digest> {
     if messages.len() > 1 {
         if is_x86_feature_detected!("avx512f") {
             // SAFETY: the machine has AVX-512.
-            return in_lanes(messages, |states, blocks| unsafe { avx512::compress(states, blocks) });
+            return in_lanes(messages, |states, blocks, busy| unsafe { avx512::compress(states, blocks, busy) });
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the machine has AVX2.
-            return in_lanes(messages, |states, blocks| unsafe { avx2::compress(states, blocks) });
+            return in_lanes(messages, |states, blocks, busy| unsafe { avx2::compress(states, blocks, busy) });
         }
     }
     one_by_one(messages)
@@ -68,7 +69,7 @@ type Blocks<'a, const LANES: usize> = [&'a [[u8; BLOCK]]; LANES];
 
 fn in_lanes<const LANES: usize>(
     messages: &[Message<'_>],
-    compress: impl Fn(&mut States<LANES>, &Blocks<'_, LANES>),
+    compress: impl Fn(&mut States<LANES>, &Blocks<'_, LANES>, usize),
 ) -> Vec<Digest> {
     let mut digests = vec![[0; 16]; messages.len()];
     let pieces: Vec<Pieces<'_>> = messages.iter().map(|message| Pieces::of(*message)).collect();
@@ -98,7 +99,8 @@ fn in_lanes<const LANES: usize>(
             Some(lane) => &lane.next()[..count],
             None => shortest,
         });
-        compress(&mut states, &blocks);
+        let busy = lanes.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        compress(&mut states, &blocks, busy);
         for (place, lane) in lanes.iter_mut().enumerate() {
             if let Some(busy) = lane
                 && busy.advance(count)

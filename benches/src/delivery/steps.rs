@@ -23,8 +23,8 @@ use crate::random::Random;
 use crate::server::{Certificate, STREAM, StandIn, environment};
 
 /// A call as the gateway makes it under load.
-const RECORDS: usize = 16;
-const RECORD: usize = 128_000;
+const RECORDS: usize = 32;
+const RECORD: usize = 76_500;
 /// Calls that are measured, after a few that are not.
 const CALLS: u32 = 60;
 const WARM_UP_CALLS: u32 = 10;

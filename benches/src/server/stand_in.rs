@@ -10,7 +10,7 @@ use super::{Process, build};
 use crate::Result;
 
 /// So many that the limit of 1 MiB/s a shard, which the gateway keeps to by itself, is never what slows it down.
-const SHARDS: &str = "512";
+const SHARDS: &str = "2048";
 /// The data stream and the delivery stream that it has.
 pub const STREAM: &str = "events";
 

@@ -59,7 +59,7 @@ pub const STATIONS: [Station; 24] = [
     Station::of("dedupe: claim a new id in a full window", work::claim),
     Station::of("count and merge what is shown live", path::show),
     Station::of("find a member of event_data", work::find_member),
-    Station::each("seal a KiB of records, 16 together", "KiB", 16 * work::UNIT_KIB, work::seal_sixteen),
+    Station::each("seal a KiB of records, 32 together", "KiB", 32 * work::UNIT_KIB, work::seal_full_call),
     Station::each("seal a KiB of records, one alone", "KiB", work::UNIT_KIB, work::seal_one),
     Station::each("hash a key", "call", EVENTS, work::hash_key),
     Station::each("charge the rates", "batch", EVENTS, work::charge),

@@ -117,7 +117,7 @@ pub fn taking(events: u32, dedupe_window: u32) -> Box<dyn FnMut()> {
 
 fn take(events: u32, packing: Packing, settings: IngestSettings) -> Turn {
     let (clock, metrics) = (Clock::system(), Metrics::new());
-    let sink = Arc::new(Discard::new(packing));
+    let sink = Arc::new(Discard::new(packing, KinesisSettings::default().max_call.as_usize()));
     let parts = LanesParts {
         sink: Arc::clone(&sink) as Arc<dyn BucketSink>,
         packing,

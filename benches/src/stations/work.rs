@@ -170,8 +170,8 @@ fn sealed(together: usize) -> Turn {
     })
 }
 
-pub(super) fn seal_sixteen() -> Turn {
-    sealed(16)
+pub(super) fn seal_full_call() -> Turn {
+    sealed(32)
 }
 
 pub(super) fn seal_one() -> Turn {

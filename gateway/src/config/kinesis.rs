@@ -22,21 +22,21 @@ pub struct KinesisSettings {
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
     /// Billing units (25 KiB) of a record at most. One is the target; more are used only where events arrive fast
-    /// enough to fill them in half the linger. 1 to 8. Not set: 5, so that a full call (`kinesis.max_call`) to eight shards
-    /// or more has sixteen records, whose MD5s are computed side by side; with keyed routing 8, since one record of a
-    /// shard is on its way at a time.
+    /// enough to fill them in half the linger. 1 to 8. Not set: 3, so that a full call (`kinesis.max_call`) to eight shards
+    /// or more has 32 records, whose MD5s are computed side by side; with keyed routing 8, since one record of a shard is
+    /// on its way at a time.
     pub max_units: Option<u32>,
     /// How calls are encoded. Default `auto`.
     pub encoding: Encoding,
-    /// Bytes of a call at most, keys included. 64 KiB to 10 MiB (the service's limit), default 2 MiB: a call takes 2 to
-    /// 4 times its size in memory while it is in flight.
+    /// Bytes of a call at most, keys included. 64 KiB to 10 MiB (the service's limit), default 2,400 KiB: a call takes 2
+    /// to 4 times its size in memory while it is in flight.
     pub max_call: Size,
-    /// Bytes for one shard in a call at most. 25 KiB to 1 MiB, default 256 KiB.
+    /// Bytes for one shard in a call at most. 25 KiB to 1 MiB, default 300 KiB.
     pub max_call_per_shard: Size,
     /// Calls in flight at most. 1 to 256, default 16.
     pub max_calls_in_flight: usize,
     /// Records in flight for a shard at most, with sticky routing; keyed routing has one, or order would be lost. 1 to
-    /// 64, default 6.
+    /// 64, default 8.
     pub max_records_in_flight_per_shard: usize,
     /// How long one attempt of a call may take. 100 ms to 60 s, default 5 s.
     #[serde(with = "humantime_serde")]
@@ -89,7 +89,7 @@ impl KinesisSettings {
     #[must_use]
     pub fn most_units(&self) -> u32 {
         self.max_units.unwrap_or(match self.routing {
-            Routing::Sticky => 5,
+            Routing::Sticky => 3,
             Routing::Keyed => 8,
         })
     }
@@ -104,10 +104,10 @@ impl Default for KinesisSettings {
             linger: Duration::from_millis(100),
             max_units: None,
             encoding: Encoding::Auto,
-            max_call: Size::mib(2),
-            max_call_per_shard: Size::kib(256),
+            max_call: Size::kib(2_400),
+            max_call_per_shard: Size::kib(300),
             max_calls_in_flight: 16,
-            max_records_in_flight_per_shard: 6,
+            max_records_in_flight_per_shard: 8,
             attempt_timeout: Duration::from_secs(5),
             refresh_interval: Duration::from_secs(60),
             price_put_unit_per_million: 0.014,

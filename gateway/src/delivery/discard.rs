@@ -12,23 +12,30 @@ use tokio::sync::Notify;
 use super::{Destination, Health};
 use crate::gather::{BucketSink, ClosedBucket, Format, Outcome, Packing};
 
-/// Buckets that are put in their envelopes together; a call to Kinesis at full load has about as many.
-const TOGETHER: usize = 16;
 /// Any will do.
 const HASH_KEY: u128 = 1 << 127;
 
 /// Drops every bucket and answers that it is stored.
 pub struct Discard {
     packing: Packing,
-    waiting: Mutex<Vec<ClosedBucket>>,
+    bytes_a_call: usize,
+    waiting: Mutex<Waiting>,
     arrived: Notify,
 }
 
+/// The buckets of the next call.
+#[derive(Default)]
+struct Waiting {
+    buckets: Vec<ClosedBucket>,
+    bytes: usize,
+}
+
 impl Discard {
-    /// Takes buckets that are packed like this. What waits for others to share its call is let go by [`Discard::run`].
+    /// Takes buckets that are packed like this, and as many together as `bytes_a_call` holds. What waits for others to
+    /// share its call is let go by [`Discard::run`].
     #[must_use]
-    pub fn new(packing: Packing) -> Self {
-        Self { packing, waiting: Mutex::default(), arrived: Notify::new() }
+    pub fn new(packing: Packing, bytes_a_call: usize) -> Self {
+        Self { packing, bytes_a_call, waiting: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Has no bucket wait longer than buckets linger. To be run as a task.
@@ -37,11 +44,11 @@ impl Discard {
             self.arrived.notified().await;
             tokio::time::sleep(self.packing.linger).await;
             let waited = std::mem::take(&mut *self.waiting());
-            drop_all(waited);
+            drop_all(waited.buckets);
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<ClosedBucket>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -59,12 +66,15 @@ impl BucketSink for Discard {
     fn submit(&self, bucket: ClosedBucket) {
         let full = {
             let mut waiting = self.waiting();
-            waiting.push(bucket);
-            if waiting.len() < TOGETHER { None } else { Some(std::mem::take(&mut *waiting)) }
+            let has_room = waiting.bytes + bucket.payload.len() <= self.bytes_a_call;
+            let full = if has_room { None } else { Some(std::mem::take(&mut *waiting)) };
+            waiting.bytes += bucket.payload.len();
+            waiting.buckets.push(bucket);
+            full
         };
-        match full {
-            Some(buckets) => drop_all(buckets),
-            None => self.arrived.notify_one(),
+        self.arrived.notify_one();
+        if let Some(full) = full {
+            drop_all(full.buckets);
         }
     }
 }
@@ -85,6 +95,6 @@ impl Destination for Discard {
 
     async fn close(&self) {
         let waited = std::mem::take(&mut *self.waiting());
-        drop_all(waited);
+        drop_all(waited.buckets);
     }
 }

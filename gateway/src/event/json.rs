@@ -1,8 +1,8 @@
 //! Checks that bytes are one JSON object (RFC 8259), in UTF-8, without building it and without allocating.
 //!
 //! A hand-written check because this is the largest step of the hot path. Where the machine can, 64 bytes are looked at at
-//! once (`blocks`); what is not taken there is looked at a byte at a time, eight inside strings, which also tells what is
-//! wrong. Most payloads are ASCII, which the blocks see on their way: UTF-8 is looked at only where they don't.
+//! once, or all of them (`blocks`); what is not taken there is looked at a byte at a time, eight inside strings, which also
+//! tells what is wrong. Most payloads are ASCII, which the blocks see on their way: UTF-8 is looked at only where they don't.
 
 mod blocks;
 

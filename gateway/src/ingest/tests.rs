@@ -87,7 +87,7 @@ impl House {
             clock: clock.clone(),
         };
         let lanes = Lanes::sticky(1, parts, &metrics);
-        let destination = Arc::new(Discard::new(Packing::buckets(format, target_bytes, linger)));
+        let destination = Arc::new(Discard::new(Packing::buckets(format, target_bytes, linger), 16 * target_bytes));
         let routes = Routes::single(Outlet { lanes: Arc::clone(&lanes), destination });
         let apps = Apps::new(&AdmissionSettings::default(), &metrics);
         let live = Live::new(&LiveSettings::default(), &apps, &clock, &metrics);

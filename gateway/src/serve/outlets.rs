@@ -104,7 +104,8 @@ impl Builder<'_> {
         let units = |target: Size| u32::try_from(packing.units(target.as_usize())).unwrap_or(u32::MAX);
         let max_units = gather.target.map_or(packing.max_units, units);
         let linger = gather.linger.unwrap_or(DISCARD_LINGER);
-        let discard = Arc::new(Discard::new(Packing { max_units, linger, ..packing }));
+        let bytes_a_call = self.settings.kinesis.max_call.as_usize();
+        let discard = Arc::new(Discard::new(Packing { max_units, linger, ..packing }, bytes_a_call));
         let runs = Arc::clone(&discard);
         self.background.supervise("discard", self.delivered, move || Arc::clone(&runs).run());
         discard

@@ -16,15 +16,15 @@ pub(super) const SINES: [u32; 64] = [
 /// In how many parts something else is done between the steps.
 pub(super) const PARTS: usize = 8;
 
-/// The state after one block. Expects in scope: `V`, a vector of words, and `add`, `rotate::<LEFT, RIGHT>` (where `RIGHT`
-/// is 32 - `LEFT`), `constant`, `opaque`, and the rounds' functions `f`, `g`, `h`, `i` on it.
+/// The state after one block. Expects in scope, on whatever a word of each lane lies in: `add`, `rotate::<LEFT, RIGHT, _>`
+/// (where `RIGHT` is 32 - `LEFT`), `constant`, `opaque`, and the rounds' functions `f`, `g`, `h`, `i`.
 ///
 /// A step waits for the one before, and most of a core for both. What waits for neither is done meanwhile if it stands
 /// between them (a core looks some dozen steps ahead, not at the next block): that is `meanwhile`, once for each of
 /// [`PARTS`] parts, from 0.
 macro_rules! steps {
     ($state:expr, $words:expr, |$part:ident| $meanwhile:expr) => {{
-        let (state, words): ([V; 4], [V; 16]) = ($state, $words);
+        let (state, words) = ($state, &$words);
         let [mut a, mut b, mut c, mut d] = state;
         steps!(@four f a b c d words 0 [0 1 2 3] [7 12 17 22]);
         steps!(@four f a b c d words 4 [4 5 6 7] [7 12 17 22]);
@@ -66,7 +66,7 @@ macro_rules! steps {
     (@one $f:ident $a:ident $b:ident $c:ident $d:ident $words:ident[$word:literal] $step:tt $shift:literal) => {
         // Nobody waits for this sum. Were it not opaque, the compiler would add the constant last, where everybody waits.
         let sum = opaque(add(add($words[$word], constant(SINES[$step])), $a));
-        $a = add($b, rotate::<$shift, { 32 - $shift }>(add(sum, $f($b, $c, $d))));
+        $a = add($b, rotate::<$shift, { 32 - $shift }, _>(add(sum, $f($b, $c, $d))));
     };
 }
 

@@ -29,6 +29,21 @@ fn check(input: &[u8]) {
     for said in every_way(input, 64) {
         assert!(said == bytewise || said.is_none() && may_leave, "{said:?} {}", String::from_utf8_lossy(input));
     }
+    if let Some(said) = all_at_once(input, 64) {
+        let may_leave = may_leave || input.len() > 512 || input.first() != Some(&b'{');
+        assert!(said == bytewise || said.is_none() && may_leave, "{said:?} {}", String::from_utf8_lossy(input));
+    }
+}
+
+/// What is said where the machine looks at all of it at once.
+fn all_at_once(input: &[u8], max_depth: u32) -> Option<Option<Accepted>> {
+    #[cfg(target_arch = "x86_64")]
+    if at_once::is_there() {
+        // SAFETY: the machine has it.
+        return Some(unsafe { at_once::accept(input, max_depth) });
+    }
+    let _ = (input, max_depth);
+    None
 }
 
 /// The same numbers each time.
@@ -45,6 +60,7 @@ impl Random {
 fn what_is_taken_a_byte_at_a_time_is_taken() {
     let accepted = Accepted { object: Object { has_line_breaks: false }, is_ascii: true };
     assert!(every_way(OBJECT.as_bytes(), 64).iter().all(|said| *said == Some(accepted)));
+    assert!(all_at_once(OBJECT.as_bytes(), 64).is_none_or(|said| said == Some(accepted)));
     assert!(every_way(b"{\"a\":1e5}", 64).iter().all(Option::is_none), "exponents are not known here");
 }
 
@@ -67,6 +83,50 @@ fn it_does_not_matter_where_blocks_end() {
             cut.remove(at);
             check(&cut);
             check(&shifted[..at]);
+        }
+    }
+}
+
+/// The same for objects that are looked at all at once: they begin with their first byte. Up to the longest of them, and beyond.
+#[test]
+fn it_does_not_matter_where_words_end() {
+    let rest = &OBJECT[1..];
+    let changes = [b'"', b'\\', b'{', b'}', b'[', b']', b':', b',', b' ', b'0', b'7', b'.', b'-', b'x', 0x1f, 0xc3];
+    // The first member's text takes the room that is left.
+    for length in (OBJECT.len() + 8..OBJECT.len() + 80).chain(512 - 40..=512 + 2) {
+        let long = format!("{{\"t\":\"{}\",{rest}", "t".repeat(length - OBJECT.len() - 7));
+        assert_eq!(long.len(), length);
+        check(long.as_bytes());
+        for at in length - rest.len() - 4..length {
+            for byte in changes {
+                let mut changed = long.clone().into_bytes();
+                changed[at] = byte;
+                check(&changed);
+            }
+            let mut cut = long.clone().into_bytes();
+            cut.remove(at);
+            check(&cut);
+            check(&long.as_bytes()[..at]);
+        }
+    }
+}
+
+/// What is carried from a word into the next one goes through words that are full.
+#[test]
+fn names_numbers_and_white_space_may_be_longer_than_words() {
+    for length in 1..500 {
+        let (name, digits, white) = ("n".repeat(length), "7".repeat(length), " ".repeat(length));
+        for object in [
+            format!("{{\"{name}\":1}}"),
+            format!("{{\"{name}\",\"a\":1}}"),
+            format!("{{\"a\":0.{digits}}}"),
+            format!("{{\"a\":0.{digits}.5}}"),
+            format!("{{\"a\":1,{white}\"b\":2}}"),
+            format!("{{\"a\":1,{white}2}}"),
+            format!("{{\"a\"{white}:[1,{white}]}}"),
+            format!("{{\"a\":\"{name}\"}}{white}"),
+        ] {
+            check(object.as_bytes());
         }
     }
 }
@@ -95,6 +155,7 @@ fn tokens_in_any_order_are_taken_only_where_they_may_stand() {
         let input = format!("{padding}{{{tokens}}}");
         taken += usize::from(check_bytewise(input.as_bytes(), 64).is_ok());
         check(input.as_bytes());
+        check(format!("{{\"{padding}\":{{{tokens}}}}}").as_bytes());
     }
     assert!(taken > 100, "{taken} of them are objects");
 }
@@ -116,5 +177,6 @@ fn nesting_is_bounded() {
         let nested = format!("{{\"a\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
         let expected = levels <= max_depth.min(MAX_DEPTH) as usize;
         assert!(every_way(nested.as_bytes(), max_depth).iter().all(|said| said.is_some() == expected), "{levels}");
+        assert!(all_at_once(nested.as_bytes(), max_depth).is_none_or(|said| said.is_some() == expected), "{levels}");
     }
 }
