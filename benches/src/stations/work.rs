@@ -63,7 +63,7 @@ pub(super) fn scan_and_validate() -> Turn {
     let limits = Limits::from(&IngestSettings::default());
     each(encoded(), move |bytes| {
         let event = scan::event(bytes).expect("samples are well formed");
-        black_box(validate(&event, None, &limits).is_ok());
+        black_box(validate(&event, &limits).is_ok());
     })
 }
 

@@ -51,6 +51,16 @@ pub fn check_object(input: &[u8], max_depth: u32) -> Result<Object, Fault> {
     check_bytewise(input, max_depth)
 }
 
+/// Two objects, looked at side by side for little more than one costs. `None`: at least one of them may be none, or the
+/// machine can't; [`check_object`] tells.
+#[must_use]
+#[inline]
+pub fn accept_two(one: &[u8], other: &[u8], max_depth: u32) -> Option<[Object; 2]> {
+    let accepted = blocks::accept_two(one, other, max_depth)?;
+    let is_utf8 = |input, accepted: blocks::Accepted| accepted.is_ascii || simdutf8::basic::from_utf8(input).is_ok();
+    (is_utf8(one, accepted[0]) && is_utf8(other, accepted[1])).then(|| accepted.map(|accepted| accepted.object))
+}
+
 fn check_bytewise(input: &[u8], max_depth: u32) -> Result<Object, Fault> {
     let mut checker =
         Checker { input, at: 0, line_breaks: false, depth: 0, max_depth: max_depth.min(MAX_DEPTH), objects: [0; 8] };

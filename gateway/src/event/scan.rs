@@ -49,7 +49,7 @@ pub enum Envelope {
 }
 
 impl Envelope {
-    pub(crate) const fn events_field(self) -> u64 {
+    pub(crate) const fn events_field(self) -> u8 {
         match self {
             Self::Publish => 1,
             Self::Stream => 2,
@@ -85,21 +85,27 @@ const AHEAD_OF_ONE: usize = 512;
 pub fn head(message: &[u8], envelope: Envelope) -> Result<Head, Malformed> {
     let mut head = Head::default();
     let mut fields = Fields { rest: message };
+    let events_field = envelope.events_field();
     prefetch::bytes::<AHEAD>(message);
-    while let Some((number, value)) = fields.next_field()? {
+    loop {
+        let mut event: &[u8] = &[];
+        while fields.take_next(events_field, &mut event) {
+            head.events = head.events.saturating_add(1);
+            let ahead = fields.rest.get(AHEAD..).unwrap_or_default();
+            prefetch::bytes::<AHEAD_OF_ONE>(&ahead[..event.len().min(ahead.len())]);
+        }
+        let Some((number, value)) = fields.next_field()? else { return Ok(head) };
         match (number, value) {
-            (number, Value::Bytes(event)) if number == envelope.events_field() => {
-                head.events = head.events.saturating_add(1);
-                let ahead = fields.rest.get(AHEAD..).unwrap_or_default();
-                prefetch::bytes::<AHEAD_OF_ONE>(&ahead[..event.len().min(ahead.len())]);
+            // One whose length takes more bytes than most do.
+            (number, Value::Bytes(_)) if number == u64::from(events_field) => {
+                head.events = head.events.saturating_add(1)
             }
-            (number, _) if number == envelope.events_field() => return Err(Malformed::WireType),
+            (number, _) if number == u64::from(events_field) => return Err(Malformed::WireType),
             (1, Value::Varint(sequence)) => head.sequence = sequence,
             (1, _) => return Err(Malformed::WireType),
             _ => {}
         }
     }
-    Ok(head)
 }
 
 /// The sequence from the first bytes of a `StreamEventsRequest` of which the rest was not read; `None` where the message
@@ -118,10 +124,15 @@ pub fn leading_sequence(start: &[u8]) -> Option<u64> {
 /// The events of a message whose [`head`] was read, as slices.
 pub fn events(message: &[u8], envelope: Envelope) -> impl Iterator<Item = &[u8]> {
     let mut fields = Fields { rest: message };
+    let events_field = envelope.events_field();
     std::iter::from_fn(move || {
+        let mut event: &[u8] = &[];
+        if fields.take_next(events_field, &mut event) {
+            return Some(event);
+        }
         loop {
             match fields.next_field() {
-                Ok(Some((number, Value::Bytes(event)))) if number == envelope.events_field() => return Some(event),
+                Ok(Some((number, Value::Bytes(event)))) if number == u64::from(events_field) => return Some(event),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return None,
             }
@@ -157,18 +168,6 @@ pub struct Timestamp {
     pub seconds: i64,
     /// Nanoseconds beyond them.
     pub nanos: i32,
-}
-
-/// The event's id, if it is the first field and has the length of a hyphenated UUID.
-#[must_use]
-#[inline]
-pub fn leading_id(event: &[u8]) -> Option<&[u8]> {
-    const ID_TAG: u8 = 1 << 3 | 2;
-    const LENGTH: u8 = 36;
-    match event {
-        [ID_TAG, LENGTH, rest @ ..] => rest.get(..LENGTH as usize),
-        _ => None,
-    }
 }
 
 /// Finds an event's fields.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::charset::is_name;
 use super::id;
-use super::json::{self, Fault};
+use super::json::{self, Fault, Object};
 use super::scan::{Malformed, RawEvent};
 use crate::config::IngestSettings;
 use crate::registry::Violation;
@@ -96,6 +96,12 @@ pub struct Invalid {
 }
 
 impl Invalid {
+    /// The event is no protobuf message.
+    #[must_use]
+    pub fn malformed(malformed: Malformed) -> Self {
+        Self { field: Field::Event, problem: Problem::Malformed(malformed) }
+    }
+
     /// `event_data` does not fit its schema.
     #[must_use]
     pub fn unfit(violation: Box<Violation>) -> Self {
@@ -230,12 +236,30 @@ pub struct Checked {
     pub data_has_line_breaks: bool,
 }
 
-/// Holds an event to the rules. `known_id` is its id, where that was read before.
+/// What was found out about an event before it is held to the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Its id; `None`: it has none, or that is not known to be one.
+    pub event_id: Option<Uuid>,
+    /// What `event_data` looks like; `None`: it is empty, or not known to be an object.
+    pub object: Option<Object>,
+}
+
+/// Holds an event to the rules.
 ///
 /// # Errors
 /// The first rule that is broken, in the order of the fields.
-pub fn validate(event: &RawEvent<'_>, known_id: Option<Uuid>, limits: &Limits) -> Result<Checked, Invalid> {
-    let event_id = match known_id {
+pub fn validate(event: &RawEvent<'_>, limits: &Limits) -> Result<Checked, Invalid> {
+    validate_known(event, Known::default(), limits)
+}
+
+/// The same for an event of which something is known.
+///
+/// # Errors
+/// As [`validate`].
+#[inline]
+pub fn validate_known(event: &RawEvent<'_>, known: Known, limits: &Limits) -> Result<Checked, Invalid> {
+    let event_id = match known.event_id {
         Some(known) => Some(known),
         None => event_id(event.event_id)?,
     };
@@ -246,7 +270,7 @@ pub fn validate(event: &RawEvent<'_>, known_id: Option<Uuid>, limits: &Limits) -
     let (seconds, nanos) = timestamp(event)?;
     name(Field::EventVersion, event.event_version, limits)?;
     name(Field::AppVersion, event.app_version, limits)?;
-    let data_has_line_breaks = event_data(event.event_data, limits)?;
+    let data_has_line_breaks = event_data(event.event_data, known.object, limits)?;
     partition_key(event.partition_key)?;
     Ok(Checked { event_id, seconds, nanos, data_has_line_breaks })
 }
@@ -280,7 +304,7 @@ fn timestamp(event: &RawEvent<'_>) -> Result<(i64, u32), Invalid> {
     }
 }
 
-fn event_data(bytes: &[u8], limits: &Limits) -> Result<bool, Invalid> {
+fn event_data(bytes: &[u8], known: Option<Object>, limits: &Limits) -> Result<bool, Invalid> {
     if bytes.is_empty() {
         return Ok(false);
     }
@@ -288,6 +312,9 @@ fn event_data(bytes: &[u8], limits: &Limits) -> Result<bool, Invalid> {
     // Larger can't fit; checking its JSON first would be work for nothing.
     if bytes.len() > limits.max_event {
         return Err(invalid(Problem::EventTooLarge { size: bytes.len(), limit: limits.max_event }));
+    }
+    if let Some(object) = known {
+        return Ok(object.has_line_breaks);
     }
     match json::check_object(bytes, limits.max_depth) {
         Ok(object) => Ok(object.has_line_breaks),

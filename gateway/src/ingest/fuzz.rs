@@ -26,7 +26,7 @@ pub fn event_scan(data: &[u8]) {
     same_events(data, Envelope::Publish, publish);
     let stream = StreamEventsRequest::decode(data).map(|message| (message.sequence, message.events));
     same_events(data, Envelope::Stream, stream);
-    let _ = (scan::leading_sequence(data), scan::leading_id(data));
+    let _ = scan::leading_sequence(data);
 }
 
 fn same_events(data: &[u8], envelope: Envelope, theirs: Result<(u64, Vec<Event>), prost::DecodeError>) {
@@ -68,7 +68,7 @@ fn same_event(ours: &RawEvent<'_>, theirs: &Event) {
 pub fn envelope(event: &[u8]) {
     let limits = Limits::from(&IngestSettings::default());
     let Ok(raw) = scan::event(event) else { return };
-    let Ok(checked) = validate(&raw, None, &limits) else { return };
+    let Ok(checked) = validate(&raw, &limits) else { return };
     let tail = RecordTail::new("4b0d5a3e-0000-4000-8000-000000000000", 1_700_000_000_123, "an-application");
     let id = id::text(checked.event_id.unwrap_or_default());
     let fields = fields(&raw, &checked, &id);

@@ -92,7 +92,7 @@ impl Hashing {
                 let partition_key = self.partition_key(event.partition_key);
                 encode(&RawEvent { event_data: &data, partition_key: &partition_key, ..event }, &mut event_bytes);
             }
-            push_bytes(&mut out, envelope.events_field(), &event_bytes);
+            push_bytes(&mut out, envelope.events_field().into(), &event_bytes);
         }
         hashed.message = out.into();
         hashed
@@ -158,7 +158,7 @@ fn flaw(
         return Some(flaws[place].invalid.clone());
     }
     match scanned {
-        Ok(event) => validate(event, None, limits).err(),
+        Ok(event) => validate(event, limits).err(),
         Err(malformed) => Some(Invalid { field: Field::Event, problem: Problem::Malformed(*malformed) }),
     }
 }

@@ -2,6 +2,7 @@
 //! and writes the good ones, once, as stream records into an open bucket. What is not good gets its verdict here, what
 //! is gets it when its bucket arrives.
 
+mod ahead;
 pub mod dedupe;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
@@ -22,10 +23,11 @@ use headgate_proto::record::{MeasuredRecord, RecordTail};
 use headgate_proto::v1::Reason;
 use uuid::{ContextV7, Timestamp, Uuid};
 
+use self::ahead::Ahead;
 use self::dedupe::Dedupe;
 use self::identity::Hashed;
 use self::policy::{Policies, Policy, Standing};
-use self::reader::{Ahead, BatchReader, fields, scanned};
+use self::reader::{BatchReader, fields, unflawed};
 use self::request_id::RequestIds;
 use self::verdict::{Batch, BatchMetrics, BatchParts, Reply};
 use crate::admission::app::App;
@@ -36,7 +38,7 @@ use crate::config::IngestSettings;
 use crate::delivery::rejects::Rejects;
 use crate::delivery::route::Routes;
 use crate::event::id;
-use crate::event::scan::{self, Envelope, Head, RawEvent};
+use crate::event::scan::{self, Envelope, Head};
 use crate::event::validate::{Field, Flaw, Invalid, Limits, Problem, validate};
 use crate::gather::InFlight;
 use crate::live::Live;
@@ -201,7 +203,7 @@ impl Ingest {
         reader.misfits = &misfits;
         self.routes.of(app.route()).lanes.write(affinity, |lane| {
             let events = (0_u32..).zip(scan::events(&message, envelope));
-            let mut ahead = Ahead::new(events, &self.dedupe, salt);
+            let mut ahead = Ahead::new(events, &self.dedupe, salt, self.limits);
             while let Some(looked_at) = ahead.next() {
                 reader.read(lane, looked_at);
             }
@@ -249,9 +251,9 @@ impl Ingest {
         let request_id = id::text(Uuid::nil());
         let tail = RecordTail::new(id::as_str(&request_id), self.clock.wall_ms(), app.id_text());
         for (index, bytes) in (0_u32..).zip(scan::events(message, envelope)) {
-            let mut event = RawEvent::default();
-            let checked = scanned(index, bytes, flaws, &mut event).and_then(|()| {
-                let checked = validate(&event, None, &self.limits)?;
+            let checked = unflawed(index, flaws).and_then(|()| {
+                let event = scan::event(bytes).map_err(Invalid::malformed)?;
+                let checked = validate(&event, &self.limits)?;
                 match policy.map_or(Standing::Good, |policy| policy.standing(&event)) {
                     Standing::Good | Standing::Warned(_) => {}
                     Standing::Suppressed => return Ok(()),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
-use uuid::Uuid;
 
 use super::Ingest;
+use super::ahead::LookedAt;
 use super::dedupe::{self, Dedupe};
 use super::policy::{Policy, Standing};
 use super::verdict::Reading;
@@ -13,83 +13,10 @@ use crate::admission::app::App;
 use crate::delivery::rejects::BadRow;
 use crate::event::id::{self, IdText};
 use crate::event::scan::{self, RawEvent};
-use crate::event::validate::{Checked, Field, Flaw, Invalid, Problem, validate};
+use crate::event::validate::{Checked, Flaw, Invalid, validate_known};
 use crate::gather::{BucketId, EventRange, Fate, Format, LaneWriter, Waiter, hash_key};
 use crate::live::Tally;
 use crate::registry::Violation;
-
-/// So many events are looked at and not read through: an event's id is looked at one less before it is read.
-const LOOK_AHEAD: usize = 16;
-
-/// What a look at an event's id told.
-#[derive(Clone, Copy)]
-pub(super) struct Peeked {
-    event_id: Uuid,
-    key: dedupe::Key,
-}
-
-/// An event of a batch that was looked at.
-#[derive(Clone, Copy)]
-pub(super) struct LookedAt<'m> {
-    index: u32,
-    bytes: &'m [u8],
-    peeked: Option<Peeked>,
-}
-
-/// A batch's events with their positions, and with what a look at each id told; each is looked at almost [`LOOK_AHEAD`]
-/// events before it is read. The dedupe window lies in memory, not in a cache: its loads go on while other events are read.
-///
-/// What was looked at is written where it stays, and read there: a copy right behind the writing would wait for it.
-pub(super) struct Ahead<'m, I> {
-    events: I,
-    dedupe: &'m Dedupe,
-    salt: u128,
-    looked_at: [LookedAt<'m>; LOOK_AHEAD],
-    // Events that were looked at, and how many of them were read.
-    end: usize,
-    read: usize,
-}
-
-impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Ahead<'m, I> {
-    pub(super) fn new(events: I, dedupe: &'m Dedupe, salt: u128) -> Self {
-        let none = LookedAt { index: 0, bytes: &[], peeked: None };
-        let mut this = Self { events, dedupe, salt, looked_at: [none; LOOK_AHEAD], end: 0, read: 0 };
-        (1..LOOK_AHEAD).for_each(|_| this.look());
-        this
-    }
-
-    /// The next event.
-    #[inline]
-    pub(super) fn next(&mut self) -> Option<&LookedAt<'m>> {
-        // Into the place of the one that was read last.
-        self.look();
-        if self.read == self.end {
-            return None;
-        }
-        let place = self.read % LOOK_AHEAD;
-        self.read += 1;
-        Some(&self.looked_at[place])
-    }
-
-    #[inline(always)]
-    fn look(&mut self) {
-        if let Some((index, bytes)) = self.events.next() {
-            let peeked = self.peek(bytes);
-            let looked_at = &mut self.looked_at[self.end % LOOK_AHEAD];
-            (looked_at.index, looked_at.bytes, looked_at.peeked) = (index, bytes, peeked);
-            self.end += 1;
-        }
-    }
-
-    /// Looks at an event's id, where it is the first field, as every standard serializer writes it.
-    #[inline(always)]
-    fn peek(&self, bytes: &[u8]) -> Option<Peeked> {
-        let event_id = id::parse(scan::leading_id(bytes)?)?;
-        let key = Dedupe::key(self.salt, event_id);
-        self.dedupe.touch(key);
-        Some(Peeked { event_id, key })
-    }
-}
 
 /// A batch while it is read into one lane.
 pub(super) struct BatchReader<'a, 'm> {
@@ -117,24 +44,16 @@ pub(super) struct BatchReader<'a, 'm> {
 impl<'a, 'm> BatchReader<'a, 'm> {
     #[inline]
     pub(super) fn read(&mut self, lane: &mut LaneWriter<'_>, looked_at: &LookedAt<'m>) {
-        let mut event = RawEvent::default();
-        if let Err(invalid) = self.take(lane, looked_at, &mut event) {
+        if let Err(invalid) = self.take(lane, looked_at) {
             self.reject(looked_at.index, looked_at.bytes, &invalid);
         }
     }
 
-    fn take(
-        &mut self,
-        lane: &mut LaneWriter<'_>,
-        looked_at: &LookedAt<'m>,
-        event: &mut RawEvent<'m>,
-    ) -> Result<(), Invalid> {
-        let LookedAt { index, bytes, ref peeked } = *looked_at;
-        scanned(index, bytes, self.flaws, event)?;
-        // Of a field that is sent twice the last counts: then another id than the one that was looked at.
-        let first = scan::leading_id(bytes).is_some_and(|id| std::ptr::eq(id, event.event_id));
-        let peeked = peeked.as_ref().filter(|_| first);
-        let checked = validate(event, peeked.map(|peeked| peeked.event_id), &self.ingest.limits)?;
+    fn take(&mut self, lane: &mut LaneWriter<'_>, looked_at: &LookedAt<'m>) -> Result<(), Invalid> {
+        let LookedAt { index, ref event, scanned, known, key, .. } = *looked_at;
+        unflawed(index, self.flaws)?;
+        scanned.map_err(Invalid::malformed)?;
+        let checked = validate_known(event, known, &self.ingest.limits)?;
         if self.policy.is_some_and(|policy| policy.is_suppressed(event.event_data)) {
             self.suppress(index, &checked);
             return Ok(());
@@ -144,7 +63,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
             Some(Standing::Warned(violation)) => Some(violation),
             _ => None,
         };
-        self.write(lane, index, event, &checked, peeked)?;
+        self.write(lane, index, event, &checked, key)?;
         if let Some(violation) = warning {
             self.warn(index, event, violation);
         }
@@ -157,11 +76,19 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         index: u32,
         event: &RawEvent<'m>,
         checked: &Checked,
-        peeked: Option<&Peeked>,
+        key: Option<dedupe::Key>,
     ) -> Result<(), Invalid> {
         let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
-        let id_text = id::text(event_id);
-        let fields = fields(event, checked, &id_text);
+        // Mostly it comes as it goes.
+        let written;
+        let id_text = match checked.event_id.and_then(|_| id::is_text(event.event_id)) {
+            Some(text) => text,
+            None => {
+                written = id::text(event_id);
+                &written
+            }
+        };
+        let fields = fields(event, checked, id_text);
         let record = MeasuredRecord::new(&fields, self.tail);
         let size = self.ingest.size(&record)?;
         if lane.is_keyed() && !event.partition_key.is_empty() {
@@ -184,7 +111,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
             lane.witness(witness, part);
         }
         if checked.event_id.is_some() {
-            let key = peeked.map_or_else(|| Dedupe::key(self.salt, event_id), |peeked| peeked.key);
+            let key = key.unwrap_or_else(|| Dedupe::key(self.salt, event_id));
             let mut seen = self.ingest.dedupe.claim(key, bucket);
             while let Some(seen_in) = seen {
                 let range = EventRange { start: index, end: index + 1 };
@@ -286,19 +213,13 @@ impl<'a, 'm> BatchReader<'a, 'm> {
     }
 }
 
-/// An event's fields, unless the door has found it wrong.
+/// What the door has found wrong with an event.
 #[inline]
-pub(super) fn scanned<'a>(
-    index: u32,
-    bytes: &'a [u8],
-    flaws: &[Flaw],
-    event: &mut RawEvent<'a>,
-) -> Result<(), Invalid> {
-    if let Ok(place) = flaws.binary_search_by_key(&index, |flaw| flaw.index) {
-        return Err(flaws[place].invalid.clone());
+pub(super) fn unflawed(index: u32, flaws: &[Flaw]) -> Result<(), Invalid> {
+    match flaws.binary_search_by_key(&index, |flaw| flaw.index) {
+        Ok(place) => Err(flaws[place].invalid.clone()),
+        Err(_) => Ok(()),
     }
-    scan::event_into(bytes, event)
-        .map_err(|malformed| Invalid { field: Field::Event, problem: Problem::Malformed(malformed) })
 }
 
 #[inline]
@@ -313,37 +234,5 @@ pub(super) fn fields<'a>(event: &RawEvent<'a>, checked: &Checked, event_id: &'a 
         app_version: event.app_version,
         event_data: event.event_data,
         data_has_line_breaks: checked.data_has_line_breaks,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use headgate_proto::v1::Event;
-    use prost::Message;
-
-    use super::*;
-
-    #[test]
-    fn events_come_in_their_order_with_what_their_own_ids_told() {
-        let dedupe = Dedupe::new(100, 42);
-        let salt = dedupe.salt(Uuid::from_u128(1));
-        for count in (0..=2 * LOOK_AHEAD).chain([100]) {
-            let events: Vec<Vec<u8>> = (0..count as u128)
-                .map(|number| {
-                    // Every seventh has none.
-                    let id = if number % 7 == 6 { String::new() } else { Uuid::from_u128(number).to_string() };
-                    Event { event_id: id, event_type: number.to_string(), ..Event::default() }.encode_to_vec()
-                })
-                .collect();
-            let mut ahead = Ahead::new((0_u32..).zip(events.iter().map(Vec::as_slice)), &dedupe, salt);
-            for (number, bytes) in (0_u32..).zip(&events) {
-                let LookedAt { index, bytes: found, peeked } = *ahead.next().expect("one more");
-                assert_eq!((index, found), (number, bytes.as_slice()), "of {count}");
-                let id = (number % 7 != 6).then(|| Uuid::from_u128(number.into()));
-                assert_eq!(peeked.map(|peeked| peeked.event_id), id);
-                assert_eq!(peeked.map(|peeked| peeked.key), id.map(|id| Dedupe::key(salt, id)));
-            }
-            assert!(ahead.next().is_none() && ahead.next().is_none(), "of {count}");
-        }
     }
 }

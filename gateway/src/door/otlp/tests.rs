@@ -52,7 +52,7 @@ fn only(record: LogRecord) -> (String, String, Value) {
     let batch = read_records(vec![record]);
     assert_eq!(batch.flaws, []);
     let event = events(&batch)[0];
-    assert!(validate(&event, None, &limits()).is_ok(), "{event:?}");
+    assert!(validate(&event, &limits()).is_ok(), "{event:?}");
     let data = if event.event_data.is_empty() { Value::Null } else { json(event.event_data) };
     (text(event.event_type).to_owned(), text(event.event_name).to_owned(), data)
 }
@@ -70,7 +70,7 @@ fn flaw(record: LogRecord) -> (Field, Problem) {
     let row: BadRowLine = serde_json::from_value(row).expect("a bad row");
     // What a replay sends of it, as it is.
     let sent = row.event_to_send().expect("it can be read").encode_to_vec();
-    assert!(validate(&scan::event(&sent).expect("an event"), None, &limits()).is_err(), "a replay stores it");
+    assert!(validate(&scan::event(&sent).expect("an event"), &limits()).is_err(), "a replay stores it");
     (flaw.invalid.field, flaw.invalid.problem.clone())
 }
 
@@ -227,7 +227,7 @@ fn what_an_event_cannot_show_is_noted_with_its_field() {
     assert_eq!(batch.flaws, []);
     let too_long = Err(Invalid { field: Field::AppVersion, problem: Problem::TooLong { limit: 256 } });
     for event in events(&batch) {
-        assert_eq!((validate(&event, None, &limits()), event.app_version.len()), (too_long.clone(), 257));
+        assert_eq!((validate(&event, &limits()), event.app_version.len()), (too_long.clone(), 257));
     }
 }
 

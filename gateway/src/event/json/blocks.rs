@@ -66,9 +66,8 @@ pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     {
         if at_once::is_for(input.len()) {
             // SAFETY: the machine has all of it.
-            let accepted = unsafe { at_once::accept(input, max_depth) };
-            if accepted.is_some() {
-                return accepted;
+            if let Some(accepted) = unsafe { at_once::accept(input, max_depth) } {
+                return Some(accepted);
             }
         }
         if is_x86_feature_detected!("avx512bw") && has_bits() {
@@ -81,6 +80,18 @@ pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
         }
     }
     let _ = (input, max_depth);
+    None
+}
+
+/// As [`accept`], for two objects side by side. `None`: they have no room, the machine can't, or one of them may be none.
+#[inline]
+pub(super) fn accept_two(one: &[u8], other: &[u8], max_depth: u32) -> Option<[Accepted; 2]> {
+    #[cfg(target_arch = "x86_64")]
+    if at_once::is_for_two(one.len(), other.len()) {
+        // SAFETY: the machine has all of it.
+        return unsafe { at_once::accept_two(one, other, max_depth) };
+    }
+    let _ = (one, other, max_depth);
     None
 }
 

@@ -21,18 +21,18 @@ fn good() -> RawEvent<'static> {
 fn broken(change: impl FnOnce(&mut RawEvent<'static>)) -> (Field, Problem) {
     let mut event = good();
     change(&mut event);
-    let invalid = validate(&event, None, &limits()).expect_err("breaks a rule");
+    let invalid = validate(&event, &limits()).expect_err("breaks a rule");
     (invalid.field, invalid.problem)
 }
 
 #[test]
 fn a_good_event_passes_with_and_without_its_optional_fields() {
-    let checked = validate(&good(), None, &limits()).expect("good");
+    let checked = validate(&good(), &limits()).expect("good");
     assert_eq!((checked.seconds, checked.nanos), (1_700_000_000, 5));
     assert_eq!(checked.event_id.map(|id| id.to_string()).as_deref(), Some("0198f2a0-0000-7000-8000-00000000000a"));
     let bare =
         RawEvent { event_id: b"", event_version: b"", app_version: b"", event_data: b"", partition_key: b"", ..good() };
-    assert_eq!(validate(&bare, None, &limits()).expect("good").event_id, None);
+    assert_eq!(validate(&bare, &limits()).expect("good").event_id, None);
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn of_an_event_that_can_not_be_read_no_id_is_left_and_its_verdict_stays() {
         // It is sent again, as a bad row has it, with hashing on and off.
         let limits = Limits::from(&IngestSettings::default());
         let again = events[0].encode_to_vec();
-        assert!(validate(&scan::event(&again).expect("an event"), None, &limits).is_err(), "{broken}");
+        assert!(validate(&scan::event(&again).expect("an event"), &limits).is_err(), "{broken}");
         let (same, flaws) = batch(&hashing, events.clone());
         assert_eq!((same, flaws.len()), (events, 1), "{broken}");
     }

@@ -1,26 +1,24 @@
-//! An object of at most 512 bytes, all of it at once.
+//! An object of at most 512 bytes, all of it at once; or two of them, side by side.
 //!
 //! As block by block, but in each lane of a register lies the word of a block, and a place moves on from one lane into the
-//! next. There is no block before and none behind: nothing is carried over.
+//! next. There is no block before and none behind: nothing is carried over. Of two objects, nothing that is valid reaches
+//! over the end of the first: no string, number, literal or white space that something is due behind. So what the second
+//! one's lanes get from the first one's is told wrong only if the first one is wrong itself, which its own lanes tell.
+
+mod bits;
 
 use std::arch::x86_64::{
-    __m512i, _mm_setr_epi8, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512, _mm512_andnot_si512,
-    _mm512_broadcast_i32x4, _mm512_clmulepi64_epi128, _mm512_cmpeq_epi64_mask, _mm512_cmplt_epu64_mask,
-    _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512, _mm512_mask_set1_epi64, _mm512_mask_sub_epi64,
-    _mm512_mask_xor_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_set1_epi64, _mm512_max_epi64, _mm512_min_epu8,
-    _mm512_movepi8_mask, _mm512_movepi64_mask, _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8,
-    _mm512_set1_epi8, _mm512_set1_epi64, _mm512_setr_epi64, _mm512_setzero_si512, _mm512_shldi_epi64,
-    _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
-    _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm_setr_epi8, _mm512_broadcast_i32x4, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512, _mm512_mask_blend_epi64,
+    _mm512_mask_set1_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_set1_epi64, _mm512_min_epu8, _mm512_movepi8_mask,
+    _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 use std::sync::LazyLock;
 
+use self::bits::{Bits, add, after, and, any, behind, first, not, or, parity, without, words, xor};
 use super::{Accepted, BLOCK, MAX_DEPTH, Object, escapes, literal};
 
-/// A bit for each byte of the object.
-type Bits = __m512i;
-
-/// Blocks of an object.
+/// Blocks, of all objects together.
 const BLOCKS: usize = 8;
 /// Bytes of an object at most.
 const MOST: usize = BLOCKS * BLOCK;
@@ -51,6 +49,12 @@ pub(super) fn is_there() -> bool {
 #[inline]
 pub(super) fn is_for(len: usize) -> bool {
     (WORTH_IT..=MOST).contains(&len) && is_there()
+}
+
+/// Whether two objects of so many bytes have room side by side.
+#[inline]
+pub(super) fn is_for_two(one: usize, other: usize) -> bool {
+    one.div_ceil(BLOCK) + other.div_ceil(BLOCK) <= BLOCKS && is_there()
 }
 
 // What a byte is. Outside of strings it is a token or a scalar's, and the three kinds mean something else for each.
@@ -99,13 +103,24 @@ const fn classes() -> [u8; 128] {
 /// Whether this is surely an object that begins with its first byte. `None`: it may be something else.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,vpclmulqdq,bmi1,bmi2,popcnt")]
 pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
-    if input.first() != Some(&b'{') || input.len() > MOST {
-        return None;
-    }
-    let there = first(input.len());
-    let (planes, is_ascii) = planes(input, there);
+    look::<false>(input, &[], max_depth).map(|[accepted, _]| accepted)
+}
+
+/// The same of two side by side. `None`: one of them may be something else.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,vpclmulqdq,bmi1,bmi2,popcnt")]
+pub(super) fn accept_two(one: &[u8], other: &[u8], max_depth: u32) -> Option<[Accepted; 2]> {
+    look::<true>(one, other, max_depth)
+}
+
+/// At one or at `TWO`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,vpclmulqdq,bmi1,bmi2,popcnt")]
+#[inline]
+fn look<const TWO: bool>(one: &[u8], other: &[u8], max_depth: u32) -> Option<[Accepted; 2]> {
+    let layout = Layout::<TWO>::of(one, other)?;
+    let there = layout.there();
+    let (planes, is_ascii) = planes(&layout, there);
     let [quotes, backslashes, control, line_breaks, token, a, b, c] = planes;
-    let quotes = if any(backslashes) { without(quotes, escaped(input, backslashes)?) } else { quotes };
+    let quotes = if any(backslashes) { without(quotes, escaped(&layout, backslashes)?) } else { quotes };
     // From each opening quote to the byte before its closing one.
     let (strings, is_open) = parity(quotes);
     if is_open {
@@ -125,7 +140,7 @@ pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
     let has_white = any(white);
 
     let scalar_starts = without(scalars, behind(scalars));
-    if any(others) && !are_literals(input, others, and(others, scalar_starts)) {
+    if any(others) && !are_literals(&layout, others, and(others, scalar_starts)) {
         return None;
     }
     let (behind_minuses, behind_dots) = (behind(minuses), behind(dots));
@@ -137,11 +152,11 @@ pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
         or(and(behind(leading_zeros), digits), bad_dots),
     );
 
-    let objects = nesting(input, max_depth, brackets, open, b)?;
+    let objects = nesting(&layout, max_depth, brackets, open, b)?;
     let names_due = after(or(and(open, b), and(comma, objects)), white, has_white);
-    let first_value = _mm512_maskz_set1_epi64(1, 1);
+    let first_values = _mm512_maskz_set1_epi64(layout.heads(), 1);
     let value_tokens = or(or(without(open, b), without(comma, objects)), colon);
-    let values_due = or(after(value_tokens, white, has_white), first_value);
+    let values_due = or(after(value_tokens, white, has_white), first_values);
     let more_due = after(or(comma, colon), white, has_white);
     // The carry of an addition runs through a string from its first byte to the byte behind its last.
     let behind_names = without(add(strings, and(opening, names_due)), strings);
@@ -156,14 +171,80 @@ pub(super) fn accept(input: &[u8], max_depth: u32) -> Option<Accepted> {
         // A comma or a colon is the last thing in nothing; what follows a value is no value.
         or(or(and(more_due, close), without(starts, or(names_due, values_due))), bad_numbers),
     );
-    let object = Object { has_line_breaks: has_white && any(and(white, line_breaks)) };
-    (!any(wrong)).then_some(Accepted { object, is_ascii })
+    if any(wrong) {
+        return None;
+    }
+    let line_breaks = if has_white { _mm512_test_epi64_mask(white, line_breaks) } else { 0 };
+    Some([false, true].map(|is_second| {
+        let object = Object { has_line_breaks: line_breaks & layout.lanes(is_second) != 0 };
+        Accepted { object, is_ascii }
+    }))
+}
+
+/// Which lanes the objects lie in, one behind the other.
+///
+/// No field is an array: it would be written to memory in pieces and read in one, for which the processor waits until all
+/// that was begun before is done.
+struct Layout<'a, const TWO: bool> {
+    one: &'a [u8],
+    other: &'a [u8],
+    // The first lane behind the first object.
+    second: usize,
+}
+
+impl<'a, const TWO: bool> Layout<'a, TWO> {
+    /// `None`: there is no room, or one does not begin as objects do.
+    #[inline(always)]
+    fn of(one: &'a [u8], other: &'a [u8]) -> Option<Self> {
+        let second = one.len().div_ceil(BLOCK);
+        let blocks = second + if TWO { other.len().div_ceil(BLOCK) } else { 0 };
+        let begin = one.first() == Some(&b'{') && (!TWO || other.first() == Some(&b'{'));
+        (begin && blocks <= BLOCKS).then_some(Self { one, other, second })
+    }
+
+    /// The lanes of the first object or the second, and those behind the last one.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "a bit for each lane")]
+    fn lanes(&self, is_second: bool) -> u8 {
+        let of_first = ((1_u32 << self.second) - 1) as u8;
+        match (TWO, is_second) {
+            (false, _) => u8::MAX,
+            (true, false) => of_first,
+            (true, true) => !of_first,
+        }
+    }
+
+    /// The lanes in which objects begin.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "a bit for each lane")]
+    fn heads(&self) -> u8 {
+        if TWO { (1 | 1_u32 << self.second) as u8 } else { 1 }
+    }
+
+    /// The object of a lane, and where in it the lane begins.
+    #[inline(always)]
+    fn at(&self, lane: usize) -> (&'a [u8], usize) {
+        if TWO && lane >= self.second { (self.other, (lane - self.second) * BLOCK) } else { (self.one, lane * BLOCK) }
+    }
+
+    /// The places that have a byte.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn there(&self) -> Bits {
+        let of_first = first(self.one.len());
+        if !TWO {
+            return of_first;
+        }
+        let of_both = first(self.second * BLOCK + self.other.len());
+        // The first object's own end is not its last lane's.
+        _mm512_mask_blend_epi64(self.lanes(false), of_both, of_first)
+    }
 }
 
 /// The places of each bit of bytes' classes, and whether all bytes are ASCII.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,vpclmulqdq,bmi1,bmi2,popcnt")]
 #[inline]
-fn planes(input: &[u8], there: Bits) -> ([Bits; 8], bool) {
+fn planes<const TWO: bool>(layout: &Layout<'_, TWO>, there: Bits) -> ([Bits; 8], bool) {
     // SAFETY: each has 64 bytes; no alignment is asked for.
     let (low, high) =
         unsafe { (_mm512_loadu_si512(CLASSES.as_ptr().cast()), _mm512_loadu_si512(CLASSES[BLOCK..].as_ptr().cast())) };
@@ -173,9 +254,10 @@ fn planes(input: &[u8], there: Bits) -> ([Bits; 8], bool) {
     let each_bit = _mm512_set1_epi64(0x8040_2010_0804_0201_u64.cast_signed());
     let masks = words(there);
     let (mut rows, mut all) = ([_mm512_setzero_si512(); BLOCKS], _mm512_setzero_si512());
-    for (block, row) in rows.iter_mut().enumerate() {
-        // SAFETY: only the bytes of the slice are read.
-        let bytes = unsafe { _mm512_maskz_loadu_epi8(masks[block], input.as_ptr().wrapping_add(BLOCK * block).cast()) };
+    for (lane, row) in rows.iter_mut().enumerate() {
+        let (input, at) = layout.at(lane);
+        // SAFETY: only bytes of the input are read.
+        let bytes = unsafe { _mm512_maskz_loadu_epi8(masks[lane], input.as_ptr().wrapping_add(at).cast()) };
         all = or(all, bytes);
         // Beyond ASCII all are of the class of 0x7f: none.
         let classes = _mm512_permutex2var_epi8(low, _mm512_min_epu8(bytes, _mm512_set1_epi8(0x7f)), high);
@@ -232,50 +314,67 @@ fn transpose_pairs(rows: [Bits; 4]) -> [Bits; 4] {
 /// follows the last one.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,vpclmulqdq,bmi1,bmi2,popcnt")]
 #[inline]
-fn nesting(input: &[u8], max_depth: u32, brackets: Bits, open: Bits, braces: Bits) -> Option<Bits> {
-    let mut blocks = _mm512_test_epi64_mask(brackets, brackets);
+fn nesting<const TWO: bool>(
+    layout: &Layout<'_, TWO>,
+    max_depth: u32,
+    brackets: Bits,
+    open: Bits,
+    braces: Bits,
+) -> Option<Bits> {
+    let with_brackets = _mm512_test_epi64_mask(brackets, brackets);
     let (brackets, opens, braces) = (words(brackets), words(open), words(braces));
-    // A bit for each level, the innermost lowest: set for an object.
-    let (mut objects, mut depth, mut deepest, mut wrong) = (0_u64, 0_u32, 0_u32, 0_u64);
+    let (mut deepest, mut wrong) = (0_u32, 0_u64);
     // Where an object begins in an array or the other way round, or where one goes on.
     let mut changes = _mm512_setzero_si512();
-    let mut end = None;
-    while blocks != 0 {
-        let block = blocks.trailing_zeros() as usize;
-        let (mut left, opens, braces) = (brackets[block], opens[block], braces[block]);
-        let mut changed = 0;
-        // With no branch but that of the end: which bracket comes next can't be foreseen.
-        while left != 0 {
-            let bracket = left & left.wrapping_neg();
-            left ^= bracket;
-            let (brace, opens) = (u64::from(braces & bracket != 0), opens & bracket != 0);
-            let before = objects;
-            wrong |= if opens { 0 } else { (objects & 1) ^ brace };
-            objects = if opens { objects << 1 | brace } else { objects >> 1 };
-            changed |= if (objects ^ before) & 1 == 0 { 0 } else { bracket };
-            depth = depth.wrapping_add(if opens { 1 } else { u32::MAX });
-            deepest = deepest.max(depth);
-            if depth == 0 {
-                end = Some(block * BLOCK + bracket.trailing_zeros() as usize);
-                break;
+    for is_second in if TWO { &[false, true][..] } else { &[false] } {
+        // A bit for each level, the innermost lowest: set for an object.
+        let (mut objects, mut depth) = (0_u64, 0_u32);
+        let mut left_lanes = with_brackets & layout.lanes(*is_second);
+        let mut end = None;
+        while left_lanes != 0 {
+            let lane = left_lanes.trailing_zeros() as usize;
+            let (mut left, opens, braces) = (brackets[lane], opens[lane], braces[lane]);
+            let mut changed = 0;
+            // With no branch but that of the end: which bracket comes next can't be foreseen.
+            while left != 0 {
+                let bracket = left & left.wrapping_neg();
+                left ^= bracket;
+                let (brace, opens) = (u64::from(braces & bracket != 0), opens & bracket != 0);
+                let before = objects;
+                wrong |= if opens { 0 } else { (objects & 1) ^ brace };
+                objects = if opens { objects << 1 | brace } else { objects >> 1 };
+                changed |= if (objects ^ before) & 1 == 0 { 0 } else { bracket };
+                depth = depth.wrapping_add(if opens { 1 } else { u32::MAX });
+                deepest = deepest.max(depth);
+                if depth == 0 {
+                    end = Some((lane, bracket.trailing_zeros() as usize));
+                    break;
+                }
             }
+            changes = _mm512_mask_set1_epi64(changes, 1 << lane, changed.cast_signed());
+            left_lanes = if end.is_some() { 0 } else { left_lanes & (left_lanes - 1) };
         }
-        changes = _mm512_mask_set1_epi64(changes, 1 << block, changed.cast_signed());
-        blocks = if end.is_some() { 0 } else { blocks & (blocks - 1) };
+        let (lane, place) = end?;
+        let (input, at) = layout.at(lane);
+        let is_white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        if !input[at + place + 1..].iter().all(is_white) {
+            return None;
+        }
     }
-    let is_white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    let is_last = end.is_some_and(|end| input[end + 1..].iter().all(is_white));
-    (is_last && wrong == 0 && deepest <= max_depth.min(MAX_DEPTH)).then(|| parity(changes).0)
+    (wrong == 0 && deepest <= max_depth.min(MAX_DEPTH)).then(|| parity(changes).0)
 }
 
 /// The bytes that a backslash stands before. `None` if one is none that may stand there.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
-#[inline]
-fn escaped(input: &[u8], backslashes: Bits) -> Option<Bits> {
+#[cold]
+#[inline(never)]
+fn escaped<const TWO: bool>(layout: &Layout<'_, TWO>, backslashes: Bits) -> Option<Bits> {
     let (mut escaped, mut next) = ([0; BLOCKS], 0);
-    for (block, (escaped, backslashes)) in escaped.iter_mut().zip(words(backslashes)).enumerate() {
+    for (lane, (escaped, backslashes)) in escaped.iter_mut().zip(words(backslashes)).enumerate() {
         if backslashes | next != 0 {
-            (*escaped, next) = escapes(input.get(block * BLOCK..)?, backslashes, next)?;
+            let (input, at) = layout.at(lane);
+            // None is the last byte of the first of two: something has to stand behind it.
+            (*escaped, next) = escapes(input.get(at..)?, backslashes, next)?;
         }
     }
     // SAFETY: they are 64 bytes; no alignment is asked for.
@@ -285,17 +384,18 @@ fn escaped(input: &[u8], backslashes: Bits) -> Option<Bits> {
 /// Whether all `others` belong to literals, which begin at `heads`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,bmi1,bmi2,popcnt")]
 #[inline]
-fn are_literals(input: &[u8], others: Bits, heads: Bits) -> bool {
-    let mut blocks = _mm512_test_epi64_mask(others, others);
+fn are_literals<const TWO: bool>(layout: &Layout<'_, TWO>, others: Bits, heads: Bits) -> bool {
+    let mut lanes = _mm512_test_epi64_mask(others, others);
     let (others, heads) = (words(others), words(heads));
     let (mut bytes, mut of_literals) = (0, 0);
-    while blocks != 0 {
-        let block = blocks.trailing_zeros() as usize;
-        blocks &= blocks - 1;
-        bytes += others[block].count_ones();
-        let mut heads = heads[block];
+    while lanes != 0 {
+        let lane = lanes.trailing_zeros() as usize;
+        lanes &= lanes - 1;
+        bytes += others[lane].count_ones();
+        let (input, from) = layout.at(lane);
+        let mut heads = heads[lane];
         while heads != 0 {
-            let at = block * BLOCK + heads.trailing_zeros() as usize;
+            let at = from + heads.trailing_zeros() as usize;
             heads &= heads - 1;
             let length = literal(input, at);
             // What may stand behind a value.
@@ -307,124 +407,4 @@ fn are_literals(input: &[u8], others: Bits, heads: Bits) -> bool {
         }
     }
     bytes == of_literals
-}
-
-/// Where the tokens behind some others begin.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi2")]
-#[inline]
-fn after(tokens: Bits, white: Bits, has_white: bool) -> Bits {
-    let behind = behind(tokens);
-    if !has_white {
-        return behind;
-    }
-    // The carry of an addition runs through white space to the byte behind it.
-    without(or(behind, add(and(behind, white), white)), white)
-}
-
-/// The places one further.
-#[target_feature(enable = "avx512f,avx512vbmi2")]
-#[inline]
-fn behind(places: Bits) -> Bits {
-    let before = _mm512_alignr_epi64::<7>(places, _mm512_setzero_si512());
-    _mm512_shldi_epi64::<1>(places, before)
-}
-
-/// The sum of two numbers of 512 bits.
-#[target_feature(enable = "avx512f,avx512dq")]
-#[inline]
-fn add(one: Bits, other: Bits) -> Bits {
-    let ones = _mm512_set1_epi64(-1);
-    let sum = _mm512_add_epi64(one, other);
-    // What a lane carries over goes into the next one, and through those that are full.
-    let carried = lanes(_mm512_cmplt_epu64_mask(sum, one)) << 1;
-    let full = lanes(_mm512_cmpeq_epi64_mask(sum, ones));
-    #[allow(clippy::cast_possible_truncation, reason = "nothing is behind the last lane")]
-    let carries = ((carried + full) ^ full) as u8;
-    _mm512_mask_sub_epi64(sum, carries, sum, ones)
-}
-
-/// Each bit is the parity of those up to it; and the last one's.
-#[target_feature(enable = "avx512f,avx512dq,vpclmulqdq")]
-#[inline]
-fn parity(bits: Bits) -> (Bits, bool) {
-    let ones = _mm512_set1_epi64(-1);
-    let even = _mm512_clmulepi64_epi128::<0x00>(bits, ones);
-    let odd = _mm512_clmulepi64_epi128::<0x01>(bits, ones);
-    let in_lane = _mm512_unpacklo_epi64(even, odd);
-    // The same of the lanes.
-    let mut odd = lanes(_mm512_movepi64_mask(in_lane));
-    odd ^= odd << 1;
-    odd ^= odd << 2;
-    odd ^= odd << 4;
-    #[allow(clippy::cast_possible_truncation, reason = "a bit for each lane")]
-    let before = (odd << 1) as u8;
-    (_mm512_mask_xor_epi64(in_lane, before, in_lane, ones), odd >> 7 & 1 == 1)
-}
-
-/// A bit for each lane, where the processor computes with such fastest: left to itself, the compiler takes its mask
-/// registers, in which each operation takes four cycles.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn lanes(mask: u8) -> u32 {
-    let mut bits = u32::from(mask);
-    // SAFETY: it does nothing.
-    unsafe { std::arch::asm!("/* {0:e} */", inout(reg) bits, options(pure, nomem, nostack, preserves_flags)) };
-    bits
-}
-
-/// The first places.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn first(count: usize) -> Bits {
-    let begins = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
-    #[allow(clippy::cast_possible_wrap, reason = "at most 512")]
-    let left = _mm512_sub_epi64(_mm512_set1_epi64(count as i64), begins);
-    let missing = _mm512_max_epi64(_mm512_sub_epi64(_mm512_set1_epi64(64), left), _mm512_setzero_si512());
-    _mm512_srlv_epi64(_mm512_set1_epi64(-1), missing)
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn words(bits: Bits) -> [u64; BLOCKS] {
-    let mut words = [0; BLOCKS];
-    // SAFETY: they are 64 bytes; no alignment is asked for.
-    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), bits) };
-    words
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn any(bits: Bits) -> bool {
-    _mm512_test_epi64_mask(bits, bits) != 0
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn and(one: Bits, other: Bits) -> Bits {
-    _mm512_and_si512(one, other)
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn or(one: Bits, other: Bits) -> Bits {
-    _mm512_or_si512(one, other)
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn xor(one: Bits, other: Bits) -> Bits {
-    _mm512_xor_si512(one, other)
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn not(bits: Bits) -> Bits {
-    xor(bits, _mm512_set1_epi64(-1))
-}
-
-/// Those of one that are not in the other.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn without(one: Bits, other: Bits) -> Bits {
-    _mm512_andnot_si512(other, one)
 }

@@ -32,6 +32,32 @@ fn check(input: &[u8]) {
     if let Some(said) = all_at_once(input, 64) {
         let may_leave = may_leave || input.len() > 512 || input.first() != Some(&b'{');
         assert!(said == bytewise || said.is_none() && may_leave, "{said:?} {}", String::from_utf8_lossy(input));
+        check_side_by_side(input, said);
+    }
+}
+
+/// Of two objects side by side both are taken or none: each as it would be alone.
+fn check_side_by_side(input: &[u8], alone: Option<Accepted>) {
+    // One that fills its last block, one that ends with white space, and one that is none.
+    let full = format!("{{\"t\":\"{}\"}}", "t".repeat(BLOCK - 8));
+    let white = format!("{}\n{}", &full[..BLOCK - 6], "\"} ,  \n");
+    for (other, is_one) in
+        [(full.as_str(), true), ("[\"a\":1}", false), ("{\"at\":[1,{}]}\r\n  ", true), (&white, false)]
+    {
+        for inputs in [[input, other.as_bytes()], [other.as_bytes(), input], [input, input]] {
+            #[cfg(target_arch = "x86_64")]
+            if !at_once::is_for_two(inputs[0].len(), inputs[1].len()) {
+                continue;
+            }
+            let expected = alone.filter(|_| is_one || inputs[0] == inputs[1]);
+            let said = accept_two(inputs[0], inputs[1], 64);
+            assert_eq!(said.is_some(), expected.is_some(), "{:?}", inputs.map(String::from_utf8_lossy));
+            let Some(said) = said else { continue };
+            for (said, input) in said.into_iter().zip(inputs) {
+                assert_eq!(check_bytewise(input, 64), Ok(said.object));
+                assert_eq!(said.is_ascii, inputs.iter().all(|input| input.is_ascii()));
+            }
+        }
     }
 }
 
