@@ -37,10 +37,18 @@ const HASH_KEY_INDEX: u8 = 2 << 3;
 const DATA: u8 = 3 << 3 | 2;
 const INDICES: [u8; 4] = [PARTITION_KEY_INDEX, 0, HASH_KEY_INDEX, 0];
 
+/// Data of which nearly all is: its length, and that of what stands around it, take two bytes each.
+const USUAL: std::ops::Range<usize> = 1 << 7..(1 << 14) - USUAL_INNER;
+/// What stands before such data and is counted with it.
+const USUAL_INNER: usize = INDICES.len() + 1 + 2;
+
 /// How many bytes a user record of `data` bytes takes in an aggregated record.
 #[must_use]
 #[inline]
 pub fn user_record_len(data: usize) -> usize {
+    if USUAL.contains(&data) {
+        return 1 + 2 + USUAL_INNER + data;
+    }
     let inner = INDICES.len() + 1 + varint_len(data) + data;
     1 + varint_len(inner) + inner
 }
@@ -48,6 +56,16 @@ pub fn user_record_len(data: usize) -> usize {
 /// Appends what stands before a user record's data; the data, exactly `data` bytes, is to be appended after it.
 #[inline]
 pub fn begin_user_record(out: &mut Vec<u8>, data: usize) {
+    if USUAL.contains(&data) {
+        let ([inner_low, inner_high], [low, high]) = (varint_of_two(USUAL_INNER + data), varint_of_two(data));
+        let [key, key_at, hash_key, hash_key_at] = INDICES;
+        out.extend_from_slice(&[RECORDS, inner_low, inner_high, key, key_at, hash_key, hash_key_at, DATA, low, high]);
+    } else {
+        begin_any_user_record(out, data);
+    }
+}
+
+fn begin_any_user_record(out: &mut Vec<u8>, data: usize) {
     out.push(RECORDS);
     push_varint(out, INDICES.len() + 1 + varint_len(data) + data);
     out.extend_from_slice(&INDICES);
@@ -282,7 +300,13 @@ fn varint_len(number: usize) -> usize {
     ((usize::BITS - (number | 1).leading_zeros()).div_ceil(7)) as usize
 }
 
+/// A number of 8 to 14 bits.
 #[inline]
+#[allow(clippy::cast_possible_truncation, reason = "seven bits each")]
+fn varint_of_two(number: usize) -> [u8; 2] {
+    [number as u8 | 0x80, (number >> 7) as u8]
+}
+
 fn push_varint(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         #[allow(clippy::cast_possible_truncation, reason = "the lowest seven bits")]

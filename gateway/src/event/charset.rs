@@ -1,4 +1,11 @@
-//! The characters of names and versions, `[A-Za-z0-9-_.]`, checked sixteen at a time where the machine can (SSSE3).
+//! The characters of names and versions, `[A-Za-z0-9-_.]`, checked sixteen at a time where the machine can (SSSE3), or all
+//! names of an event at once (AVX-512).
+
+// Only the vectors of x86-64 make it.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+
+/// Names that [`are_names`] looks at are no longer than that.
+pub(super) const SHORT: usize = 32;
 
 /// Whether every byte is one of them.
 #[inline]
@@ -10,6 +17,20 @@ pub(super) fn is_name(bytes: &[u8]) -> bool {
         return unsafe { ssse3::is_name(bytes) };
     }
     is_name_bytewise(bytes)
+}
+
+/// Whether all of these surely are names, or empty. `false`: one may be none or is longer than [`SHORT`], or the machine
+/// can't look at four at once; [`is_name`] tells.
+#[inline]
+pub(super) fn are_names(one: &[u8], two: &[u8], three: &[u8], four: &[u8]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("bmi2")
+    {
+        // SAFETY: the machine has all of it.
+        return unsafe { avx512::are_names(one, two, three, four) };
+    }
+    let _ = (one, two, three, four);
+    false
 }
 
 /// Folded, not short-circuited: names are short, and without a branch a byte it is a few cycles.
@@ -30,24 +51,93 @@ static NAME_BYTES: [bool; 256] = {
     table
 };
 
+// Classes of bytes that have an upper half in common; a byte is fine if both of its halves are in one.
+/// `-.` of 0x2_
+const SIGNS: u8 = 1;
+/// `0` to `9` of 0x3_
+const DIGITS: u8 = 2;
+/// `A` to `O` of 0x4_, `a` to `o` of 0x6_
+const TO_O: u8 = 4;
+/// `P` to `Z` and `_` of 0x5_
+const UPPER_FROM_P: u8 = 8;
+/// `p` to `z` of 0x7_
+const LOWER_FROM_P: u8 = 16;
+
+const BY_UPPER: [u8; 16] = [0, 0, SIGNS, DIGITS, TO_O, UPPER_FROM_P, TO_O, LOWER_FROM_P, 0, 0, 0, 0, 0, 0, 0, 0];
+const BY_LOWER: [u8; 16] = {
+    let zero = DIGITS | UPPER_FROM_P | LOWER_FROM_P;
+    let to_nine = zero | TO_O;
+    let ten = TO_O | UPPER_FROM_P | LOWER_FROM_P;
+    let sign = TO_O | SIGNS;
+    let last = TO_O | UPPER_FROM_P;
+    [
+        zero, to_nine, to_nine, to_nine, to_nine, to_nine, to_nine, to_nine, to_nine, to_nine, ten, TO_O, TO_O, sign,
+        sign, last,
+    ]
+};
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::{
+        __m256i, __m512i, _bzhi_u32, _mm_loadu_si128, _mm256_maskz_loadu_epi8, _mm512_and_si512,
+        _mm512_broadcast_i32x4, _mm512_castsi256_si512, _mm512_inserti64x4, _mm512_mask_testn_epi8_mask,
+        _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_srli_epi16,
+    };
+
+    use super::{BY_LOWER, BY_UPPER, SHORT};
+
+    /// Names of up to 32 bytes, two to a register. `false`: one may be none.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+    pub(super) fn are_names(one: &[u8], two: &[u8], three: &[u8], four: &[u8]) -> bool {
+        if one.len().max(two.len()).max(three.len()).max(four.len()) > SHORT {
+            return false;
+        }
+        (bad_of(one, two) | bad_of(three, four)) == 0
+    }
+
+    /// A bit for each byte that may not stand in a name.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+    #[inline]
+    fn bad_of(one: &[u8], other: &[u8]) -> u64 {
+        let (one, other, there) = {
+            let ((one, there), (other, there_too)) = (load(one), load(other));
+            (one, other, u64::from(there) | u64::from(there_too) << 32)
+        };
+        let bytes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(one), other);
+        let nibble = _mm512_set1_epi8(0x0f);
+        let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), nibble);
+        let lower = _mm512_and_si512(bytes, nibble);
+        let by_upper = _mm512_shuffle_epi8(table(&BY_UPPER), upper);
+        let by_lower = _mm512_shuffle_epi8(table(&BY_LOWER), lower);
+        _mm512_mask_testn_epi8_mask(there, by_upper, by_lower)
+    }
+
+    /// At most 32 bytes, and a bit for each.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "at most 32")]
+    fn load(bytes: &[u8]) -> (__m256i, u32) {
+        let there = _bzhi_u32(u32::MAX, bytes.len() as u32);
+        // SAFETY: only the bytes of the slice are read.
+        (unsafe { _mm256_maskz_loadu_epi8(there, bytes.as_ptr().cast()) }, there)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn table(bytes: &[u8; 16]) -> __m512i {
+        // SAFETY: 16 bytes are there; no alignment is asked for.
+        _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod ssse3 {
     use std::arch::x86_64::{
         __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8,
-        _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16,
+        _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16,
     };
 
-    // Classes of bytes that have an upper half in common; a byte is fine if both of its halves are in one.
-    /// `-.` of 0x2_
-    const SIGNS: i8 = 1;
-    /// `0` to `9` of 0x3_
-    const DIGITS: i8 = 2;
-    /// `A` to `O` of 0x4_, `a` to `o` of 0x6_
-    const TO_O: i8 = 4;
-    /// `P` to `Z` and `_` of 0x5_
-    const UPPER_FROM_P: i8 = 8;
-    /// `p` to `z` of 0x7_
-    const LOWER_FROM_P: i8 = 16;
+    use super::{BY_LOWER, BY_UPPER};
 
     /// At least four bytes.
     #[target_feature(enable = "ssse3")]
@@ -91,30 +181,7 @@ mod ssse3 {
         let upper = _mm_and_si128(_mm_srli_epi16::<4>(bytes), nibble);
         // Beyond ASCII there is no class, so it does not matter what is found for a lower half.
         let lower = _mm_and_si128(bytes, nibble);
-        let by_upper =
-            _mm_setr_epi8(0, 0, SIGNS, DIGITS, TO_O, UPPER_FROM_P, TO_O, LOWER_FROM_P, 0, 0, 0, 0, 0, 0, 0, 0);
-        const ZERO: i8 = DIGITS | UPPER_FROM_P | LOWER_FROM_P;
-        const TO_NINE: i8 = ZERO | TO_O;
-        const TEN: i8 = TO_O | UPPER_FROM_P | LOWER_FROM_P;
-        const SIGN: i8 = TO_O | SIGNS;
-        let by_lower = _mm_setr_epi8(
-            ZERO,
-            TO_NINE,
-            TO_NINE,
-            TO_NINE,
-            TO_NINE,
-            TO_NINE,
-            TO_NINE,
-            TO_NINE,
-            TO_NINE,
-            TO_NINE,
-            TEN,
-            TO_O,
-            TO_O,
-            SIGN,
-            SIGN,
-            TO_O | UPPER_FROM_P,
-        );
+        let (by_upper, by_lower) = (load(&BY_UPPER), load(&BY_LOWER));
         let classes = _mm_and_si128(_mm_shuffle_epi8(by_upper, upper), _mm_shuffle_epi8(by_lower, lower));
         _mm_movemask_epi8(_mm_cmpeq_epi8(classes, _mm_setzero_si128())) == 0
     }
@@ -126,6 +193,7 @@ mod tests {
 
     #[test]
     fn every_byte_at_every_place_of_names_of_every_length() {
+        let can = are_names(b"a", b"", b"", b"");
         for length in 0..40 {
             let name = &b"azAZ09-_.PponOBby5az_AZ09-.PponOBby5az_A"[..length];
             assert!(is_name(name));
@@ -135,6 +203,13 @@ mod tests {
                     changed[at] = byte;
                     let fine = byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
                     assert_eq!(is_name(&changed), fine, "{byte:#x} at {at} of {length}");
+                    for place in 0..4 {
+                        let mut four: [&[u8]; 4] = [b"login", b"", b"other.one", b"2.0"];
+                        four[place] = &changed;
+                        let [one, two, three, four] = four;
+                        let expected = can && fine && length <= SHORT;
+                        assert_eq!(are_names(one, two, three, four), expected, "{byte:#x} at {at} of {length}");
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::fmt;
 use headgate_proto::v1::Reason;
 use uuid::Uuid;
 
-use super::charset::is_name;
+use super::charset::{SHORT, are_names, is_name};
 use super::id;
 use super::json::{self, Fault, Object};
 use super::scan::{Malformed, RawEvent};
@@ -250,7 +250,7 @@ pub struct Known {
 /// # Errors
 /// The first rule that is broken, in the order of the fields.
 pub fn validate(event: &RawEvent<'_>, limits: &Limits) -> Result<Checked, Invalid> {
-    validate_known(event, Known::default(), limits)
+    validate_known(event, &Known::default(), limits)
 }
 
 /// The same for an event of which something is known.
@@ -258,18 +258,26 @@ pub fn validate(event: &RawEvent<'_>, limits: &Limits) -> Result<Checked, Invali
 /// # Errors
 /// As [`validate`].
 #[inline]
-pub fn validate_known(event: &RawEvent<'_>, known: Known, limits: &Limits) -> Result<Checked, Invalid> {
+pub fn validate_known(event: &RawEvent<'_>, known: &Known, limits: &Limits) -> Result<Checked, Invalid> {
     let event_id = match known.event_id {
         Some(known) => Some(known),
         None => event_id(event.event_id)?,
     };
     required(Field::EventType, event.event_type)?;
-    name(Field::EventType, event.event_type, limits)?;
+    let names_fine = limits.max_name >= SHORT
+        && are_names(event.event_type, event.event_name, event.event_version, event.app_version);
+    if !names_fine {
+        name(Field::EventType, event.event_type, limits)?;
+    }
     required(Field::EventName, event.event_name)?;
-    name(Field::EventName, event.event_name, limits)?;
+    if !names_fine {
+        name(Field::EventName, event.event_name, limits)?;
+    }
     let (seconds, nanos) = timestamp(event)?;
-    name(Field::EventVersion, event.event_version, limits)?;
-    name(Field::AppVersion, event.app_version, limits)?;
+    if !names_fine {
+        name(Field::EventVersion, event.event_version, limits)?;
+        name(Field::AppVersion, event.app_version, limits)?;
+    }
     let data_has_line_breaks = event_data(event.event_data, known.object, limits)?;
     partition_key(event.partition_key)?;
     Ok(Checked { event_id, seconds, nanos, data_has_line_breaks })

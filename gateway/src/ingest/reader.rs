@@ -50,7 +50,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
     }
 
     fn take(&mut self, lane: &mut LaneWriter<'_>, looked_at: &LookedAt<'m>) -> Result<(), Invalid> {
-        let LookedAt { index, ref event, scanned, known, key, .. } = *looked_at;
+        let LookedAt { index, ref event, scanned, ref known, key, .. } = *looked_at;
         unflawed(index, self.flaws)?;
         scanned.map_err(Invalid::malformed)?;
         let checked = validate_known(event, known, &self.ingest.limits)?;

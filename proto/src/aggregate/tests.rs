@@ -25,6 +25,16 @@ fn the_layout_is_the_producer_librarys() {
 }
 
 #[test]
+fn the_quick_way_for_usual_lengths_writes_what_any_length_takes() {
+    for data in 0..70_000 {
+        let (mut quick, mut any) = (Vec::new(), Vec::new());
+        begin_user_record(&mut quick, data);
+        begin_any_user_record(&mut any, data);
+        assert_eq!((quick.len() + data, &quick), (user_record_len(data), &any), "{data} bytes");
+    }
+}
+
+#[test]
 fn what_is_sealed_is_read_back_under_the_shared_keys() {
     let long = vec![b'x'; 70_000];
     let records: [&[u8]; 5] = [b"", b"{}", &[0; 127], &[1; 128], &long];
