@@ -16,7 +16,7 @@ mod write;
 pub use packed::{UnpackError, Unpacked, Unpacker, unpack_lines};
 pub use read::{Record, RecordError, RecordEvent, read_record};
 pub use split::{SplitRecord, Splitter, split_record};
-pub use timestamp::{TimestampError, parse_timestamp};
+pub use timestamp::{TimestampError, TimestampText, parse_timestamp};
 pub use write::{EventFields, MeasuredRecord, RecordTail, record_len, write_record};
 
 #[cfg(test)]

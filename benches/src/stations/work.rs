@@ -14,7 +14,7 @@ use headgate::event::{id, json};
 use headgate::gather::BucketId;
 use headgate::ingest::dedupe::Dedupe;
 use headgate_proto::aggregate::envelopes;
-use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail, Unpacker};
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail, TimestampText, Unpacker};
 use headgate_proto::v1::{Event, StreamEventsRequest};
 use prost::Message;
 use serde::de::IgnoredAny;
@@ -99,7 +99,8 @@ pub(super) fn write_record() -> Turn {
     let (tail, mut bucket) = (tail(), Vec::with_capacity(BUCKET));
     each(encoded(), move |bytes| {
         with_fields(bytes, |fields| {
-            let record = MeasuredRecord::new(fields, &tail);
+            let mut timestamp = TimestampText::default();
+            let record = MeasuredRecord::new(fields, &tail, &mut timestamp);
             if bucket.len() + record.len() > BUCKET {
                 bucket.clear();
             }
@@ -112,7 +113,8 @@ pub(super) fn pack_record() -> Turn {
     let (tail, mut bucket) = (tail(), Vec::with_capacity(BUCKET));
     each(encoded(), move |bytes| {
         with_fields(bytes, |fields| {
-            let record = MeasuredRecord::new(fields, &tail);
+            let mut timestamp = TimestampText::default();
+            let record = MeasuredRecord::new(fields, &tail, &mut timestamp);
             if bucket.len() + record.packed_len() > BUCKET {
                 bucket.clear();
             }
@@ -217,7 +219,9 @@ fn packed() -> Vec<u8> {
     let (tail, mut packed) = (tail(), Vec::new());
     tail.pack(&mut packed);
     for bytes in &encoded() {
-        with_fields(bytes, |fields| MeasuredRecord::new(fields, &tail).pack(&mut packed));
+        with_fields(bytes, |fields| {
+            MeasuredRecord::new(fields, &tail, &mut TimestampText::default()).pack(&mut packed)
+        });
     }
     packed
 }

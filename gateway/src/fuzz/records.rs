@@ -2,7 +2,7 @@
 
 use headgate_proto::aggregate::{MAGIC, PARTITION_KEY, envelope_len};
 use headgate_proto::aggregate::{begin_user_record, framed_data, read_aggregate, seal, user_record_len};
-use headgate_proto::record::{EventFields, RecordTail, SplitRecord, parse_timestamp, read_record};
+use headgate_proto::record::{EventFields, RecordTail, SplitRecord, TimestampText, parse_timestamp, read_record};
 use headgate_proto::record::{MeasuredRecord, Splitter, Unpacked, Unpacker, record_len, split_record, write_record};
 use md5::{Digest, Md5};
 use prost::Message;
@@ -116,7 +116,8 @@ fn packed_comes_back(record: &SplitRecord<'_>) {
         event_data: record.event_data.unwrap_or_default().as_bytes(),
         data_has_line_breaks: false,
     };
-    let measured = MeasuredRecord::new(&event, &tail);
+    let mut timestamp = TimestampText::default();
+    let measured = MeasuredRecord::new(&event, &tail, &mut timestamp);
     let mut packed = Vec::new();
     tail.pack(&mut packed);
     measured.pack(&mut packed);

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use headgate_proto::aggregate::begin_user_record;
-use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail, TimestampText};
 use headgate_proto::v1::{Event, PublishEventsRequest, StreamEventsRequest};
 use prost::Message;
 use prost_types::Timestamp;
@@ -283,7 +283,7 @@ fn packed_records() -> Vec<u8> {
             event_data: EVENT_DATA.as_bytes(),
             data_has_line_breaks: false,
         };
-        MeasuredRecord::new(&event, &tail).pack(&mut packed);
+        MeasuredRecord::new(&event, &tail, &mut TimestampText::default()).pack(&mut packed);
     }
     packed
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use headgate_proto::record::{
-    MeasuredRecord, RecordTail, SplitRecord, read_record, record_len, split_record, unpack_lines, write_record,
+    MeasuredRecord, RecordTail, SplitRecord, TimestampText, read_record, record_len, split_record, unpack_lines,
+    write_record,
 };
 use headgate_proto::v1::{Event, PublishEventsRequest, StreamEventsRequest};
 use prost::Message;
@@ -91,7 +92,7 @@ pub fn envelope(event: &[u8]) {
     assert!(data.len() == sent.len() && data.iter().zip(sent).all(same), "event_data is as it was sent");
     let (mut packed, mut lines) = (Vec::new(), Vec::new());
     tail.pack(&mut packed);
-    MeasuredRecord::new(&fields, &tail).pack(&mut packed);
+    MeasuredRecord::new(&fields, &tail, &mut TimestampText::default()).pack(&mut packed);
     unpack_lines(&packed, &mut lines);
     let unpacked = read_record(&lines).expect("a stream record");
     assert_eq!(SplitRecord::from(&unpacked), SplitRecord::from(&read), "packed, it is the same");
@@ -109,6 +110,7 @@ pub fn json_object(data: &[u8]) {
     let max_depth = [1, 2, 5, 64, 512, 10_000][input.below(6)];
     let bytes = input.rest();
     let ours = check_object(bytes, max_depth);
+    same_side_by_side(bytes, max_depth);
     let _ = member(bytes, "player_id").and_then(scalar).map(unescaped);
     let Ok(text) = std::str::from_utf8(bytes) else { return assert_eq!(ours, Err(Fault::NotUtf8)) };
     let theirs = serde_json::from_str::<IgnoredAny>(text).is_ok();
@@ -123,6 +125,18 @@ pub fn json_object(data: &[u8]) {
         Err(Fault::NotAnObject) => assert!(!is_object),
         Err(Fault::TooDeep) => assert!(depth(bytes) > max_depth.min(json::MAX_DEPTH)),
         Err(Fault::Syntax { at }) => assert!(!theirs && at <= bytes.len(), "{at}"),
+    }
+}
+
+/// What is taken together with another one is what is taken alone.
+fn same_side_by_side(bytes: &[u8], max_depth: u32) {
+    const OTHER: &[u8] = br#"{"at":[1,{"x":[]}],"said":"\"\u00e9\""}"#;
+    let half = bytes.len() / 2;
+    for (one, other) in [(bytes, OTHER), (OTHER, bytes), bytes.split_at(half)] {
+        let alone = [one, other].map(|input| check_object(input, max_depth).ok());
+        if let Some(objects) = json::accept_two(one, other, max_depth) {
+            assert_eq!(alone, objects.map(Some));
+        }
     }
 }
 

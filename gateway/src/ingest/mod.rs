@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use headgate_proto::record::{MeasuredRecord, RecordTail};
+use headgate_proto::record::{MeasuredRecord, RecordTail, TimestampText};
 use headgate_proto::v1::Reason;
 use uuid::{ContextV7, Timestamp, Uuid};
 
@@ -260,7 +260,8 @@ impl Ingest {
                     Standing::Unfit(violation) => return Err(Invalid::unfit(violation)),
                 }
                 let id = id::text(checked.event_id.unwrap_or_default());
-                self.size(&MeasuredRecord::new(&fields(&event, &checked, &id), &tail)).map(drop)
+                let fields = fields(&event, &checked, &id);
+                self.size(&MeasuredRecord::new(&fields, &tail, &mut TimestampText::default())).map(drop)
             });
             checked.map_err(|invalid| (index, invalid))?;
         }

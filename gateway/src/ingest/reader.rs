@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail, TimestampText};
 
 use super::Ingest;
 use super::ahead::LookedAt;
@@ -89,7 +89,8 @@ impl<'a, 'm> BatchReader<'a, 'm> {
             }
         };
         let fields = fields(event, checked, id_text);
-        let record = MeasuredRecord::new(&fields, self.tail);
+        let mut timestamp = TimestampText::default();
+        let record = MeasuredRecord::new(&fields, self.tail, &mut timestamp);
         let size = self.ingest.size(&record)?;
         if lane.is_keyed() && !event.partition_key.is_empty() {
             let key = hash_key(event.partition_key);

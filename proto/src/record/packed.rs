@@ -337,7 +337,7 @@ fn gather(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{read_record, split_record};
+    use super::super::{TimestampText, read_record, split_record};
     use super::*;
 
     fn fields() -> EventFields<'static> {
@@ -367,7 +367,8 @@ mod tests {
             tail.pack(&mut out);
             assert_eq!(out.len() - before, tail.packed_len());
             for event in *events {
-                let (before, record) = (out.len(), MeasuredRecord::new(event, tail));
+                let mut timestamp = TimestampText::default();
+                let (before, record) = (out.len(), MeasuredRecord::new(event, tail, &mut timestamp));
                 record.pack(&mut out);
                 assert_eq!(out.len() - before, record.packed_len());
             }
@@ -441,7 +442,10 @@ mod tests {
         let whole = packed(&[(&tail, &[good, bad, good])]);
         let read: Vec<_> = Unpacker::new(&whole).collect();
         assert!(matches!(read[..], [Ok(_), Err(UnpackError { why: "a value is not UTF-8", .. }), Ok(_)]), "{read:?}");
-        assert_eq!(read[1].expect_err("bad").bytes.len(), MeasuredRecord::new(&bad, &tail).packed_len());
+        assert_eq!(
+            read[1].expect_err("bad").bytes.len(),
+            MeasuredRecord::new(&bad, &tail, &mut TimestampText::default()).packed_len()
+        );
         let without_tail = &whole[tail.packed_len()..];
         assert!(Unpacker::new(without_tail).all(|event| event.is_err()));
         for len in 0..whole.len() {

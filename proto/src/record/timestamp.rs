@@ -10,7 +10,7 @@ const DIGITS: usize = 9;
 /// A timestamp as it is printed. Printed where it stays: it is made of small pieces, and a copy right behind the writing
 /// would wait for them.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TimestampText {
+pub struct TimestampText {
     text: [u8; LONGEST],
     len: usize,
 }

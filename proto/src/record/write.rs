@@ -85,33 +85,33 @@ impl RecordTail {
 #[derive(Debug)]
 pub struct MeasuredRecord<'a> {
     pub(super) event: &'a EventFields<'a>,
-    timestamp: TimestampText,
+    pub(super) timestamp: &'a TimestampText,
     pub(super) tail: &'a RecordTail,
     len: usize,
 }
 
 impl<'a> MeasuredRecord<'a> {
-    /// Measures it. Where it stays: the timestamp is printed in small pieces, and a copy right behind would wait for them.
-    #[inline(always)]
+    /// Measures it. `timestamp` is where its timestamp is printed, and stays: in small pieces, and a copy right behind would
+    /// wait for them.
+    #[inline]
     #[must_use]
-    pub fn new(event: &'a EventFields<'a>, tail: &'a RecordTail) -> Self {
-        let mut this = Self { event, timestamp: TimestampText::default(), tail, len: 0 };
-        this.timestamp.print(event.seconds, event.nanos);
+    pub fn new(event: &'a EventFields<'a>, tail: &'a RecordTail, timestamp: &'a mut TimestampText) -> Self {
+        timestamp.print(event.seconds, event.nanos);
         let optional =
             |key: &str, value: &[u8], quote: usize| if value.is_empty() { 0 } else { key.len() + value.len() + quote };
-        this.len = EVENT_ID.len()
+        let len = EVENT_ID.len()
             + event.event_id.len()
             + EVENT_TYPE.len()
             + event.event_type.len()
             + EVENT_NAME.len()
             + event.event_name.len()
             + EVENT_TIMESTAMP.len()
-            + this.timestamp.as_bytes().len()
+            + timestamp.as_bytes().len()
             + optional(EVENT_VERSION, event.event_version, 1)
             + optional(APP_VERSION, event.app_version, 1)
             + optional(EVENT_DATA, event.event_data, 0)
             + tail.text.len();
-        this
+        Self { event, timestamp, tail, len }
     }
 
     /// Exactly how many bytes it takes, its newline included.
@@ -225,12 +225,12 @@ impl<'a> Place<'a> {
 /// Exactly how many bytes [`write_record`] appends.
 #[must_use]
 pub fn record_len(event: &EventFields<'_>, tail: &RecordTail) -> usize {
-    MeasuredRecord::new(event, tail).len()
+    MeasuredRecord::new(event, tail, &mut TimestampText::default()).len()
 }
 
 /// Appends one record with its newline.
 pub fn write_record(out: &mut Vec<u8>, event: &EventFields<'_>, tail: &RecordTail) {
-    MeasuredRecord::new(event, tail).write(out);
+    MeasuredRecord::new(event, tail, &mut TimestampText::default()).write(out);
 }
 
 /// Appends a JSON string; whether it needed no escapes.

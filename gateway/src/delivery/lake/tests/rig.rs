@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail};
+use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail, TimestampText};
 use tempfile::TempDir;
 
 use super::super::files::{FileLayer, OsFiles};
@@ -257,7 +257,7 @@ fn with_record(id: u64, event_ms: i64, tail: &RecordTail, put: impl FnOnce(&Meas
         event_data: event_data.as_bytes(),
         data_has_line_breaks: false,
     };
-    put(&MeasuredRecord::new(&fields, tail));
+    put(&MeasuredRecord::new(&fields, tail, &mut TimestampText::default()));
 }
 
 fn row_of(id: u64) -> EventRow {
