@@ -175,10 +175,11 @@ fn look<const TWO: bool>(one: &[u8], other: &[u8], max_depth: u32) -> Option<[Ac
         return None;
     }
     let line_breaks = if has_white { _mm512_test_epi64_mask(white, line_breaks) } else { 0 };
-    Some([false, true].map(|is_second| {
-        let object = Object { has_line_breaks: line_breaks & layout.lanes(is_second) != 0 };
+    let accepted = |lanes: u8| {
+        let object = Object { has_line_breaks: line_breaks & lanes != 0 };
         Accepted { object, is_ascii }
-    }))
+    };
+    Some([accepted(layout.lanes(false)), accepted(layout.lanes(true))])
 }
 
 /// Which lanes the objects lie in, one behind the other.
