@@ -38,12 +38,20 @@ fn check(input: &[u8]) {
 
 /// Of two objects side by side both are taken or none: each as it would be alone.
 fn check_side_by_side(input: &[u8], alone: Option<Accepted>) {
-    // One that fills its last block, one that ends with white space, and one that is none.
-    let full = format!("{{\"t\":\"{}\"}}", "t".repeat(BLOCK - 8));
-    let white = format!("{}\n{}", &full[..BLOCK - 6], "\"} ,  \n");
-    for (other, is_one) in
-        [(full.as_str(), true), ("[\"a\":1}", false), ("{\"at\":[1,{}]}\r\n  ", true), (&white, false)]
-    {
+    let of_length = |length: usize| format!("{{\"t\":\"{}\"}}", "t".repeat(length - 8));
+    // To the last byte of its last block goes an object, white space, or what something is due behind.
+    let (full, white) = (of_length(BLOCK), format!("{}\r\n  ", of_length(BLOCK - 4)));
+    let (comma, open) = (format!("{},", of_length(BLOCK - 1)), format!("{}\"", &full[..BLOCK - 1]));
+    for (other, is_one) in [
+        (full.as_str(), true),
+        (&white, true),
+        ("{\"at\":[1,{}]}", true),
+        (&comma, false),
+        (&open, false),
+        ("[\"a\",{}]", false),
+        ("[\"a\":1}", false),
+        (" {}", false),
+    ] {
         for inputs in [[input, other.as_bytes()], [other.as_bytes(), input], [input, input]] {
             #[cfg(target_arch = "x86_64")]
             if !at_once::is_for_two(inputs[0].len(), inputs[1].len()) {
