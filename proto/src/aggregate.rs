@@ -300,13 +300,14 @@ fn varint_len(number: usize) -> usize {
     ((usize::BITS - (number | 1).leading_zeros()).div_ceil(7)) as usize
 }
 
-/// A number of 8 to 14 bits.
+/// The varint of a number of 8 to 14 bits.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "seven bits each")]
 fn varint_of_two(number: usize) -> [u8; 2] {
     [number as u8 | 0x80, (number >> 7) as u8]
 }
 
+#[inline]
 fn push_varint(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         #[allow(clippy::cast_possible_truncation, reason = "the lowest seven bits")]

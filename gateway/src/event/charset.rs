@@ -63,8 +63,8 @@ const UPPER_FROM_P: u8 = 8;
 /// `p` to `z` of 0x7_
 const LOWER_FROM_P: u8 = 16;
 
-const BY_UPPER: [u8; 16] = [0, 0, SIGNS, DIGITS, TO_O, UPPER_FROM_P, TO_O, LOWER_FROM_P, 0, 0, 0, 0, 0, 0, 0, 0];
-const BY_LOWER: [u8; 16] = {
+static BY_UPPER: [u8; 16] = [0, 0, SIGNS, DIGITS, TO_O, UPPER_FROM_P, TO_O, LOWER_FROM_P, 0, 0, 0, 0, 0, 0, 0, 0];
+static BY_LOWER: [u8; 16] = {
     let zero = DIGITS | UPPER_FROM_P | LOWER_FROM_P;
     let to_nine = zero | TO_O;
     let ten = TO_O | UPPER_FROM_P | LOWER_FROM_P;
@@ -118,8 +118,11 @@ mod avx512 {
     #[allow(clippy::cast_possible_truncation, reason = "at most 32")]
     fn load(bytes: &[u8]) -> (__m256i, u32) {
         let there = _bzhi_u32(u32::MAX, bytes.len() as u32);
+        // An empty slice may lie where there is no memory. Nothing is read there, but to find that out takes the processor
+        // eighty nanoseconds.
+        let from = if bytes.is_empty() { BY_UPPER.as_ptr() } else { bytes.as_ptr() };
         // SAFETY: only the bytes of the slice are read.
-        (unsafe { _mm256_maskz_loadu_epi8(there, bytes.as_ptr().cast()) }, there)
+        (unsafe { _mm256_maskz_loadu_epi8(there, from.cast()) }, there)
     }
 
     #[target_feature(enable = "avx512f")]

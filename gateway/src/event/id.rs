@@ -36,10 +36,11 @@ pub fn text(id: Uuid) -> IdText {
     text
 }
 
-/// The text of an id that [`parse`] takes, where it is as records carry it already; `None`: it has letters in upper case.
+/// Of what [`parse`] takes, and of nothing else: itself, where it is as records carry it already. `None`: it has letters in
+/// upper case.
 #[inline]
 #[must_use]
-pub fn is_text(id: &[u8]) -> Option<&IdText> {
+pub(crate) fn same_text(id: &[u8]) -> Option<&IdText> {
     // Of the bytes that are read, upper-case letters alone are without this bit.
     const NOT_UPPER: u8 = 0x20;
     let text = id.as_array::<LENGTH>()?;
@@ -195,10 +196,10 @@ mod tests {
             let expected = id.hyphenated().to_string();
             assert_eq!(text(id), expected.as_bytes(), "{id}");
             assert_eq!(parse(expected.as_bytes()), Some(id));
-            assert_eq!(is_text(expected.as_bytes()), Some(&text(id)));
+            assert_eq!(same_text(expected.as_bytes()), Some(&text(id)));
             let upper = expected.to_uppercase();
             assert_eq!(parse(upper.as_bytes()), Some(id));
-            assert_eq!(is_text(upper.as_bytes()).is_some(), upper == expected);
+            assert_eq!(same_text(upper.as_bytes()).is_some(), upper == expected);
         }
     }
 

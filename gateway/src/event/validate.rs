@@ -96,12 +96,6 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// The event is no protobuf message.
-    #[must_use]
-    pub fn malformed(malformed: Malformed) -> Self {
-        Self { field: Field::Event, problem: Problem::Malformed(malformed) }
-    }
-
     /// `event_data` does not fit its schema.
     #[must_use]
     pub fn unfit(violation: Box<Violation>) -> Self {
@@ -115,6 +109,12 @@ impl Invalid {
             Problem::Unfit(violation) => &violation.field,
             _ => self.field.name(),
         }
+    }
+}
+
+impl From<Malformed> for Invalid {
+    fn from(malformed: Malformed) -> Self {
+        Self { field: Field::Event, problem: Problem::Malformed(malformed) }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::event::validate::{Known, Limits};
 
 /// So many events are looked at in one go.
 const GROUP: usize = 8;
-/// Those of two goes: an event is looked at one go before it is read.
+/// Those of two goes: but for the first, a go is looked at while the one before is read.
 const PLACES: usize = 2 * GROUP;
 
 /// An event of a batch that was looked at.
@@ -26,7 +26,7 @@ pub(super) struct LookedAt<'m> {
     pub(super) key: Option<dedupe::Key>,
 }
 
-/// A batch's events, each looked at [`GROUP`] to twice as many events before it is read. The dedupe window lies in memory,
+/// A batch's events, of which all but the first [`GROUP`] are looked at as many or more events before they are read. The dedupe window lies in memory,
 /// not in a cache: its loads go on while other events are read.
 ///
 /// What was looked at is written where it stays, and read there: a copy right behind the writing would wait for it.
@@ -63,6 +63,8 @@ impl<'m, I: Iterator<Item = (u32, &'m [u8])>> Ahead<'m, I> {
         Some(&self.looked_at[place])
     }
 
+    /// At those of the next go. There are none behind one that is not full: the events of a message whose top level was read
+    /// do not go on once they ended.
     fn look(&mut self) {
         let first = self.end % PLACES;
         let mut last = first;
@@ -101,7 +103,7 @@ impl Default for LookedAt<'_> {
 }
 
 /// Looks at the JSON of two events together, where it has room side by side. What is no object for sure is left to be
-/// looked at alone.
+/// looked at alone, and so is what stands beside it.
 fn check(pair: &mut [LookedAt<'_>; 2], max_depth: u32) {
     let [one, other] = &*pair;
     if let Some(objects) = json::accept_two(one.event.event_data, other.event.event_data, max_depth) {

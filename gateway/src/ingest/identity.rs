@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::event::json::check_object;
 use crate::event::member::{members, scalar, unescaped};
 use crate::event::scan::{self, Envelope, RawEvent, Timestamp};
-use crate::event::validate::{Field, Flaw, Invalid, Limits, Problem, validate};
+use crate::event::validate::{Flaw, Invalid, Limits, validate};
 use crate::registry::{Hasher, Identity, IdentityField, generation_of_hash};
 
 /// Of an object in the place of a device, the member that is an id.
@@ -159,7 +159,7 @@ fn flaw(
     }
     match scanned {
         Ok(event) => validate(event, limits).err(),
-        Err(malformed) => Some(Invalid { field: Field::Event, problem: Problem::Malformed(*malformed) }),
+        Err(malformed) => Some((*malformed).into()),
     }
 }
 

@@ -186,7 +186,6 @@ impl Ingest {
             ingest: self,
             waiter: reading.waiter(),
             reading,
-            salt,
             tail: &tail,
             request_id,
             wall_ms,
@@ -252,7 +251,7 @@ impl Ingest {
         let tail = RecordTail::new(id::as_str(&request_id), self.clock.wall_ms(), app.id_text());
         for (index, bytes) in (0_u32..).zip(scan::events(message, envelope)) {
             let checked = unflawed(index, flaws).and_then(|()| {
-                let event = scan::event(bytes).map_err(Invalid::malformed)?;
+                let event = scan::event(bytes)?;
                 let checked = validate(&event, &self.limits)?;
                 match policy.map_or(Standing::Good, |policy| policy.standing(&event)) {
                     Standing::Good | Standing::Warned(_) => {}

@@ -1,4 +1,4 @@
-//! Reads one batch: each event is found, checked, held to its application's policy, deduped and written.
+//! Reads one batch: each event is checked, held to its application's policy, deduped and written.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use headgate_proto::record::{EventFields, MeasuredRecord, RecordTail, TimestampT
 
 use super::Ingest;
 use super::ahead::LookedAt;
-use super::dedupe::{self, Dedupe};
+use super::dedupe;
 use super::policy::{Policy, Standing};
 use super::verdict::Reading;
 use crate::admission::app::App;
@@ -23,7 +23,6 @@ pub(super) struct BatchReader<'a, 'm> {
     pub(super) ingest: &'a Ingest,
     pub(super) reading: Reading,
     pub(super) waiter: Arc<dyn Waiter>,
-    pub(super) salt: u128,
     pub(super) tail: &'a RecordTail,
     pub(super) request_id: IdText,
     pub(super) wall_ms: i64,
@@ -52,7 +51,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
     fn take(&mut self, lane: &mut LaneWriter<'_>, looked_at: &LookedAt<'m>) -> Result<(), Invalid> {
         let LookedAt { index, ref event, scanned, ref known, key, .. } = *looked_at;
         unflawed(index, self.flaws)?;
-        scanned.map_err(Invalid::malformed)?;
+        scanned?;
         let checked = validate_known(event, known, &self.ingest.limits)?;
         if self.policy.is_some_and(|policy| policy.is_suppressed(event.event_data)) {
             self.suppress(index, &checked);
@@ -81,7 +80,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         let event_id = checked.event_id.unwrap_or_else(|| self.ingest.assign_id(self.wall_ms));
         // Mostly it comes as it goes.
         let written;
-        let id_text = match checked.event_id.and_then(|_| id::is_text(event.event_id)) {
+        let id_text = match checked.event_id.and_then(|_| id::same_text(event.event_id)) {
             Some(text) => text,
             None => {
                 written = id::text(event_id);
@@ -111,8 +110,7 @@ impl<'a, 'm> BatchReader<'a, 'm> {
         if let Some((witness, part)) = self.tally.enter(bucket) {
             lane.witness(witness, part);
         }
-        if checked.event_id.is_some() {
-            let key = key.unwrap_or_else(|| Dedupe::key(self.salt, event_id));
+        if let Some(key) = key {
             let mut seen = self.ingest.dedupe.claim(key, bucket);
             while let Some(seen_in) = seen {
                 let range = EventRange { start: index, end: index + 1 };

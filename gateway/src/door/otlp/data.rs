@@ -4,7 +4,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::wire::{Any, each, key_value};
-use crate::event::scan::Malformed;
 use crate::event::validate::{Field, Invalid, Limits, Problem};
 
 /// `ArrayValue.values` and `KeyValueList.values`.
@@ -14,12 +13,6 @@ const VALUES: u32 = 1;
 pub(super) struct Data<'o> {
     out: &'o mut Vec<u8>,
     limits: Limits,
-}
-
-impl From<Malformed> for Invalid {
-    fn from(malformed: Malformed) -> Self {
-        Self { field: Field::Event, problem: Problem::Malformed(malformed) }
-    }
 }
 
 fn wrong(problem: Problem) -> Invalid {

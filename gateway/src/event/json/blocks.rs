@@ -1,4 +1,5 @@
-//! Takes valid objects 64 bytes at a time; those of up to 512 bytes, as nearly all are, all at once where the machine can.
+//! Takes valid objects 64 bytes at a time; those of up to 512 bytes, as nearly all are, all at once where the machine can,
+//! or two of them if both together are no longer.
 //!
 //! A byte at a time, a check spends most of its time on branches that the processor can't foresee: where each string and
 //! each number ends. Here every byte of a block is put into its class at once, a bit for each byte, and the grammar is a

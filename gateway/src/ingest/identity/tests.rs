@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::IngestSettings;
+use crate::event::validate::{Field, Problem};
 use crate::registry::Secret;
 
 fn identity(fields: &[IdentityField]) -> Identity {

@@ -2,8 +2,9 @@
 //!
 //! As block by block, but in each lane of a register lies the word of a block, and a place moves on from one lane into the
 //! next. There is no block before and none behind: nothing is carried over. Of two objects, nothing that is valid reaches
-//! over the end of the first: no string, number, literal or white space that something is due behind. So what the second
-//! one's lanes get from the first one's is told wrong only if the first one is wrong itself, which its own lanes tell.
+//! over the end of the first: behind its last bracket, which `nesting` looks for in each object by itself, stands white
+//! space that nothing is due behind. So what the second one's lanes get from the first one's is wrong only if the first one
+//! is, which is told by what is of its own.
 
 mod bits;
 
@@ -39,7 +40,7 @@ static IS_THERE: LazyLock<bool> = LazyLock::new(|| {
         && is_x86_feature_detected!("popcnt")
 });
 
-/// Whether the machine has all that [`accept`] asks for.
+/// Whether the machine has all that [`accept`] and [`accept_two`] ask for.
 #[inline]
 pub(super) fn is_there() -> bool {
     *IS_THERE
@@ -355,6 +356,7 @@ fn nesting<const TWO: bool>(
             changes = _mm512_mask_set1_epi64(changes, 1 << lane, changed.cast_signed());
             left_lanes = if end.is_some() { 0 } else { left_lanes & (left_lanes - 1) };
         }
+        // Of two objects this is what keeps one's string, or whatever else it leaves open, out of the other.
         let (lane, place) = end?;
         let (input, at) = layout.at(lane);
         let is_white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
