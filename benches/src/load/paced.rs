@@ -1,5 +1,9 @@
 //! An open-loop load: batches leave when they are due, whatever has been answered, and each answer's latency counts from
 //! when its batch was due. A server that stalls is not waited for, so its stall shows in every batch that was due meanwhile.
+//!
+//! A batch that is due is made when its connection can take it, not before. Made ahead, what is due in a stall fills hundreds
+//! of megabytes that this process never had, which a virtual machine may hand over more slowly than the load grows: the load
+//! would stay behind for good, and seem to be a server that does.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -69,7 +73,9 @@ async fn stream(
     let mut sending = Sending { sender, batches, due: HashMap::new() };
     let mut messages = Messages::default();
     while departures.go_on() || !sending.due.is_empty() {
-        while let Some(due) = departures.next_due(Instant::now()) {
+        while sending.has_room()
+            && let Some(due) = departures.next_due(Instant::now())
+        {
             sending.send(due)?;
         }
         if let Some(chunk) = come(&mut body).await? {
@@ -109,6 +115,16 @@ struct Sending {
 }
 
 impl Sending {
+    /// True if a batch leaves without waiting for the server. With nothing on the way it may be larger than the window.
+    fn has_room(&mut self) -> bool {
+        let length = self.batches.next_length();
+        if self.due.is_empty() || self.sender.capacity() >= length {
+            return true;
+        }
+        self.sender.reserve_capacity(length);
+        self.sender.capacity() >= length
+    }
+
     fn send(&mut self, due: Instant) -> Result<()> {
         self.due.insert(self.batches.next_sequence(), due);
         Ok(self.sender.send_data(self.batches.next_framed(), false)?)
@@ -167,5 +183,71 @@ mod tests {
         }
         assert!(due.is_sorted());
         assert!((49_000..51_000).contains(&due.len()), "{} of 50,000", due.len());
+    }
+
+    #[tokio::test]
+    async fn what_is_due_while_a_server_stalls_is_made_when_there_is_room_for_it() -> Result<()> {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        // The server's window is HTTP/2's first one, which it does not open before it is told to.
+        let (reads, read) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let mut connection = h2::server::handshake(far).await?;
+            let (request, mut respond) = connection.accept().await.ok_or("no call")??;
+            let reading = async {
+                let mut body = request.into_body();
+                let mut taken = 0;
+                read.await?;
+                while let Some(chunk) = body.data().await {
+                    let chunk = chunk?;
+                    body.flow_control().release_capacity(chunk.len())?;
+                    taken += chunk.len();
+                }
+                respond.send_response(http::Response::new(()), true)?;
+                Result::Ok(taken)
+            };
+            let (taken, end) = tokio::join!(reading, std::future::poll_fn(|cx| connection.poll_closed(cx)));
+            end?;
+            taken
+        });
+        let (calls, connection) = h2::client::handshake(near).await?;
+        let client = tokio::spawn(connection);
+        let mut calls = calls.ready().await?;
+        let request = http::Request::post("http://localhost/").body(())?;
+        let (response, sender) = calls.send_request(request, false)?;
+        drop(calls);
+        let batches = Batches::new(Case::new(Call::Stream, 10), 1)?;
+        let mut sending = Sending { sender, batches, due: HashMap::new() };
+        let begin = Instant::now();
+        let mut sent = 0;
+        let mut full = 0;
+        let window = 65_535;
+        // A server that reads nothing: what it is sent comes to an end.
+        while full < 100 {
+            if sending.has_room() {
+                sent += sending.batches.next_length();
+                sending.send(begin)?;
+                assert!(sent <= window, "{sent} bytes for a window of {window}");
+            } else {
+                full += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(sent > window / 2, "{sent} bytes for a window of {window}");
+        // And goes on when it reads.
+        reads.send(()).map_err(|()| "the server has ended")?;
+        while sent < 1 << 20 {
+            if sending.has_room() {
+                sent += sending.batches.next_length();
+                sending.send(begin)?;
+            } else {
+                tokio::task::yield_now().await;
+            }
+        }
+        sending.sender.send_data(Bytes::new(), true)?;
+        response.await?;
+        drop(sending);
+        assert_eq!(server.await??, sent);
+        client.await??;
+        Ok(())
     }
 }
