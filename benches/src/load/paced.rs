@@ -164,6 +164,11 @@ impl Departures {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::DuplexStream;
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[test]
@@ -185,69 +190,68 @@ mod tests {
         assert!((49_000..51_000).contains(&due.len()), "{} of 50,000", due.len());
     }
 
+    /// A server that reads nothing before it is told to. Its window is HTTP/2's first one. How many bytes it read.
+    async fn late_reader(io: DuplexStream, read: oneshot::Receiver<()>) -> Result<usize> {
+        let mut connection = h2::server::handshake(io).await?;
+        let (request, mut respond) = connection.accept().await.ok_or("no call")??;
+        let reading = async {
+            let mut body = request.into_body();
+            let mut taken = 0;
+            read.await?;
+            while let Some(chunk) = connection::next_chunk(&mut body).await? {
+                taken += chunk.len();
+            }
+            respond.send_response(http::Response::new(()), true)?;
+            Result::Ok(taken)
+        };
+        let (taken, end) = tokio::join!(reading, poll_fn(|cx| connection.poll_closed(cx)));
+        end?;
+        taken
+    }
+
     #[tokio::test]
     async fn what_is_due_while_a_server_stalls_is_made_when_there_is_room_for_it() -> Result<()> {
+        const WINDOW: usize = 65_535;
         let (near, far) = tokio::io::duplex(1 << 20);
-        // The server's window is HTTP/2's first one, which it does not open before it is told to.
-        let (reads, read) = tokio::sync::oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            let mut connection = h2::server::handshake(far).await?;
-            let (request, mut respond) = connection.accept().await.ok_or("no call")??;
-            let reading = async {
-                let mut body = request.into_body();
-                let mut taken = 0;
-                read.await?;
-                while let Some(chunk) = body.data().await {
-                    let chunk = chunk?;
-                    body.flow_control().release_capacity(chunk.len())?;
-                    taken += chunk.len();
-                }
-                respond.send_response(http::Response::new(()), true)?;
-                Result::Ok(taken)
-            };
-            let (taken, end) = tokio::join!(reading, std::future::poll_fn(|cx| connection.poll_closed(cx)));
-            end?;
-            taken
-        });
+        let (go_on, read) = oneshot::channel();
         let (calls, connection) = h2::client::handshake(near).await?;
-        let client = tokio::spawn(connection);
-        let mut calls = calls.ready().await?;
-        let request = http::Request::post("http://localhost/").body(())?;
-        let (response, sender) = calls.send_request(request, false)?;
-        drop(calls);
-        let batches = Batches::new(Case::new(Call::Stream, 10), 1)?;
-        let mut sending = Sending { sender, batches, due: HashMap::new() };
-        let begin = Instant::now();
-        let mut sent = 0;
-        let mut full = 0;
-        let window = 65_535;
-        // A server that reads nothing: what it is sent comes to an end.
-        while full < 100 {
-            if sending.has_room() {
-                sent += sending.batches.next_length();
-                sending.send(begin)?;
-                assert!(sent <= window, "{sent} bytes for a window of {window}");
-            } else {
-                full += 1;
-                tokio::task::yield_now().await;
+        let work = async {
+            let mut calls = calls.ready().await?;
+            let request = http::Request::post("http://localhost/").body(())?;
+            let (response, sender) = calls.send_request(request, false)?;
+            drop(calls);
+            let batches = Batches::new(Case::new(Call::Stream, 10), 1)?;
+            let mut sending = Sending { sender, batches, due: HashMap::new() };
+            let (mut sent, mut turns) = (0, 0);
+            while turns < 100 {
+                if sending.has_room() {
+                    sent += sending.batches.next_length();
+                    sending.send(Instant::now())?;
+                    assert!(sent <= WINDOW, "{sent} bytes were made for a window of {WINDOW}");
+                } else {
+                    turns += 1;
+                    tokio::task::yield_now().await;
+                }
             }
-        }
-        assert!(sent > window / 2, "{sent} bytes for a window of {window}");
-        // And goes on when it reads.
-        reads.send(()).map_err(|()| "the server has ended")?;
-        while sent < 1 << 20 {
-            if sending.has_room() {
-                sent += sending.batches.next_length();
-                sending.send(begin)?;
-            } else {
-                tokio::task::yield_now().await;
+            assert!(sent > WINDOW / 2, "{sent} bytes were made for a window of {WINDOW}");
+            go_on.send(()).map_err(|()| "the server has ended")?;
+            while sent < 1 << 20 {
+                if sending.has_room() {
+                    sent += sending.batches.next_length();
+                    sending.send(Instant::now())?;
+                } else {
+                    turns += 1;
+                    assert!(turns < 100_000, "no room for more than {sent} bytes");
+                    tokio::task::yield_now().await;
+                }
             }
-        }
-        sending.sender.send_data(Bytes::new(), true)?;
-        response.await?;
-        drop(sending);
-        assert_eq!(server.await??, sent);
-        client.await??;
+            sending.sender.send_data(Bytes::new(), true)?;
+            response.await?;
+            Result::Ok(sent)
+        };
+        let (taken, (), sent) =
+            tokio::try_join!(late_reader(far, read), async { Result::Ok(connection.await?) }, work)?;
+        assert_eq!(taken, sent);
         Ok(())
     }
 }
