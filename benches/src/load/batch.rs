@@ -76,11 +76,6 @@ impl Batches {
         self.sequence
     }
 
-    /// The length of the next batch as a gRPC message with its prefix, bytes.
-    pub(super) fn next_length(&self) -> usize {
-        self.templates[self.next].framed.len()
-    }
-
     /// The next batch, as a gRPC message with its prefix. Its events' ids were never sent before.
     pub fn next_framed(&mut self) -> Bytes {
         let template = &self.templates[self.next];
