@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::tally::{Efficiency, Service};
 use super::{Cell, Flow, RATES, SHARDS, SIZES, Tally, Way};
+use crate::plot::thousands;
 
 /// A cell that is measured only to hold the project to it.
 pub(super) const HELD_FIREHOSE: (Way, Flow) =
@@ -165,10 +166,6 @@ fn figures(tally: &Tally, service: Service) -> Figures {
         events_a_record: tally.events as f64 / tally.records as f64,
         mean_open_ms: tally.mean_open().as_secs_f64() * 1e3,
     }
-}
-
-fn thousands(number: u32) -> String {
-    if number < 1_000 { number.to_string() } else { format!("{},{:03}", number / 1_000, number % 1_000) }
 }
 
 impl fmt::Display for Report {

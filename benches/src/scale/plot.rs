@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::report::{Curve, Measured, Report};
 use crate::Result;
-use crate::plot::{BARE, GATEWAY, PANEL, WIDTH, legend, line, problem};
+use crate::plot::{BARE, GATEWAY, PANEL, WIDTH, legend, line, log_axis, problem, tick};
 
 /// Name, color, and what of a point it shows.
 type Line = (&'static str, RGBColor, fn(&Measured) -> f64);
@@ -30,16 +30,22 @@ fn panel_of(curve: &Curve, panel: &DrawingArea<SVGBackend<'_>, plotters::coord::
     let at = |point: &Measured| f64::from(point.value);
     let costs = || curve.points.iter().flat_map(|point| [point.gateway.median, point.bare.median]);
     let (least, most) = (costs().fold(f64::MAX, f64::min), costs().fold(0.0, f64::max));
-    let first = curve.points.iter().map(at).fold(f64::MAX, f64::min);
-    let last = curve.points.iter().map(at).fold(0.0, f64::max);
+    let values: Vec<f64> = curve.points.iter().map(at).collect();
+    let (first, last) =
+        values.iter().fold((f64::MAX, 0.0), |(first, last): (f64, f64), value| (first.min(*value), last.max(*value)));
     let mut chart = ChartBuilder::on(panel)
         .caption(format!("CPU seconds per million events over {}", curve.dimension.name()), ("sans-serif", 17))
         .margin(12)
         .x_label_area_size(28)
         .y_label_area_size(52)
-        .build_cartesian_2d((first * 0.9..last * 1.1).log_scale(), (least * 0.7..most * 1.4).log_scale())
+        .build_cartesian_2d(
+            (first * 0.9..last * 1.1).log_scale().with_key_points(values),
+            log_axis(least * 0.7..most * 1.4),
+        )
         .map_err(problem)?;
-    chart.configure_mesh().label_style(("sans-serif", 13)).draw().map_err(problem)?;
+    let mut mesh = chart.configure_mesh();
+    mesh.label_style(("sans-serif", 13)).x_label_formatter(&tick).y_label_formatter(&tick);
+    mesh.draw().map_err(problem)?;
     let lines: [Line; 2] = [
         ("gateway, discarding", GATEWAY, |point| point.gateway.median),
         ("bare tonic + prost", BARE, |point| point.bare.median),
@@ -48,5 +54,38 @@ fn panel_of(curve: &Curve, panel: &DrawingArea<SVGBackend<'_>, plotters::coord::
         let points: Vec<_> = curve.points.iter().map(|point| (at(point), cost(point))).collect();
         line(&mut chart, (name, color), &points)?;
     }
-    legend(&mut chart, SeriesLabelPosition::UpperRight)
+    legend(&mut chart, SeriesLabelPosition::UpperMiddle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Machine;
+    use crate::measurement::Spread;
+    use crate::plot::tests::texts;
+    use crate::scale::Dimension;
+
+    #[test]
+    fn every_point_has_its_tick_and_costs_have_theirs() -> Result<()> {
+        let cost = |median: f64| Spread { median, min: median, max: median };
+        let point = |(value, gateway)| Measured {
+            value,
+            gateway: cost(gateway),
+            bare: cost(0.27),
+            ratio: cost(gateway / 0.27),
+            gateway_rate: 1e6,
+            noise: 0.0,
+        };
+        let points = [(1, 0.48), (8, 0.34), (64, 0.34), (512, 0.5), (5_000, 0.6)].map(point).to_vec();
+        let curves = vec![Curve { dimension: Dimension::Connections, points }];
+        let report = Report { machine: Machine::look(Path::new(".")), seconds: 1.0, curves, idle: None };
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("scale.svg");
+        draw(&report, &path)?;
+        let texts = texts(&path)?;
+        for tick in ["1", "8", "64", "512", "5,000", "0.2", "0.5"] {
+            assert!(texts.iter().any(|text| text == tick), "no {tick} in {texts:?}");
+        }
+        Ok(())
+    }
 }
